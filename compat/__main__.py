@@ -1,0 +1,5 @@
+"""`python -m xcompat`."""
+
+from xcompat.cli import main
+
+main()
