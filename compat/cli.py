@@ -6,12 +6,20 @@ Every command imports what it needs when it runs, so that help and diagnosis sta
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from typing import Annotated, NoReturn
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
 from xcompat.errors import ExitCode, XcompatError
+
+VERDICT_EXIT = {
+    "compatible": ExitCode.YES,
+    "incompatible": ExitCode.NO,
+    "unknown": ExitCode.UNKNOWN,
+}
 
 app = typer.Typer(
     name="xcompat",
@@ -38,6 +46,115 @@ def _root(
     ] = False,
 ) -> None:
     pass
+
+
+@app.command()
+def doctor(
+    python: Annotated[
+        str | None,
+        typer.Option(help="Interpreter, virtual environment folder, or command to look at."),
+    ] = None,
+    requirements: Annotated[
+        str | None,
+        typer.Option("-r", "--requirements", help="Judge the exact pins in FILE; - is stdin."),
+    ] = None,
+    python_version: Annotated[
+        str | None, typer.Option(help="Judge for this Python version, such as 3.11.")
+    ] = None,
+    platform: Annotated[
+        str | None, typer.Option(help="Judge for this platform, such as macosx-arm64.")
+    ] = None,
+    need: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What must work: import, load, load-converted, speak, stream, clone, api;"
+            " again for more."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+) -> None:
+    """Tell whether an environment can run XTTS v2, why not, and what to do."""
+    from xcompat import matrix
+    from xcompat.doctor import diagnose
+    from xcompat.question import capabilities_asked_for, environment_asked_for
+    from xcompat.render import diagnosis as render
+    from xcompat.render.text import show_json
+
+    needed = capabilities_asked_for(need)
+    environment = environment_asked_for(
+        python, requirements, python_version, platform, sys.stdin.buffer
+    )
+    diagnosis = diagnose(environment, matrix.load(), needed)
+    if as_json:
+        show_json(render.diagnosis_as_json(diagnosis))
+    else:
+        render.show_diagnosis(diagnosis)
+    raise typer.Exit(VERDICT_EXIT[diagnosis.verdict])
+
+
+@app.command()
+def explain(
+    code: Annotated[str | None, typer.Argument(help="A code such as XC001.")] = None,
+    error: Annotated[
+        str | None, typer.Option(help="FILE that holds a traceback to explain; - is stdin.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+) -> None:
+    """Explain a code, or find the known issue in a pasted traceback."""
+    from xcompat import matrix
+    from xcompat.question import issues_asked_for
+    from xcompat.render import issue as render
+    from xcompat.render.text import show_json
+
+    issues = issues_asked_for(code, error, matrix.load(), sys.stdin.buffer)
+    if as_json:
+        show_json(render.issues_as_json(issues))
+    else:
+        render.show_issues(issues)
+    raise typer.Exit(ExitCode.YES if issues else ExitCode.UNKNOWN)
+
+
+@app.command("matrix")
+def show_recorded(
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+) -> None:
+    """Show what was run, on which platform, and how it went."""
+    from xcompat import matrix
+    from xcompat.render import matrix as render
+    from xcompat.render.text import show_json
+
+    known = matrix.load()
+    if as_json:
+        show_json(render.matrix_as_json(known))
+    else:
+        render.show_matrix(known)
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="Checkpoint (.pth), or model folder.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder to write to; made if missing.")
+    ] = None,
+    kind: Annotated[
+        Literal["safetensors", "pth", "both"], typer.Option("--format", help="Weights to write.")
+    ] = "safetensors",
+    dry_run: Annotated[bool, typer.Option(help="Check everything, write nothing.")] = False,
+    force: Annotated[bool, typer.Option(help="Overwrite what exists.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+) -> None:
+    """Turn a checkpoint into files that load without running anything from it."""
+    from xcompat.converters import convert as run
+    from xcompat.render import conversion as render
+
+    # A terminated conversion shall clean up as an interrupted one does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with render.progress_bar() as progress:
+        done = run(source, output, format=kind, dry_run=dry_run, force=force, progress=progress)
+    if as_json:
+        render.show_json(render.conversion_as_json(done))
+    else:
+        render.show_conversion(done)
 
 
 def main() -> NoReturn:

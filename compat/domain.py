@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
 Capability = Literal[
     "install", "import", "load", "load-converted", "speak", "stream", "clone", "api"
@@ -22,10 +24,30 @@ CAPABILITIES: tuple[Capability, ...] = (
     "api",
 )
 
+DECIDING: tuple[str, ...] = (
+    "TTS",
+    "coqui-tts",
+    "torch",
+    "torchaudio",
+    "torchcodec",
+    "transformers",
+)
+"""The distributions whose versions decide whether a run speaks for an environment."""
+
 Status = Literal["works", "fails", "unknown"]
 Basis = Literal["recorded", "bracketed", "issue", "none"]
 Verdict = Literal["compatible", "incompatible", "unknown"]
 Severity = Literal["error", "warning"]
+
+
+@cache
+def distribution_name(name: str) -> str:
+    """Return the one spelling of a distribution's name that xcompat uses.
+
+    That is the normalised name of PEP 503, except for `TTS`, which nobody writes in lower case.
+    """
+    normalised = re.sub(r"[-_.]+", "-", name).lower()
+    return "TTS" if normalised == "tts" else normalised
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +65,15 @@ class Environment:
     complete: bool = True
     """True for a probed environment, where an absent distribution is not installed; False for
     pins, where an absent distribution is simply not said."""
+    interpreter: str = ""
+    """Path of the target's Python, for the commands that a person is told; empty for pins."""
+    builds: Mapping[str, str] = field(default_factory=dict)
+    """What `torch` and `torchaudio` were built for (`cpu`, `cu128`), where that is known."""
+    system: Mapping[str, str | None] = field(default_factory=dict)
+    """Version of what is not a distribution (`ffmpeg`, `macos`); None where it is known to be
+    absent, no entry where nobody looked."""
+    duplicates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Distributions that one folder holds more than once, with all their versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +95,8 @@ class Run:
     tool: str
     command: str
     """The nox command that repeats it."""
+    cell: str
+    """Name of the combination that was run."""
     device: str
     environment: Environment
     capabilities: Mapping[Capability, CapabilityOutcome]
@@ -76,24 +109,35 @@ class Condition:
     """One alternative of a known issue: it applies where all that is said here holds."""
 
     packages: Mapping[str, str] = field(default_factory=dict)
-    """Distribution to specifier (`transformers`: `>=4.50`; `*` is any version, `absent` is none)."""
+    """Distribution to specifier: `>=4.52`, `*` for any version, `absent` for none."""
     python: str = ""
     """Specifier of the Python version; empty for any."""
     platforms: tuple[str, ...] = ()
     """Platforms, empty for any."""
     minor_mismatch: tuple[str, str] | None = None
     """Two distributions whose major.minor must differ for this to apply."""
+    cuda_mismatch: tuple[str, str] | None = None
+    """Two distributions of which the second is a CUDA build and the first is of another build."""
+    system: Mapping[str, str] = field(default_factory=dict)
+    """Name to specifier, as for packages, of what is not a distribution (`ffmpeg`: `absent`)."""
+    duplicates: tuple[str, ...] = ()
+    """Distributions of which at least one must be installed more than once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownIssue:
-    """A theory: what breaks which capability at which versions, why, and the way out."""
+    """A theory: what breaks which capability at which versions, why, and the way out.
+
+    An `error` claims that its capabilities fail. A `warning` claims nothing: it tells what the
+    versions cannot show, and applies as well where a `system` condition cannot be checked.
+    """
 
     code: str
     title: str
     severity: Severity
     capabilities: tuple[Capability, ...]
     conditions: tuple[Condition, ...]
+    """Any one suffices; an issue without conditions is known by its symptoms only."""
     symptoms: tuple[str, ...]
     """Regular expressions that match the real error text."""
     cause: str
@@ -130,7 +174,7 @@ class Finding:
 
     issue: KnownIssue
     packages: tuple[str, ...]
-    """The installed distributions that make it apply, as `name version`."""
+    """The distributions that make it apply, installed or missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,9 +205,22 @@ class WrittenFile:
     """A file of a conversion's output."""
 
     path: str
+    """Name in the output folder."""
     size: int
     """Bytes."""
     tensors: int = 0
+    checksum: str = ""
+    """`sha256:...`, of a model `crc32:...`; empty in a dry run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """A part of a checkpoint that a conversion leaves out."""
+
+    what: str
+    """A rule for names (`dvae.*`), a key of the checkpoint (`optimizer`) or a file."""
+    tensors: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,18 +228,63 @@ class Conversion:
     """What a conversion did, or, as a dry run, would do."""
 
     source: str
+    source_size: int
+    """Bytes of the checkpoint."""
     output: str
     kind: str
-    """What the checkpoint was recognised as, for example `XTTS v2 (release)`."""
+    """What the checkpoint was recognised as, for example `XTTS v2 (2.0.3), release checkpoint`."""
     tensors: int
     parameters: int
+    """Elements of all tensors, buffers included."""
     files: tuple[WrittenFile, ...]
     kept: tuple[str, ...]
     """Existing files that already say the same and were left alone."""
     renamed: Mapping[str, int]
     """Rule to number of tensors, for example `xtts.* -> *`: 963."""
-    dropped: Mapping[str, int]
-    """What was left out and how many tensors of it, for example `dvae.*`: 58."""
+    dropped: tuple[Dropped, ...]
+    licence: str
+    """Identifier of the licence that binds the weights."""
     notes: tuple[str, ...] = ()
     """What a person should know: no checksums in the source, a licence to obey."""
     dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageResult:
+    """Outcome of one smoke stage in the target interpreter."""
+
+    name: str
+    status: Literal["works", "fails"]
+    seconds: float
+    error: str = ""
+    traceback: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    issue: str = ""
+    """Code of the known issue whose symptom the error shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """One thing that was checked about the sound."""
+
+    name: str
+    passed: bool
+    detail: str
+    """What was measured, with the threshold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmokeReport:
+    """What the smoke did and heard."""
+
+    verdict: Literal["speaks", "fails"]
+    python: str
+    model: str
+    device: str
+    stages: tuple[StageResult, ...]
+    judgements: tuple[Judgement, ...]
+    figures: Mapping[str, float]
+    """Seconds, bytes and ratios by name: `load_seconds`, `first_audio_seconds`,
+    `real_time_factor`, `peak_host_bytes`, `peak_device_bytes`."""
+    outputs: Mapping[str, str]
+    notes: tuple[str, ...] = ()

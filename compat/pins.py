@@ -1,0 +1,179 @@
+"""Reads exact pins in requirements format: what an environment would hold, without installing."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from xcompat.domain import Environment, distribution_name
+from xcompat.errors import CannotLook, Misuse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from packaging.requirements import Requirement
+
+_IGNORED_OPTIONS = (
+    "-i", "--index-url", "--extra-index-url", "--find-links", "-f", "--no-index", "--pre",
+    "--prefer-binary", "--only-binary", "--no-binary", "--trusted-host", "--require-hashes",
+    "--use-feature", "--no-build-isolation",
+)  # fmt: skip
+"""Options that say where packages come from, not which versions."""
+
+
+def environment_of_pins(file: str, stdin: BinaryIO, *, python: str, platform: str) -> Environment:
+    """Return the Environment that a requirements file pins; `-` reads `stdin`.
+
+    Args:
+        file: Path of the requirements file, or `-`.
+        stdin: Where `-` reads from.
+        python: Version of the Python that it is meant for; empty where that is not said.
+        platform: Platform that it is meant for.
+
+    Raises:
+        CannotLook: `XC204` where a file cannot be read.
+        Misuse: `XC205` where a line is not an exact pin.
+    """
+    reader = _Reader(python, platform)
+    if file == "-":
+        reader.read(_text(stdin.read(), "standard input"), "<stdin>", Path())
+    else:
+        reader.read_file(Path(file), asked_by="")
+    return Environment(
+        python=python,
+        platform=platform,
+        packages=reader.packages,
+        source="<stdin>" if file == "-" else file,
+        complete=False,
+        builds={
+            name: reader.packages[name].partition("+")[2]
+            for name in ("torch", "torchaudio")
+            if "+" in reader.packages.get(name, "")
+        },
+    )
+
+
+class _Reader:
+    """Collects pins from a file and from the files that it includes."""
+
+    def __init__(self, python: str, platform: str) -> None:
+        self.packages: dict[str, str] = {}
+        self._marker_environment = _marker_environment(python, platform)
+        self._pinned_at: dict[str, str] = {}
+        self._open: list[Path] = []
+
+    def read_file(self, path: Path, asked_by: str) -> None:
+        place = f"{asked_by}: " if asked_by else ""
+        resolved = path.resolve()
+        if resolved in self._open:
+            raise Misuse("XC205", f"{place}`{path}` includes itself")
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise CannotLook(
+                "XC204", f"{place}cannot read `{path}`: {error.strerror}", hint="check the path"
+            ) from error
+        self._open.append(resolved)
+        self.read(_text(content, f"{place}`{path}`"), str(path), path.parent)
+        self._open.pop()
+
+    def read(self, text: str, name: str, folder: Path) -> None:
+        for number, line in _logical_lines(text):
+            place = f"{name}:{number}"
+            option, _, value = line.replace("=", " ", 1).partition(" ")
+            if option in ("-r", "--requirement") or re.match(r"-r\S", line):
+                self.read_file(folder / (value.strip() or line[2:].strip()), place)
+            elif not line.startswith("-"):
+                self._pin(line, place)
+            elif option not in _IGNORED_OPTIONS and not re.match(r"-[if]\S", line):
+                raise Misuse(
+                    "XC205",
+                    f"{place}: the option `{option}` is not understood",
+                    hint="leave only lines of the form `name==version`",
+                )
+
+    def _pin(self, line: str, place: str) -> None:
+        requirement = _parse(line, place)
+        if requirement.marker and not requirement.marker.evaluate(self._marker_environment):
+            return
+        name = distribution_name(requirement.name)
+        version = _exact_version(requirement)
+        if version is None:
+            raise Misuse(
+                "XC205",
+                f"{place}: `{requirement}` does not pin one version",
+                hint="write `name==version`; `pip freeze` prints an environment that way",
+            )
+        if self.packages.setdefault(name, version) != version:
+            raise Misuse(
+                "XC205",
+                f"{place}: {name} is pinned to {version}, "
+                f"and to {self.packages[name]} at {self._pinned_at[name]}",
+            )
+        self._pinned_at.setdefault(name, place)
+
+
+def _text(content: bytes, what: str) -> str:
+    try:
+        # PowerShell 5 writes `pip freeze > file` as UTF-16, which pip reads as well.
+        is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return content.decode("utf-16" if is_utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CannotLook("XC204", f"{what} is not text", hint="save it as UTF-8") from error
+
+
+def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield (number of the first line, text), continuations joined, comments and hashes removed."""
+    joined, start = "", 0
+    for number, line in enumerate([*text.splitlines(), ""], start=1):
+        start = start if joined else number
+        stripped = re.sub(r"(^|\s)#.*$", "", line).rstrip()
+        if stripped.endswith("\\"):
+            joined += stripped[:-1] + " "
+            continue
+        whole = re.sub(r"\s--hash[= ]\S+", "", joined + stripped).strip()
+        joined = ""
+        if whole:
+            yield start, whole
+
+
+def _parse(line: str, place: str) -> Requirement:
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415
+
+    try:
+        return Requirement(line)
+    except InvalidRequirement as error:
+        looks_like_path = re.match(r"[./~\\]|\w+:|git\+", line)
+        what = "is a path or an address, not a pin" if looks_like_path else "is not a requirement"
+        raise Misuse("XC205", f"{place}: `{line}` {what}", hint="write `name==version`") from error
+
+
+def _exact_version(requirement: Requirement) -> str | None:
+    """Return the one version that is allowed, or, for a wheel's address, the one that it names."""
+    if requirement.url:
+        file_name = requirement.url.partition("#")[0].rpartition("/")[2]
+        match = re.match(r"[\w.]+-(\d[^-]*)(?:-[^-]+)+\.whl$", file_name.replace("%2B", "+"))
+        return match[1] if match else None
+    pins = [s.version for s in requirement.specifier if s.operator in ("==", "===")]
+    only = len(requirement.specifier) == 1 and len(pins) == 1 and not pins[0].endswith(".*")
+    return pins[0] if only else None
+
+
+def _marker_environment(python: str, platform: str) -> dict[str, str]:
+    """Return what markers are evaluated against: the target, and this machine for the rest."""
+    system, _, machine = platform.partition("-")
+    names = {"linux": ("linux", "Linux", "posix"), "macosx": ("darwin", "Darwin", "posix")}
+    sys_platform, platform_system, os_name = names.get(system, ("win32", "Windows", "nt"))
+    told = {
+        "sys_platform": sys_platform,
+        "platform_system": platform_system,
+        "os_name": os_name,
+        "platform_machine": machine.upper() if machine == "amd64" else machine,
+        "extra": "",
+    }
+    if python:
+        told["python_full_version"] = python
+        told["python_version"] = ".".join(python.split(".")[:2])
+    return told

@@ -1,0 +1,145 @@
+"""What the words of the command line ask about: an environment, capabilities, known issues."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from xcompat.doctor import NEEDED, explain
+from xcompat.domain import CAPABILITIES
+from xcompat.errors import CannotLook, Misuse
+from xcompat.probe import environment_of, platform_name, this_platform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from xcompat.domain import Capability, Environment, KnownIssue, Matrix
+
+_ERROR_CLASSES = {
+    "1": ("concerns a checkpoint or its conversion", "xcompat convert --help"),
+    "2": ("concerns an environment or the matrix", "xcompat doctor --help"),
+    "3": ("concerns the speaking test", "xcompat smoke --help"),
+}
+
+
+def environment_asked_for(
+    python: str | None,
+    requirements: str | None,
+    python_version: str | None,
+    platform: str | None,
+    stdin: BinaryIO,
+) -> Environment:
+    """Return the Environment that the options of `doctor` name.
+
+    A Python version or platform that is given takes the place of what was found. Pins are judged
+    for this machine's platform where no other is given, and for any Python.
+
+    Raises:
+        Misuse: `XC205` for a line that is no pin, `XC210` where the options make no sense.
+        CannotLook: where the environment or the file cannot be read.
+    """
+    if python is not None and requirements is not None:
+        raise Misuse("XC210", "`--python` and `-r` exclude each other", hint="give one of them")
+    if python_version is not None and not re.fullmatch(r"3\.\d+(\.\d+)?", python_version):
+        raise Misuse(
+            "XC210", f"`{python_version}` is not a Python version", hint="write it like 3.11"
+        )
+    if platform is not None:
+        platform = platform_name(platform)
+        if not re.fullmatch(r"[a-z0-9]+-\w+", platform):
+            raise Misuse(
+                "XC210",
+                f"`{platform}` is not a platform",
+                hint="write it like linux-x86_64, linux-aarch64, macosx-arm64 or win-amd64",
+            )
+    if requirements is not None:
+        from xcompat.pins import environment_of_pins  # noqa: PLC0415 - needs more of packaging
+
+        return environment_of_pins(
+            requirements,
+            stdin,
+            python=python_version or "",
+            platform=platform or this_platform(),
+        )
+    found = environment_of(python)
+    elsewhere = platform is not None and platform != found.platform
+    return replace(
+        found,
+        python=python_version or found.python,
+        platform=platform or found.platform,
+        system={} if elsewhere else found.system,
+    )
+
+
+def capabilities_asked_for(names: Iterable[str] | None) -> tuple[Capability, ...]:
+    """Return the capabilities of those names, in their order; the usual ones for none.
+
+    Raises:
+        Misuse: `XC207` where there is no capability of that name.
+    """
+    if not names:
+        return NEEDED
+    wanted = {part.strip() for name in names for part in name.split(",")}
+    for name in sorted(wanted - set(CAPABILITIES)):
+        raise Misuse(
+            "XC207",
+            f"there is no capability `{name}`",
+            hint=f"there are {', '.join(CAPABILITIES)}",
+        )
+    return tuple(c for c in CAPABILITIES if c in wanted)
+
+
+def issues_asked_for(
+    code: str | None, error_file: str | None, matrix: Matrix, stdin: BinaryIO
+) -> tuple[KnownIssue, ...]:
+    """Return the known issue of that code, or those whose symptoms are in the file; `-` is stdin.
+
+    Raises:
+        Misuse: `XC208` where neither or both are given, or nothing is known of the code.
+        CannotLook: `XC209` where the file cannot be read.
+    """
+    if (code is None) == (error_file is None):
+        raise Misuse(
+            "XC208",
+            "say what to explain: a code or a traceback",
+            hint="xcompat explain XC001, or xcompat explain --error FILE (- reads a pasted text)",
+        )
+    if code is not None:
+        return (_by_code(code, matrix),)
+    assert error_file is not None
+    return explain(_text(error_file, stdin), matrix.issues)
+
+
+def _by_code(spelled: str, matrix: Matrix) -> KnownIssue:
+    match = re.fullmatch(r"(?:XC)?[-_ ]?0*(\d{1,3})", spelled.strip(), re.IGNORECASE)
+    code = f"XC{int(match[1]):03}" if match else spelled
+    for issue in matrix.issues:
+        if issue.code == code:
+            return issue
+    if match and code[2] in _ERROR_CLASSES:
+        what, where = _ERROR_CLASSES[code[2]]
+        raise Misuse(
+            "XC208",
+            f"{code} is an error of xcompat itself, not a known issue: it {what}",
+            hint=f"the error says what to do where it appears; see also `{where}`",
+        )
+    raise Misuse(
+        "XC208",
+        f"there is no known issue `{spelled}`",
+        hint=f"there are {matrix.issues[0].code} to {matrix.issues[-1].code}"
+        if matrix.issues
+        else "",
+    )
+
+
+def _text(file: str, stdin: BinaryIO) -> str:
+    if file == "-":
+        return stdin.read().decode("utf-8", "replace")
+    try:
+        return Path(file).read_bytes().decode("utf-8", "replace")
+    except OSError as error:
+        raise CannotLook(
+            "XC209", f"cannot read `{file}`: {error.strerror}", hint="check the path"
+        ) from error

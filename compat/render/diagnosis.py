@@ -1,0 +1,226 @@
+"""A Diagnosis for people and for programs."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xcompat.domain import DECIDING
+from xcompat.render.text import Page
+
+if TYPE_CHECKING:
+    from xcompat.domain import Capability, CapabilityStatus, Diagnosis, Environment, Finding
+
+MEANING: dict[Capability, str] = {
+    "install": "these versions install",
+    "import": "the TTS code starts",
+    "load": "the original model.pth opens",
+    "load-converted": "a converted model opens",
+    "speak": "a built-in voice speaks",
+    "stream": "speech comes piece by piece",
+    "clone": "a sound file lends its voice",
+    "api": "TTS.api writes a WAV file",
+}
+
+_SIGN = {
+    "works": ("✓", "green"),
+    "fails": ("✗", "red"),
+    "unknown": ("?", "yellow"),
+}
+
+
+def diagnosis_as_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Return the stable form of `xcompat doctor --json`; fields may be added."""
+    environment = diagnosis.environment
+    return {
+        "schema": 1,
+        "verdict": diagnosis.verdict,
+        "needed": list(diagnosis.needed),
+        "environment": {
+            "python": environment.python,
+            "platform": environment.platform,
+            "packages": dict(environment.packages),
+            "builds": dict(environment.builds),
+            "duplicates": {name: list(v) for name, v in environment.duplicates.items()},
+            "source": environment.source,
+            "complete": environment.complete,
+        },
+        "capabilities": {
+            capability: {
+                "status": told.status,
+                "basis": told.basis,
+                "issues": list(told.issues),
+                "note": told.note,
+            }
+            for capability, told in diagnosis.capabilities.items()
+        },
+        "findings": [
+            {
+                "code": finding.issue.code,
+                "severity": finding.issue.severity,
+                "capabilities": list(finding.issue.capabilities),
+                "title": finding.issue.title,
+                "cause": finding.issue.cause,
+                "packages": list(finding.packages),
+                "fix": list(finding.issue.fixes),
+                "sources": list(finding.issue.sources),
+            }
+            for finding in diagnosis.findings
+        ],
+        "row": diagnosis.row,
+    }
+
+
+def show_diagnosis(diagnosis: Diagnosis) -> None:
+    """Write the answer, what it rests on, and what to type next to stdout."""
+    page = Page()
+    page.prose(*_answer(diagnosis))
+    page.gap()
+    _show_environment(page, diagnosis.environment)
+    page.gap()
+    for capability, told in diagnosis.capabilities.items():
+        # What is installed has been installed: the question matters for pins only.
+        if capability != "install" or not diagnosis.environment.complete:
+            _show_capability(page, capability, told)
+    errors = [finding for finding in diagnosis.findings if finding.issue.severity == "error"]
+    warnings = [finding for finding in diagnosis.findings if finding.issue.severity == "warning"]
+    for title, findings in (("What to do", errors), ("Good to know", warnings)):
+        if findings:
+            page.gap()
+            page.line((title, "bold"))
+        for number, finding in enumerate(findings, start=1):
+            _show_finding(page, number, finding, diagnosis.environment)
+    page.gap()
+    page.prose(_next(diagnosis))
+
+
+def show_commands(page: Page, fixes: tuple[str, ...], environment: Environment | None) -> None:
+    """Write commands so that they can be copied, each with its remark above it."""
+    for fix in fixes:
+        command, _, remark = fix.partition("  # ")
+        if remark:
+            page.prose((f"{remark}:", "dim"), indent=5)
+        page.line("       ", (command_in(command, environment), "bold"))
+
+
+def command_in(command: str, environment: Environment | None) -> str:
+    """Return a `pip` command such that it works on `environment`, whatever is activated."""
+    if environment is None or not environment.interpreter or not command.startswith("pip "):
+        return command
+    python = _quoted(_short(environment.interpreter))
+    if "pip" in environment.packages:
+        return f"{python} -m {command}"
+    _, subcommand, rest = command.split(" ", 2)
+    return f"uv pip {subcommand} --python {python} {rest.removeprefix('-y ')}"
+
+
+def _answer(diagnosis: Diagnosis) -> tuple[str | tuple[str, str], ...]:
+    subject = "This environment" if diagnosis.environment.complete else "This set of pins"
+    asked = _asked(diagnosis)
+    if diagnosis.verdict == "compatible":
+        bases = {diagnosis.capabilities[capability].basis for capability in diagnosis.needed}
+        why = "these versions were run, and it worked"
+        if "bracketed" in bases:
+            why = "versions just below and just above were run, and both worked"
+        return (f"{subject} can {asked}", "bold green"), f": {why}."
+    if diagnosis.verdict == "incompatible":
+        return (f"{subject} cannot {asked}", "bold red"), f": {_reason(diagnosis)}."
+    return (
+        (f"Nobody knows yet whether {subject.lower()} can {asked}", "bold yellow"),
+        ": it was never run with these versions, and no known problem stands in the way.",
+    )
+
+
+def _asked(diagnosis: Diagnosis) -> str:
+    if set(diagnosis.needed) == {"import", "load-converted", "speak"}:
+        return "run XTTS v2"
+    return f"do what was asked for ({', '.join(diagnosis.needed)})"
+
+
+def _reason(diagnosis: Diagnosis) -> str:
+    failing = [c for c in diagnosis.needed if diagnosis.capabilities[c].status == "fails"]
+    codes = [code for c in failing for code in diagnosis.capabilities[c].issues]
+    for finding in diagnosis.findings:
+        if finding.issue.code in codes:
+            title = finding.issue.title
+            # A name keeps its case: `PyTorch`, `TTS`.
+            common = title.split(" ", 1)[0] in ("No", "The", "This", "There", "Streaming")
+            return title[0].lower() + title[1:] if common else title
+    return f"`{failing[0]}` was run with these versions, and it failed"
+
+
+def _show_environment(page: Page, environment: Environment) -> None:
+    python = f"Python {environment.python}" if environment.python else "Python not said"
+    page.line(f"  {python} on {environment.platform}, read from {_short(environment.source)}")
+    told = []
+    missing = []
+    for name in DECIDING:
+        version = environment.packages.get(name)
+        build = environment.builds.get(name, "")
+        if version is not None:
+            shown = version if not build or "+" in version else f"{version} ({build})"
+            told.append(f"{name} {shown}")
+        elif name not in ("TTS", "coqui-tts"):
+            missing.append(name)
+    if not {"TTS", "coqui-tts"} & environment.packages.keys():
+        missing.insert(0, "TTS or coqui-tts")
+    if told:
+        page.prose(", ".join(told), indent=2)
+    if missing:
+        absent = "not installed" if environment.complete else "not said"
+        page.prose(f"{absent}: {', '.join(missing)}", indent=2)
+    for name, versions in environment.duplicates.items():
+        page.prose(f"{name} is there more than once: {', '.join(versions)}", indent=2)
+
+
+def _show_capability(page: Page, capability: Capability, told: CapabilityStatus) -> None:
+    sign, style = _SIGN[told.status]
+    label = ((f"  {sign} ", f"bold {style}"), (f"{capability:<15} ", "bold"))
+    details = [*told.issues, told.note] if told.note else list(told.issues)
+    answer = f"{told.status}: {', '.join(details)}" if details else told.status
+    page.entry((*label, (MEANING[capability], "")), answer, width=50)
+
+
+def _show_finding(page: Page, number: int, finding: Finding, environment: Environment) -> None:
+    issue = finding.issue
+    style = "bold red" if issue.severity == "error" else "bold yellow"
+    page.prose(f"{number}. ", (issue.code, style), f" {issue.title}", indent=2, hang=3)
+    if finding.packages:
+        page.prose((_installed(finding, environment), "dim"), indent=5)
+    page.prose(issue.cause, indent=5)
+    show_commands(page, issue.fixes, environment)
+
+
+def _installed(finding: Finding, environment: Environment) -> str:
+    return ", ".join(
+        f"{name} {environment.packages.get(name, 'not installed')}" for name in finding.packages
+    )
+
+
+def _next(diagnosis: Diagnosis) -> str:
+    environment = diagnosis.environment
+    python = _quoted(_short(environment.interpreter)) if environment.interpreter else ""
+    if diagnosis.verdict == "incompatible":
+        return "After that, run `xcompat doctor` again: one problem can hide another."
+    if not python:
+        return "When it is installed, `xcompat doctor --python FOLDER` looks at the real thing."
+    if diagnosis.verdict == "unknown":
+        return f"To find out, let it speak: `xcompat smoke --python {python}`"
+    return f"To hear it: `xcompat smoke --python {python}`"
+
+
+def _short(path: str) -> str:
+    """Return a path as a person in this folder would type it."""
+    try:
+        relative = Path(path).relative_to(Path.cwd())
+    except (ValueError, OSError):
+        return path
+    return f".{os.sep}{relative}" if str(relative) != "." else path
+
+
+def _quoted(path: str) -> str:
+    if os.name == "nt":
+        return f'"{path}"' if " " in path else path
+    return shlex.quote(path)

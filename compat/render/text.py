@@ -1,0 +1,110 @@
+"""What all texts for people share: where they go, how they wrap, and what an error looks like."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import IO, TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from xcompat.errors import XcompatError
+
+_MAX_WIDTH = 100
+"""Columns beyond which prose is hard to read."""
+
+_ASCII = {"✓": "+", "✗": "x", "—": "-", "…": "..."}
+
+
+def printable(text: str) -> str:
+    """Return `text`, often from a file, without anything that a terminal would obey."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+class Page:
+    """Writes plain or coloured text for people to a stream.
+
+    Colour follows the stream, `NO_COLOR`, `FORCE_COLOR` and `TERM`; it repeats what the words say.
+    What the stream's encoding lacks is written in ASCII.
+    """
+
+    def __init__(self, stream: IO[str] | None = None) -> None:
+        self._console = Console(
+            file=stream or sys.stdout, highlight=False, markup=False, emoji=False
+        )
+        self._encoding = getattr(self._console.file, "encoding", None) or "utf-8"
+        self._width = min(self._console.width, _MAX_WIDTH)
+
+    def line(self, *parts: str | tuple[str, str]) -> None:
+        """Write one line, unwrapped; a part is a text or a (text, style)."""
+        self._console.print(self._text(parts), soft_wrap=True)
+
+    def prose(self, *parts: str | tuple[str, str], indent: int = 0, hang: int = 0) -> None:
+        """Write a paragraph, wrapped: the first line at `indent`, the others `hang` further in."""
+        lines = self._text(parts).wrap(self._console, max(self._width - indent - hang, 20))
+        for number, line in enumerate(lines):
+            line.rstrip()
+            margin = " " * (indent if number == 0 else indent + hang)
+            self._console.print(Text(margin) + line, soft_wrap=True)
+
+    def entry(self, label: tuple[tuple[str, str], ...], text: str, width: int) -> None:
+        """Write a label of `width` columns, and a text that wraps in a column of its own."""
+        lines = self._text((text,)).wrap(self._console, max(self._width - width, 20))
+        head = self._text(label)
+        head.pad_right(max(width - head.cell_len, 1))
+        for number, line in enumerate(lines or [Text()]):
+            line.rstrip()
+            row = (head if number == 0 else Text(" " * width)) + line
+            row.rstrip()
+            self._console.print(row, soft_wrap=True)
+
+    def gap(self) -> None:
+        """Write an empty line."""
+        self._console.print()
+
+    def _text(self, parts: tuple[str | tuple[str, str], ...]) -> Text:
+        text = Text()
+        for part in parts:
+            content, style = part if isinstance(part, tuple) else (part, "")
+            text.append(self._encodable(printable(content)), style or None)
+        return text
+
+    def _encodable(self, content: str) -> str:
+        try:
+            content.encode(self._encoding)
+        except UnicodeEncodeError:
+            content = "".join(_ASCII.get(char, char) for char in content)
+            return content.encode(self._encoding, "backslashreplace").decode(self._encoding)
+        return content
+
+
+def show_json(values: dict[str, Any]) -> None:
+    """Write one JSON object to stdout: sorted keys, ASCII, so that no encoding can spoil it."""
+    print(json.dumps(values, indent=2, sort_keys=True))  # noqa: T201
+
+
+def show_error(error: XcompatError) -> None:
+    """Write an error that the user can do something about to stderr."""
+    page = Page(sys.stderr)
+    page.line((f"error[{error.code}]", "bold red"), f": {error.message}")
+    if error.hint:
+        page.line(("hint", "bold cyan"), f": {error.hint}")
+
+
+def show_bug(error: Exception) -> None:
+    """Write to stderr that xcompat itself went wrong."""
+    page = Page(sys.stderr)
+    page.line(("error[XC000]", "bold red"), f": this is a bug in xcompat: {_named(error)}")
+    page.line(
+        ("hint", "bold cyan"),
+        ": run the same command with XCOMPAT_DEBUG=1 in the environment, and report what it prints",
+    )
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
