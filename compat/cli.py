@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
@@ -20,6 +21,16 @@ VERDICT_EXIT = {
     "incompatible": ExitCode.NO,
     "unknown": ExitCode.UNKNOWN,
 }
+
+
+class Device(str, Enum):
+    """Where the smoke computes."""
+
+    AUTO = "auto"
+    MPS = "mps"
+    CUDA = "cuda"
+    CPU = "cpu"
+
 
 app = typer.Typer(
     name="xcompat",
@@ -131,7 +142,7 @@ def show_recorded(
 
 
 @app.command()
-def convert(
+def convert(  # noqa: PLR0917 - its arguments are its options
     source: Annotated[Path, typer.Argument(help="Checkpoint (.pth), or model folder.")],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder to write to; made if missing.")
@@ -155,6 +166,75 @@ def convert(
         render.show_json(render.conversion_as_json(done))
     else:
         render.show_conversion(done)
+
+
+@app.command()
+def smoke(
+    model: Annotated[
+        Path | None,
+        typer.Argument(help="Folder that `convert` wrote; a tiny built-in model if not given."),
+    ] = None,
+    python: Annotated[
+        str | None, typer.Option(help="Interpreter or virtual environment to speak in.")
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.AUTO,
+    text: Annotated[str | None, typer.Option(help="What to say.")] = None,
+    language: Annotated[str, typer.Option(help="Language of the text, such as en or zh-cn.")] = "en",
+    speaker: Annotated[str | None, typer.Option(help="Built-in speaker, by name.")] = None,
+    speaker_wav: Annotated[
+        Path | None, typer.Option(help="Reference WAV of the voice to clone.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Where the WAV goes; the picture goes beside it.")
+    ] = Path("speech.wav"),
+    record: Annotated[
+        Path | None,
+        typer.Option(help="Measure every capability on the built-in model; append the run to FILE."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+) -> None:
+    """Load the model, speak, stream and clone in an environment, and judge the sound."""
+    from xcompat import matrix
+    from xcompat.probe import environment_of
+    from xcompat.render import smoke as render
+    from xcompat.render.text import show_json
+    from xcompat.smoke import DEFAULT_TEXT, SmokeRequest, run_smoke
+
+    interpreter = Path(environment_of(python).interpreter)
+    if record:
+        _record(interpreter, device, record, as_json)
+    request = SmokeRequest(
+        python=interpreter,
+        model=model,
+        device=device,
+        text=text or DEFAULT_TEXT,
+        language=language,
+        speaker=speaker,
+        speaker_wav=speaker_wav,
+        wav=output,
+    )
+    with render.progress() as on_begin:
+        report = run_smoke(request, matrix.load().issues, on_begin)
+    if as_json:
+        show_json(render.report_as_json(report))
+    else:
+        render.show_report(report)
+    raise typer.Exit(ExitCode.YES if report.verdict == "speaks" else ExitCode.NO)
+
+
+def _record(interpreter: Path, device: str, file: Path, as_json: bool) -> NoReturn:
+    from xcompat.record import append_run, record_run
+    from xcompat.render import smoke as render
+    from xcompat.render.text import show_json
+
+    with render.progress() as on_begin:
+        run = record_run(interpreter, device=device, on_begin=on_begin)
+    append_run(file, run)
+    if as_json:
+        show_json(run)
+    else:
+        render.show_run(run, str(file))
+    raise typer.Exit
 
 
 def main() -> NoReturn:

@@ -1,0 +1,162 @@
+"""A torch checkpoint as data: its value tree, and where each tensor's bytes are in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+from xcompat.converters import limits
+from xcompat.converters.archive import Archive, ArchiveRecord, read_archive
+from xcompat.converters.machine import Machine
+from xcompat.converters.recognise import refuse_foreign_format
+from xcompat.converters.source import SourceFile
+from xcompat.converters.values import Storage, Tensor, printable
+from xcompat.errors import Corruption, Refusal, XcompatError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_BIG: Final = 1 << 62
+
+
+class Checkpoint:
+    """An opened `.pth` file. Use it as a context manager.
+
+    Attributes:
+        file: The file, open for reading.
+        archive: Its directory.
+        value: What its pickle holds, as inert values.
+
+    Raises:
+        XcompatError: XC101 to XC108 and XC112, with the file's name; see `Machine.run`,
+            `read_archive`, `refuse_foreign_format` and `SourceFile`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.file = SourceFile(path)
+        try:
+            refuse_foreign_format(self.file)
+            self.archive: Archive = read_archive(self.file)
+            self.value: Any = self._read_pickle()
+        except XcompatError as error:
+            self.file.__exit__(None, None, None)
+            raise self.named(error) from error
+        except BaseException:
+            self.file.__exit__(None, None, None)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.file.__exit__(kind, error, traceback)
+
+    def named(self, error: XcompatError) -> XcompatError:
+        """Return an error that says which file it is about, where it does not say so itself."""
+        if self.file.name in error.message:
+            return error
+        return type(error)(error.code, f"{self.file.name}: {error.message}", hint=error.hint)
+
+    def record(self, storage: Storage) -> ArchiveRecord:
+        """Return the record that holds a storage, which `check_tensors` has found to be there."""
+        return self.archive.records[f"data/{storage.key}"]
+
+    def check_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Make sure that each tensor lies within its storage and each storage fills its record.
+
+        Raises:
+            Refusal: XC107, naming the tensor; XC106, a tensor far larger than its storage.
+            Corruption: XC102, a storage has no record.
+        """
+        for name, tensor in tensors.items():
+            self._check_tensor(printable(name), tensor)
+        written = sum(tensor.nbytes for tensor in tensors.values())
+        limits.check(
+            "bytes of all tensors once they are packed",
+            written,
+            limits.EXPANSION * self.file.size + limits.BROADCAST_BYTES,
+        )
+
+    def _check_tensor(self, name: str, tensor: Tensor) -> None:
+        storage = tensor.storage
+        record = self.archive.records.get(f"data/{storage.key}")
+        if record is None:
+            raise Corruption(
+                "XC102",
+                f"{self.file.name}: tensor `{name}` has no data: there is no record "
+                f"`data/{printable(storage.key)}`",
+                hint="The file is incomplete: download or copy it again.",
+            )
+        if record.size != storage.nbytes:
+            raise _lie(
+                name,
+                f"its storage has {record.size} bytes, not the {storage.nbytes} of "
+                f"{storage.numel} elements of {storage.dtype.name}",
+            )
+        limits.check(f"dimensions of tensor `{name}`", len(tensor.shape), limits.TENSOR_DIMENSIONS)
+        if len(tensor.shape) != len(tensor.stride):
+            raise _lie(name, f"shape {tensor.shape} and strides {tensor.stride} differ in length")
+        if any(not 0 <= number < _BIG for number in (tensor.offset, *tensor.shape, *tensor.stride)):
+            raise _lie(name, "its offset, shape or strides are out of range")
+        last = tensor.offset + sum(
+            (size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride, strict=True)
+        )
+        if tensor.offset > storage.numel or (tensor.numel and last >= storage.numel):
+            raise _lie(
+                name,
+                f"it reaches to element {max(last, tensor.offset)} of a storage of {storage.numel}",
+            )
+        if tensor.numel > storage.numel:
+            limits.check(
+                f"bytes of the expanded tensor `{name}`", tensor.nbytes, limits.BROADCAST_BYTES
+            )
+
+    def _read_pickle(self) -> Any:
+        records = self.archive.records
+        if "data.pkl" not in records:
+            raise _not_a_checkpoint(records)
+        if "constants.pkl" in records:
+            raise Refusal(
+                "XC101",
+                "this is a TorchScript archive: a compiled program, not a checkpoint",
+                hint="Use the model.pth of the release or of your training.",
+            )
+        if "byteorder" in records and self.archive.read(self.file, "byteorder") != b"little":
+            raise Refusal(
+                "XC101",
+                "this checkpoint was saved on a big-endian machine",
+                hint="Load and save it with torch on a little-endian machine first.",
+            )
+        version = "version" if "version" in records else ".data/version"
+        if not self.archive.read(self.file, version).strip().isdigit():
+            raise Corruption("XC102", "the archive's `version` record holds no number")
+        limits.check("bytes of data.pkl", records["data.pkl"].size, limits.PICKLE_BYTES)
+        pickle = self.archive.read(self.file, "data.pkl")
+        value, end = Machine().run(pickle)
+        if end != len(pickle):
+            raise Refusal("XC105", f"{len(pickle) - end} bytes follow the STOP of the pickle")
+        return value
+
+
+def _lie(name: str, reason: str) -> Refusal:
+    return Refusal(
+        "XC107",
+        f"tensor `{name}` contradicts its data: {reason}",
+        hint="The file was not written by torch.save: get it from its publisher again.",
+    )
+
+
+def _not_a_checkpoint(records: Mapping[str, ArchiveRecord]) -> XcompatError:
+    found = ", ".join(printable(name, 40) for name in list(records)[:4])
+    return Corruption(
+        "XC102",
+        f"a zip archive, but not a torch checkpoint: it has no data.pkl, but {found}",
+        hint="If this is a packed model folder, unpack it and convert the folder.",
+    )

@@ -1,0 +1,84 @@
+"""Where a model's files are: what is read from the source, and where the output goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from xcompat.converters.values import printable
+from xcompat.errors import CannotLook
+
+MODEL: Final = "model.pth"
+SPEAKERS: Final = "speakers_xtts.pth"
+CONFIG: Final = "config.json"
+VOCABULARY: Final = "vocab.json"
+TRAINING_FILES: Final = {
+    "dvae.pth": "makes training targets",
+    "mel_stats.pth": "normalises training targets",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """The files of a model as they lie in one folder; None where there is none."""
+
+    checkpoint: Path
+    config: Path | None
+    vocabulary: Path | None
+    speakers: Path | None
+    licences: tuple[Path, ...]
+    training: tuple[Path, ...]
+    """Files that only training uses."""
+
+    def all(self) -> list[Path]:
+        """Return every file that a conversion reads."""
+        companions = (self.config, self.vocabulary, self.speakers)
+        return [self.checkpoint, *(path for path in companions if path), *self.licences]
+
+
+def find_model_files(source: Path) -> ModelFiles:
+    """Find the files of a model.
+
+    Args:
+        source: A checkpoint, whose companions lie beside it, or a folder with a `model.pth`.
+
+    Raises:
+        CannotLook: XC112, there is nothing at `source`, or the folder holds no model.
+    """
+    shown = printable(str(source), 4096)
+    try:
+        is_folder = source.is_dir()
+        names = {path.name: path for path in (source if is_folder else source.parent).iterdir()}
+    except OSError as error:
+        raise CannotLook(
+            "XC112", f"cannot read {shown}: {error.strerror or error}", hint="Check the path."
+        ) from error
+    if is_folder and MODEL not in names:
+        found = ", ".join(printable(name, 40) for name in sorted(names) if name.endswith(".pth"))
+        raise CannotLook(
+            "XC112",
+            f"{shown} holds no {MODEL}" + (f", only {found}" if found else ""),
+            hint="Give the checkpoint itself." if found else "Give the folder of an XTTS model.",
+        )
+    checkpoint = names[MODEL] if is_folder else source
+    return ModelFiles(
+        checkpoint=checkpoint,
+        config=names.get(CONFIG),
+        vocabulary=names.get(VOCABULARY),
+        speakers=names.get(SPEAKERS) if checkpoint.name != SPEAKERS else None,
+        licences=tuple(
+            path
+            for name, path in sorted(names.items())
+            if name.upper().split(".")[0] in {"LICENSE", "LICENCE"} and path.is_file()
+        ),
+        training=tuple(names[name] for name in TRAINING_FILES if name in names) * is_folder,
+    )
+
+
+def default_output(source: Path) -> Path:
+    """Return where the output goes: beside a file; for a folder `<folder>-converted` beside it."""
+    if not source.is_dir():
+        return source.parent
+    named = source if source.name else source.resolve()
+    return named.with_name(f"{named.name}-converted")

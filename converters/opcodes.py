@@ -1,0 +1,184 @@
+"""The pickle opcodes and their arguments: a lexer that knows all of them and runs none.
+
+Numbers and argument forms are those of `Lib/pickletools.py` in CPython, protocols 0 to 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Final
+
+from xcompat.converters import limits
+from xcompat.errors import Corruption, Refusal
+
+
+class Op(IntEnum):
+    """An opcode: the byte that stands for it in a pickle stream."""
+
+    MARK = 0x28
+    STOP = 0x2E
+    POP = 0x30
+    POP_MARK = 0x31
+    DUP = 0x32
+    FLOAT = 0x46
+    INT = 0x49
+    BININT = 0x4A
+    BININT1 = 0x4B
+    LONG = 0x4C
+    BININT2 = 0x4D
+    NONE = 0x4E
+    PERSID = 0x50
+    BINPERSID = 0x51
+    REDUCE = 0x52
+    STRING = 0x53
+    BINSTRING = 0x54
+    SHORT_BINSTRING = 0x55
+    UNICODE = 0x56
+    BINUNICODE = 0x58
+    APPEND = 0x61
+    BUILD = 0x62
+    GLOBAL = 0x63
+    DICT = 0x64
+    EMPTY_DICT = 0x7D
+    APPENDS = 0x65
+    GET = 0x67
+    BINGET = 0x68
+    INST = 0x69
+    LONG_BINGET = 0x6A
+    LIST = 0x6C
+    EMPTY_LIST = 0x5D
+    OBJ = 0x6F
+    PUT = 0x70
+    BINPUT = 0x71
+    LONG_BINPUT = 0x72
+    SETITEM = 0x73
+    TUPLE = 0x74
+    EMPTY_TUPLE = 0x29
+    SETITEMS = 0x75
+    BINFLOAT = 0x47
+    BINBYTES = 0x42
+    SHORT_BINBYTES = 0x43
+    PROTO = 0x80
+    NEWOBJ = 0x81
+    EXT1 = 0x82
+    EXT2 = 0x83
+    EXT4 = 0x84
+    TUPLE1 = 0x85
+    TUPLE2 = 0x86
+    TUPLE3 = 0x87
+    NEWTRUE = 0x88
+    NEWFALSE = 0x89
+    LONG1 = 0x8A
+    LONG4 = 0x8B
+    SHORT_BINUNICODE = 0x8C
+    BINUNICODE8 = 0x8D
+    BINBYTES8 = 0x8E
+    EMPTY_SET = 0x8F
+    ADDITEMS = 0x90
+    FROZENSET = 0x91
+    NEWOBJ_EX = 0x92
+    STACK_GLOBAL = 0x93
+    MEMOIZE = 0x94
+    FRAME = 0x95
+    BYTEARRAY8 = 0x96
+    NEXT_BUFFER = 0x97
+    READONLY_BUFFER = 0x98
+
+
+_FIXED: Final[dict[int, int]] = {
+    Op.BININT: 4,
+    Op.BININT1: 1,
+    Op.BININT2: 2,
+    Op.BINFLOAT: 8,
+    Op.BINGET: 1,
+    Op.LONG_BINGET: 4,
+    Op.BINPUT: 1,
+    Op.LONG_BINPUT: 4,
+    Op.PROTO: 1,
+    Op.EXT1: 1,
+    Op.EXT2: 2,
+    Op.EXT4: 4,
+    Op.FRAME: 8,
+}
+_PREFIXED: Final[dict[int, int]] = {
+    Op.BINSTRING: 4,
+    Op.SHORT_BINSTRING: 1,
+    Op.BINUNICODE: 4,
+    Op.SHORT_BINUNICODE: 1,
+    Op.BINUNICODE8: 8,
+    Op.BINBYTES: 4,
+    Op.SHORT_BINBYTES: 1,
+    Op.BINBYTES8: 8,
+    Op.BYTEARRAY8: 8,
+    Op.LONG1: 1,
+    Op.LONG4: 4,
+}
+_LINES: Final[dict[int, int]] = {
+    Op.FLOAT: 1,
+    Op.INT: 1,
+    Op.LONG: 1,
+    Op.PERSID: 1,
+    Op.STRING: 1,
+    Op.UNICODE: 1,
+    Op.GLOBAL: 2,
+    Op.GET: 1,
+    Op.INST: 2,
+    Op.PUT: 1,
+}
+_KNOWN: Final = frozenset(int(op) for op in Op)
+
+
+def lex(  # noqa: C901 - one branch for each form of argument
+    data: bytes, start: int = 0
+) -> Iterator[tuple[int, bytes, int]]:
+    """Yield opcode, raw argument and byte position, up to and including the first STOP.
+
+    A length prefix is not part of the argument. The two lines of GLOBAL and INST come as one,
+    with the line feed between them.
+
+    Raises:
+        Corruption: XC102, the stream ends before STOP.
+        Refusal: XC105, a byte that is no opcode; XC106, a resource limit.
+    """
+    position = start
+    end = len(data)
+    count = 0
+    while position < end:
+        count += 1
+        if count > limits.OPCODES:
+            limits.check("pickle opcodes", count, limits.OPCODES)
+        opcode = data[position]
+        begin = position + 1
+        if (fixed := _FIXED.get(opcode)) is not None:
+            stop = begin + fixed
+        elif (width := _PREFIXED.get(opcode)) is not None:
+            length = int.from_bytes(data[begin : begin + width], "little")
+            begin += width
+            stop = begin + length
+            limits.check("bytes of one text or number in the pickle", length, limits.TEXT_BYTES)
+        elif (lines := _LINES.get(opcode)) is not None:
+            stop = begin
+            for _ in range(lines):
+                stop = data.find(b"\n", stop, stop + limits.TEXT_BYTES) + 1
+                if stop == 0:
+                    raise _truncated(position)
+        elif opcode in _KNOWN:
+            stop = begin
+        else:
+            raise Refusal("XC105", f"byte {position} of the pickle, 0x{opcode:02x}, is no opcode")
+        if stop > end:
+            raise _truncated(position)
+        yield opcode, data[begin:stop], position
+        position = stop
+        if opcode == Op.STOP:
+            return
+    raise _truncated(position)
+
+
+def _truncated(position: int) -> Corruption:
+    return Corruption(
+        "XC102",
+        f"the pickle breaks off at byte {position}",
+        hint="The file is incomplete: download or copy it again.",
+    )

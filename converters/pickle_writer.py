@@ -1,0 +1,133 @@
+"""Writes inert values as a pickle of protocol 2, the one that torch uses."""
+
+from __future__ import annotations
+
+import struct
+from collections import OrderedDict
+from typing import Any
+
+from xcompat.converters.machine import ORDERED_DICT, REBUILD_TENSOR
+from xcompat.converters.opcodes import Op
+from xcompat.converters.values import Global, Record, Storage, Tensor
+
+_PROTOCOL = 2
+
+
+def pickle_bytes(value: Any) -> bytes:
+    """Return the pickle of a value made of the types that `Machine` yields.
+
+    Dicts keep their order. Globals are memoised, values are not: equal parts are written again.
+
+    Raises:
+        TypeError: The value holds something else.
+    """
+    writer = _Writer()
+    writer.op(Op.PROTO, bytes([_PROTOCOL]))
+    writer.value(value)
+    writer.op(Op.STOP)
+    return bytes(writer.out)
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self.out = bytearray()
+        self._memo: dict[Global, int] = {}
+
+    def op(self, op: Op, argument: bytes = b"") -> None:
+        self.out.append(op)
+        self.out += argument
+
+    def value(self, value: Any) -> None:  # noqa: C901, PLR0912 - one branch for each type
+        match value:
+            case None:
+                self.op(Op.NONE)
+            case bool():
+                self.op(Op.NEWTRUE if value else Op.NEWFALSE)
+            case int():
+                self._integer(value)
+            case float():
+                self.op(Op.BINFLOAT, struct.pack(">d", value))
+            case str():
+                encoded = value.encode()
+                self.op(Op.BINUNICODE, struct.pack("<I", len(encoded)) + encoded)
+            case tuple():
+                self._tuple(*value)
+            case list():
+                self.op(Op.EMPTY_LIST)
+                self.op(Op.MARK)
+                for item in value:
+                    self.value(item)
+                self.op(Op.APPENDS)
+            case OrderedDict():
+                self._reduce(ORDERED_DICT)
+                self._items(value)
+            case dict():
+                self.op(Op.EMPTY_DICT)
+                self._items(value)
+            case Global():
+                self._global(value)
+            case Record():
+                self._global(value.type)
+                self.op(Op.EMPTY_TUPLE)
+                self.op(Op.NEWOBJ)
+                self.value(value.state)
+                self.op(Op.BUILD)
+            case Tensor():
+                self._tensor(value)
+            case _:
+                raise TypeError(f"cannot write a {type(value).__name__} to a checkpoint")
+
+    def _integer(self, value: int) -> None:
+        if 0 <= value < 1 << 8:
+            self.op(Op.BININT1, value.to_bytes(1, "little"))
+        elif -(1 << 31) <= value < 1 << 31:
+            self.op(Op.BININT, value.to_bytes(4, "little", signed=True))
+        else:
+            encoded = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+            self.op(Op.LONG1, bytes([len(encoded)]) + encoded)
+
+    def _items(self, items: dict[Any, Any]) -> None:
+        self.op(Op.MARK)
+        for key, item in items.items():
+            self.value(key)
+            self.value(item)
+        self.op(Op.SETITEMS)
+
+    def _tuple(self, *values: Any) -> None:
+        if not values:
+            self.op(Op.EMPTY_TUPLE)
+            return
+        self.op(Op.MARK)
+        for item in values:
+            self.value(item)
+        self.op(Op.TUPLE)
+
+    def _global(self, value: Global) -> None:
+        if (index := self._memo.get(value)) is not None:
+            self.op(Op.LONG_BINGET, struct.pack("<I", index))
+            return
+        self.op(Op.GLOBAL, f"{value.module}\n{value.name}\n".encode())
+        index = self._memo[value] = len(self._memo)
+        self.op(Op.LONG_BINPUT, struct.pack("<I", index))
+
+    def _reduce(self, function: Global, *args: Any) -> None:
+        self._global(function)
+        self._tuple(*args)
+        self.op(Op.REDUCE)
+
+    def _storage(self, storage: Storage) -> None:
+        kind = Global("torch", storage.dtype.storage)
+        self._tuple("storage", kind, storage.key, "cpu", storage.numel)
+        self.op(Op.BINPERSID)
+
+    def _tensor(self, tensor: Tensor) -> None:
+        self._global(REBUILD_TENSOR)
+        self.op(Op.MARK)
+        self._storage(tensor.storage)
+        self.value(tensor.offset)
+        self._tuple(*tensor.shape)
+        self._tuple(*tensor.stride)
+        self.op(Op.NEWFALSE)
+        self._reduce(ORDERED_DICT)
+        self.op(Op.TUPLE)
+        self.op(Op.REDUCE)

@@ -1,0 +1,132 @@
+"""JSON in and out without a lossy guess."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from xcompat.converters import limits
+from xcompat.converters.values import Record, printable
+from xcompat.errors import Corruption, Refusal
+
+
+def to_plain(value: Any, path: str) -> Any:
+    """Return a value of a checkpoint as JSON types: records become objects, tuples arrays.
+
+    Args:
+        value: What the pickle machine yielded.
+        path: Where the value is, for messages.
+
+    Raises:
+        Refusal: XC108, naming the path of what JSON cannot hold: NaN, infinity, bytes, tensors,
+            keys that are not text, cycles; XC106, too deep or too much.
+    """
+    return _Plain().convert(value, path, ())
+
+
+class _Plain:
+    def __init__(self) -> None:
+        self._count = 0
+
+    def convert(self, value: Any, path: str, within: tuple[int, ...]) -> Any:
+        self._count += 1
+        limits.check("values of the configuration", self._count, limits.JSON_VALUES)
+        if isinstance(value, (int, str, type(None))):
+            return value
+        if isinstance(value, float):
+            if math.isfinite(value):
+                return value
+            raise _unrepresentable(path, f"is {value}, a number that JSON does not have")
+        if id(value) in within:
+            raise _unrepresentable(path, "contains itself")
+        within = (*within, id(value))
+        limits.check(f"nesting of {path}", len(within), limits.NESTING)
+        match value:
+            case Record():
+                return self._object(value.state, path, within)
+            case dict():
+                return self._object(value, path, within)
+            case list() | tuple():
+                return [
+                    self.convert(item, f"{path}[{index}]", within)
+                    for index, item in enumerate(value)
+                ]
+            case _:
+                raise _unrepresentable(
+                    path, f"is of type {type(value).__name__}, which JSON does not have"
+                )
+
+    def _object(self, items: dict[Any, Any], path: str, within: tuple[int, ...]) -> dict[str, Any]:
+        plain: dict[str, Any] = {}
+        for key, item in items.items():
+            if type(key) is not str:
+                raise _unrepresentable(
+                    path, f"has the key {printable(repr(key))}, which is not text"
+                )
+            plain[key] = self.convert(item, f"{path}.{printable(key, 60)}", within)
+        return plain
+
+
+def _unrepresentable(path: str, reason: str) -> Refusal:
+    return Refusal(
+        "XC108",
+        f"{path} {reason}",
+        hint="Correct the value where the checkpoint is made, or put a config.json beside it.",
+    )
+
+
+def parse_object(content: bytes, name: str) -> dict[str, Any]:
+    """Return the object that a JSON file holds.
+
+    Raises:
+        Corruption: XC102, it is not JSON, not an object, or has a key twice.
+        Refusal: XC108, it holds NaN or infinity.
+    """
+
+    def constant(token: str) -> NoReturn:
+        raise _unrepresentable(name, f"holds {token}, a number that JSON does not have")
+
+    try:
+        value = json.loads(
+            content.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=constant
+        )
+    except (ValueError, RecursionError) as error:
+        raise Corruption(
+            "XC102", f"{name} is not valid JSON: {error}", hint="Get that file again."
+        ) from error
+    if not isinstance(value, dict):
+        raise Corruption("XC102", f"{name} holds no JSON object", hint="Get that file again.")
+    return value
+
+
+def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r} is there twice")
+        found[key] = value
+    return found
+
+
+def to_json(value: Any) -> bytes:
+    """Return a JSON document as xcompat writes it: UTF-8, indented, ending in a line feed."""
+    text = json.dumps(value, indent=4, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "strict") + b"\n"
+
+
+def differences(left: Any, right: Any, path: str = "") -> list[str]:
+    """Return one line for each place where two JSON documents differ, left value first."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        found: list[str] = []
+        for key in [*left, *(key for key in right if key not in left)]:
+            inner = f"{path}.{key}" if path else key
+            if key not in left or key not in right:
+                found.append(f"{inner} is only in {'the source' if key in left else 'the target'}")
+            else:
+                found += differences(left[key], right[key], inner)
+        return found
+    if left == right and type(left) is type(right):
+        return []
+    return [f"{path} is {json.dumps(left)[:60]}, there {json.dumps(right)[:60]}"]

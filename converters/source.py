@@ -1,0 +1,127 @@
+"""A file that is read once: opened once, checked to be a regular file, and unchanged at the end."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from xcompat.converters import limits
+from xcompat.converters.values import printable
+from xcompat.errors import CannotLook, Corruption
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class SourceFile:
+    """A regular file, opened for reading at any offset. Use it as a context manager.
+
+    Attributes:
+        path: Where it is.
+        size: Bytes, when it was opened.
+
+    Raises:
+        CannotLook: XC112, the file is missing, unreadable or not a regular file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            # Neither a FIFO nor a device may hold up the open.
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise CannotLook("XC112", f"{self.name} is not a regular file")
+            flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+            descriptor = os.open(path, flags)
+        except OSError as error:
+            raise CannotLook(
+                "XC112",
+                f"cannot read {self.name}: {error.strerror or error}",
+                hint="Check the path and the permissions.",
+            ) from error
+        self._file = os.fdopen(descriptor, "rb", buffering=0)
+        self._before = self._state()
+        self.size = self._before[0]
+
+    @property
+    def name(self) -> str:
+        """The path as a message may show it."""
+        return printable(str(self.path), limit=4096)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return exactly `size` bytes from `offset`.
+
+        Raises:
+            Corruption: XC102, the file ends before.
+            CannotLook: XC112, the system cannot read it.
+        """
+        buffer = bytearray(size)
+        self.read_into(offset, memoryview(buffer))
+        return bytes(buffer)
+
+    def read_into(self, offset: int, view: memoryview) -> None:
+        """Fill a buffer from `offset`. Raises as `read_at`."""
+        self.seek(offset)
+        self.read_next(view)
+
+    def seek(self, offset: int) -> None:
+        """Go to `offset`, for `read_next`."""
+        self._file.seek(offset)
+
+    def read_next(self, view: memoryview) -> None:
+        """Fill a buffer from where the last read ended. Raises as `read_at`."""
+        try:
+            while (filled := self._file.readinto(view)) != len(view):
+                if not filled:
+                    raise Corruption(
+                        "XC102",
+                        f"{self.name} ends too early",
+                        hint="The file is incomplete: download or copy it again.",
+                    )
+                view = view[filled:]
+        except OSError as error:
+            raise CannotLook(
+                "XC112", f"cannot read {self.name}: {error.strerror or error}"
+            ) from error
+
+    def check_unchanged(self) -> None:
+        """Make sure that all reads saw one and the same file.
+
+        Raises:
+            CannotLook: XC112, the file was changed meanwhile.
+        """
+        if self._state() != self._before:
+            raise CannotLook(
+                "XC112",
+                f"{self.name} was changed while it was read",
+                hint="Wait until the download or the training has finished, then run this again.",
+            )
+
+    def _state(self) -> tuple[int, int, int, int]:
+        now = os.fstat(self._file.fileno())
+        return now.st_size, now.st_mtime_ns, now.st_ino, now.st_dev
+
+
+def read_small(path: Path) -> bytes:
+    """Return the content of a companion file.
+
+    Raises:
+        CannotLook: XC112, as `SourceFile`.
+        Refusal: XC106, it is far larger than such a file can be.
+    """
+    with SourceFile(path) as file:
+        limits.check(f"bytes of {file.name}", file.size, limits.COMPANION_BYTES)
+        return file.read_at(0, file.size)

@@ -1,0 +1,137 @@
+"""The inert values that a checkpoint's pickle is read into: nothing here can run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Dtype:
+    """An element type, as safetensors and as torch's storages name it."""
+
+    name: str
+    """In a safetensors header, for example `F32`."""
+    storage: str
+    """Class in module `torch`, for example `FloatStorage`."""
+    itemsize: int
+    """Bytes per element."""
+
+
+DTYPES = (
+    Dtype("F32", "FloatStorage", 4),
+    Dtype("I64", "LongStorage", 8),
+    Dtype("F16", "HalfStorage", 2),
+    Dtype("BF16", "BFloat16Storage", 2),
+    Dtype("F64", "DoubleStorage", 8),
+    Dtype("I32", "IntStorage", 4),
+    Dtype("I16", "ShortStorage", 2),
+    Dtype("I8", "CharStorage", 1),
+    Dtype("U8", "ByteStorage", 1),
+    Dtype("BOOL", "BoolStorage", 1),
+)
+STORAGE_DTYPES = {dtype.storage: dtype for dtype in DTYPES}
+F32, I64 = DTYPES[:2]
+
+UNSUPPORTED_STORAGES = (
+    "ComplexDoubleStorage",
+    "ComplexFloatStorage",
+    "QInt32Storage",
+    "QInt8Storage",
+    "QUInt2x4Storage",
+    "QUInt4x2Storage",
+    "QUInt8Storage",
+    "UntypedStorage",
+)
+"""Storages of torch whose elements no XTTS checkpoint holds; recognised in order to be named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    """A name that a pickle refers to. It is compared, never imported and never called."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+@dataclass(slots=True)
+class Record:
+    """An object of one of the TTS configuration classes: its class name and its attributes."""
+
+    type: Global
+    state: dict[str, Any] = field(default_factory=dict)
+    built: bool = False
+    """Whether the attributes have been set; a pickle may do it once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """A flat array in a checkpoint: the record `data/<key>` of its archive."""
+
+    key: str
+    dtype: Dtype
+    numel: int
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return self.numel * self.dtype.itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A view of a storage. Offset and strides count elements, as in torch."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    @property
+    def numel(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes once it is packed."""
+        return self.numel * self.storage.dtype.itemsize
+
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie in the storage in row-major order without holes."""
+        if self.numel == 0:
+            return True
+        expected = 1
+        for size, stride in zip(reversed(self.shape), reversed(self.stride), strict=True):
+            if size != 1 and stride != expected:
+                return False
+            expected *= size
+        return True
+
+
+def contiguous_stride(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Row-major strides, in elements, of a packed tensor of this shape (as torch computes them)."""
+    stride: list[int] = []
+    step = 1
+    for size in reversed(shape):
+        stride.append(step)
+        step *= max(size, 1)
+    return tuple(reversed(stride))
+
+
+def printable(text: str, limit: int = 120) -> str:
+    """Return text from a file as one that a terminal shows and does not obey.
+
+    Control and format characters (ANSI sequences, direction marks) become escapes; what is longer
+    than `limit` characters is cut.
+    """
+    escaped = "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode()
+        for char in text[: limit + 1]
+    )
+    return escaped if len(escaped) <= limit else f"{escaped[:limit]}..."
