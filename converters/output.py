@@ -130,14 +130,15 @@ class OutputFolder:
     def commit(self, last: tuple[str, ...]) -> None:
         """Put all files in place, those named in `last` at the end and in that order.
 
-        What `last` names and exists already is removed first, so that a folder never holds a model
-        together with the configuration of another one.
+        Of these files, those that exist already are removed first, so that a folder never holds a
+        model together with the configuration of another one.
         """
         for file in self._files:
             file.sync()
             file.close()
-        for name in last:
-            (self.path / name).unlink(missing_ok=True)
+        for file in self._files:
+            if file.path.name in last:
+                file.path.unlink(missing_ok=True)
         order = {name: place for place, name in enumerate(last, start=1)}
         for file in sorted(self._files, key=lambda file: order.get(file.path.name, 0)):
             is_new = not os.path.lexists(file.path)

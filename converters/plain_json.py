@@ -1,11 +1,16 @@
-"""JSON in and out without a lossy guess."""
+"""JSON in and out without a lossy guess.
+
+One extension to the standard: infinity. `max_audio_len` and `max_text_len` of a stock XttsConfig are
+infinite, and Python's `json`, with which TTS reads and writes its `config.json`, has `Infinity`.
+NaN has no meaning in a configuration and is refused.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import Any
 
 from xcompat.converters import limits
 from xcompat.converters.values import Record, printable
@@ -20,8 +25,7 @@ def to_plain(value: Any, path: str) -> Any:
         path: Where the value is, for messages.
 
     Raises:
-        Refusal: XC108, naming the path of what JSON cannot hold: NaN, infinity, bytes, tensors,
-            keys that are not text, cycles; XC106, too deep or too much.
+        Refusal: XC108, naming the path of what JSON cannot hold: NaN, bytes, tensors, keys that are not text, cycles; XC106, too deep or too much.
     """
     return _Plain().convert(value, path, ())
 
@@ -36,9 +40,9 @@ class _Plain:
         if isinstance(value, (int, str, type(None))):
             return value
         if isinstance(value, float):
-            if math.isfinite(value):
-                return value
-            raise _unrepresentable(path, f"is {value}, a number that JSON does not have")
+            if math.isnan(value):
+                raise _unrepresentable(path, "is NaN, a number that JSON does not have")
+            return value
         if id(value) in within:
             raise _unrepresentable(path, "contains itself")
         within = (*within, id(value))
@@ -82,11 +86,13 @@ def parse_object(content: bytes, name: str) -> dict[str, Any]:
 
     Raises:
         Corruption: XC102, it is not JSON, not an object, or has a key twice.
-        Refusal: XC108, it holds NaN or infinity.
+        Refusal: XC108, it holds NaN.
     """
 
-    def constant(token: str) -> NoReturn:
-        raise _unrepresentable(name, f"holds {token}, a number that JSON does not have")
+    def constant(token: str) -> float:
+        if token == "NaN":
+            raise _unrepresentable(name, "holds NaN, a number that JSON does not have")
+        return float(token)
 
     try:
         value = json.loads(
@@ -112,7 +118,7 @@ def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 def to_json(value: Any) -> bytes:
     """Return a JSON document as xcompat writes it: UTF-8, indented, ending in a line feed."""
-    text = json.dumps(value, indent=4, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(value, indent=4, ensure_ascii=False)
     return text.encode("utf-8", "strict") + b"\n"
 
 
