@@ -1,0 +1,482 @@
+"""The smoke inside the target interpreter: one stage after another, one JSON line per event.
+
+Standard output carries the JSON lines and nothing else; whatever TTS prints goes to standard
+error. Each stage announces itself first (`"event": "begin"`), so that the parent knows which one
+was running when a process dies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+from . import checkpoint, loader, reference, sound, weights
+
+CHECK_TEXTS = ("Good morning to all of you.", "It rains in the mountains.")
+CHECK_PENALTY = 5.0
+"""Repetition penalty of the greedy checks: untrained weights would repeat one token otherwise."""
+CHECK_TOKENS = 40
+"""Audio tokens that each greedy check decodes (1.9 s of sound)."""
+STREAM_CHUNK_TOKENS = 20
+SEED = 20231124
+
+
+_TERMINAL_STYLE = re.compile(r"\x1b\[[0-9;]*m")
+"""torch prints its weights_only refusal partly in bold."""
+
+
+class StageError(Exception):
+    """A stage ran and what it produced is wrong; the message says what."""
+
+
+class Smoke:
+    """State that the stages share: the request of the parent, the model, the voice."""
+
+    def __init__(self, request: dict[str, Any]) -> None:
+        self.request = request
+        self.device = "cpu"
+        self.model: Any = None
+        self.voice: Any = None
+
+    def run_inventory(self) -> dict[str, Any]:
+        """Tell what this environment is: Python, platform, every distribution, FFmpeg."""
+        import importlib.metadata
+        import platform
+
+        distributions = {
+            d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata
+        }
+        return {
+            "python": platform.python_version(),
+            "platform": _platform(),
+            "distributions": distributions,
+            "ffmpeg": _ffmpeg_version(),
+        }
+
+    def run_import(self) -> dict[str, Any]:
+        """Import what every program that embeds XTTS imports."""
+        from TTS.api import TTS  # noqa: F401
+        from TTS.tts.models.xtts import Xtts
+
+        import torch
+
+        return {"file": sys.modules[Xtts.__module__].__file__, "torch": torch.__version__}
+
+    def run_device(self) -> dict[str, Any]:
+        """Choose the device, or say why the one asked for is not there."""
+        wanted = self.request["device"]
+        missing = {name: _missing(name) for name in ("mps", "cuda")}
+        if wanted == "auto":
+            self.device = next((name for name in missing if not missing[name]), "cpu")
+            reason = "; ".join(why for why in missing.values() if why)
+            why = f"auto chose {self.device}" + (f" ({reason})" if self.device == "cpu" else "")
+        else:
+            if missing.get(wanted):
+                raise StageError(missing[wanted])
+            self.device = wanted
+            why = f"{wanted}, as asked for"
+        return {"device": self.device, "reason": why, "name": _device_name(self.device)}
+
+    def run_make_checkpoint(self) -> dict[str, Any]:
+        """Build the tiny release with the real classes of this environment."""
+        path = checkpoint.make_checkpoint(Path(self.request["original"]))
+        return {"path": str(path), "bytes": path.stat().st_size}
+
+    def run_load_stock(self) -> dict[str, Any]:
+        """Load a folder laid out like the release with the unmodified `load_checkpoint`."""
+        with tempfile.TemporaryDirectory() as name:
+            # A copy: coqui-tts 0.28 rewrites the file that it loads.
+            folder = shutil.copytree(self.request["original"], Path(name) / "original")
+            before = (folder / "model.pth").stat().st_mtime_ns
+            _stock_load(folder)
+            return {"rewritten": (folder / "model.pth").stat().st_mtime_ns != before}
+
+    def run_load_converted(self) -> dict[str, Any]:
+        """Load both converted folders; every weight equals what the checkpoint maker wrote."""
+        import torch
+
+        stock = _stock_load(Path(self.request["pth"]))
+        self.model = loader.load_xtts(self.request["model"], self.device)
+        # The maker's generator is the truth: no unpickled original is needed to compare with.
+        for label, model in (("stock", stock), ("load_xtts", self.model)):
+            loaded = _checkpoint_tensors(model)
+            expected = {name: torch.empty_like(t, device="cpu") for name, t in loaded.items()}
+            weights.fill_state_dict(expected)
+            wrong = [n for n, t in loaded.items() if not torch.equal(t.cpu(), expected[n])]
+            if wrong:
+                raise StageError(f"{label}: {len(wrong)} tensors differ, first {wrong[0]}")
+        return {"tensors": len(_checkpoint_tensors(stock))}
+
+    def run_load(self) -> dict[str, Any]:
+        """Load the converted folder with `load_xtts`."""
+        self.model = loader.load_xtts(self.request["model"], self.device)
+        parameters = sum(p.numel() for p in self.model.parameters())
+        return {"parameters": parameters}
+
+    def run_condition(self) -> dict[str, Any]:
+        """Get the voice: a reference WAV where one is given, else a built-in speaker."""
+        if self.request.get("speaker_wav"):
+            self.voice = self._cloned(self.request["speaker_wav"])
+            return {"voice": self.request["speaker_wav"]}
+        manager = self.model.speaker_manager
+        speakers = manager.speakers if manager is not None else {}
+        if not speakers:
+            raise StageError(
+                "this model has no built-in speakers; give a reference with --speaker-wav FILE"
+            )
+        name = self.request.get("speaker") or next(iter(speakers))
+        if name not in speakers:
+            import difflib
+
+            close = difflib.get_close_matches(name, speakers, n=3, cutoff=0.4) or list(speakers)[:3]
+            raise StageError(f"no speaker {name!r} in this model; close: {', '.join(close)}")
+        self.voice = _voice(speakers[name])
+        return {"voice": name, "speakers": len(speakers)}
+
+    def run_tokens(self) -> dict[str, Any]:
+        """Greedy decodes of two texts with two voices, each proved by the reference decoder."""
+        voices = self._two_voices()
+        decoded: dict[tuple[int, int], list[int]] = {}
+        margin = float("inf")
+        for v, voice in enumerate(voices):
+            for t, text in enumerate(CHECK_TEXTS):
+                tokens = self._text_tokens(text, "en")
+                codes = self._greedy(voice, tokens)
+                decoded[v, t] = codes
+                check = reference.check_greedy(self.model, voice[0], tokens, codes, CHECK_PENALTY)
+                if check.mismatch is not None:
+                    same = len({tuple(c) for c in decoded.values()}) == 1 and len(decoded) > 1
+                    raise StageError(
+                        f"wrong voice: audio token {check.mismatch} of {len(codes)} is not the one "
+                        "that the weights ask for"
+                        + ("; text and speaker do not matter to the output" if same else "")
+                    )
+                margin = min(margin, check.margin)
+        if len({tuple(codes) for codes in decoded.values()}) < len(decoded):
+            raise StageError("wrong voice: different texts or speakers give the same audio tokens")
+        listed = [decoded[key] for key in sorted(decoded)]
+        return {
+            "sha256": hashlib.sha256(json.dumps(listed).encode()).hexdigest(),
+            "sequences": len(listed),
+            "tokens": sum(map(len, listed)),
+            "margin": margin,
+        }
+
+    def run_speak(self) -> dict[str, Any]:
+        """Synthesize with the stock `inference` and its usual sampling; write the WAV."""
+        import torch
+
+        torch.manual_seed(SEED)
+        codes: list[int] = []
+        with _recording(self.model.gpt, "generate", lambda out: codes.extend(out[0].tolist())):
+            started = time.perf_counter()
+            out = self.model.inference(
+                self.request["text"], self.request["language"], *self.voice, **self._sampling()
+            )
+            _synchronise(self.device)
+            seconds = time.perf_counter() - started
+        return self._heard(out["wav"], seconds, codes, self.request.get("wav"))
+
+    def run_stream(self) -> dict[str, Any]:
+        """Stream greedily: the same tokens as without streaming, and chunks that join to sound."""
+        import numpy as np
+
+        text, voice = CHECK_TEXTS[0], self._two_voices()[0]
+        codes: list[int] = []
+        first = 0.0
+        chunks = []
+        with _recording_generator(self.model.gpt, codes):
+            started = time.perf_counter()
+            for chunk in self.model.inference_stream(
+                text,
+                "en",
+                *voice,
+                stream_chunk_size=STREAM_CHUNK_TOKENS,
+                top_k=1,
+                repetition_penalty=CHECK_PENALTY,
+            ):
+                chunks.append(chunk.detach().cpu().numpy())
+                first = first or time.perf_counter() - started
+                if len(codes) >= CHECK_TOKENS + STREAM_CHUNK_TOKENS:
+                    break
+            seconds = time.perf_counter() - started
+        check = reference.check_greedy(
+            self.model, voice[0], self._text_tokens(text, "en"), codes, CHECK_PENALTY
+        )
+        if check.mismatch is not None:
+            raise StageError(
+                f"wrong voice: streamed audio token {check.mismatch} of {len(codes)} is not the one "
+                "that the weights ask for"
+            )
+        details = self._heard(np.concatenate(chunks), seconds, [], None)
+        details.update(first_audio_seconds=first, chunks=len(chunks))
+        return details
+
+    def run_clone(self) -> dict[str, Any]:
+        """Take the voice from a reference WAV and speak with it."""
+        import torch
+
+        reference_wav = self.request.get("speaker_wav") or self.request.get("wav")
+        voice = self._cloned(reference_wav)
+        if not all(bool(torch.isfinite(part).all()) for part in voice):
+            raise StageError("the conditioning latents of the reference hold NaN or infinity")
+        started = time.perf_counter()
+        out = self.model.inference(
+            CHECK_TEXTS[1], "en", *voice, top_k=1, repetition_penalty=CHECK_PENALTY
+        )
+        seconds = time.perf_counter() - started
+        return self._heard(out["wav"], seconds, [], self.request.get("clone_wav"))
+
+    def run_api(self) -> dict[str, Any]:
+        """`TTS(...).tts_to_file(...)` on the converted folder; the WAV header must be right."""
+        from TTS.api import TTS
+
+        folder = Path(self.request["pth"])
+        target = Path(self.request["api_wav"])
+        tts = TTS(
+            model_path=str(folder), config_path=str(folder / "config.json"), progress_bar=False
+        )
+        speaker = checkpoint.SPEAKERS[0]
+        tts.tts_to_file(CHECK_TEXTS[0], speaker=speaker, language="en", file_path=str(target))
+        rate, samples = sound.read_wav_header(target)
+        expected = tts.synthesizer.tts_config.audio["output_sample_rate"]
+        if rate != expected:
+            raise StageError(
+                f"tts_to_file wrote a {rate} Hz header on {expected} Hz samples: slow, low voice"
+            )
+        return {"samples": samples, "sample_rate": rate}
+
+    def run_picture(self) -> dict[str, Any]:
+        """Draw waveform and spectrogram of the WAV."""
+        sound.draw(Path(self.request["wav"]), Path(self.request["picture"]))
+        return {"picture": self.request["picture"]}
+
+    def _sampling(self) -> dict[str, Any]:
+        names = ("temperature", "length_penalty", "repetition_penalty", "top_k", "top_p")
+        return {name: self.model.config[name] for name in names}
+
+    def _two_voices(self) -> list[Any]:
+        """Voices of the first and the last built-in speaker; the current one where there is none."""
+        manager = self.model.speaker_manager
+        speakers = list(manager.speakers.values()) if manager is not None else []
+        if not speakers:
+            return [self.voice]
+        return [_voice(speaker) for speaker in ([speakers[0], speakers[-1]][: len(speakers)])]
+
+    def _text_tokens(self, text: str, language: str) -> Any:
+        import torch
+
+        ids = self.model.tokenizer.encode(text.strip().lower(), lang=language)
+        return torch.tensor([ids], dtype=torch.int32, device=self.device)
+
+    def _greedy(self, voice: Any, text_tokens: Any) -> list[int]:
+        import torch
+
+        with torch.inference_mode():
+            out = self.model.gpt.generate(
+                cond_latents=voice[0].to(self.device),
+                text_inputs=text_tokens,
+                do_sample=False,
+                num_beams=1,
+                num_return_sequences=1,
+                repetition_penalty=CHECK_PENALTY,
+                max_new_tokens=CHECK_TOKENS,
+            )
+        return [int(code) for code in out[0]]
+
+    def _cloned(self, path: str) -> Any:
+        return self.model.get_conditioning_latents(audio_path=[path])
+
+    def _heard(
+        self, samples: Any, seconds: float, codes: list[int], wav: Optional[str]
+    ) -> dict[str, Any]:
+        rate = int(self.model.config.audio["output_sample_rate"])
+        measured = sound.measure(samples, rate)
+        if wav:
+            sound.write_wav(Path(wav), samples, rate)
+        return {
+            "synthesis_seconds": seconds,
+            "audio_tokens": len(codes),
+            "sound": measured,
+            "wav": wav,
+        }
+
+
+def _platform() -> str:
+    """Name this platform as the matrix does, for example `linux-x86_64` or `macosx-arm64`."""
+    import sysconfig
+
+    name, *_, machine = sysconfig.get_platform().split("-")
+    return f"{name}-{machine}"
+
+
+def _ffmpeg_version() -> Optional[str]:
+    """Version of the `ffmpeg` on PATH, whose libraries torchcodec loads; None where there is none."""
+    import subprocess
+
+    if shutil.which("ffmpeg") is None:
+        return None
+    banner = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=False)
+    words = banner.stdout.split()
+    return words[2] if len(words) > 2 else None
+
+
+def _missing(device: str) -> str:
+    """Return why `device` cannot be used here, or an empty string."""
+    import torch
+
+    if device == "cuda":
+        return "" if torch.cuda.is_available() else "no CUDA device is visible to torch"
+    if sys.platform != "darwin":
+        return f"MPS is Apple's GPU and this machine is {sys.platform}"
+    if not torch.backends.mps.is_built():
+        return "this torch was built without MPS"
+    return "" if torch.backends.mps.is_available() else "macOS offers no MPS device to torch"
+
+
+def _device_name(device: str) -> str:
+    import torch
+
+    if device == "cuda":
+        return str(torch.cuda.get_device_name())
+    import platform
+
+    return platform.processor() or platform.machine()
+
+
+def _synchronise(device: str) -> None:
+    import torch
+
+    if device == "cuda":
+        torch.cuda.synchronize()
+    elif device == "mps":
+        torch.mps.synchronize()
+
+
+def _stock_load(folder: Path) -> Any:
+    from TTS.tts.configs.xtts_config import XttsConfig
+    from TTS.tts.models.xtts import Xtts
+
+    config = XttsConfig()
+    config.load_json(str(folder / "config.json"))
+    model = Xtts(config)
+    model.load_checkpoint(config, checkpoint_dir=str(folder), eval=True)
+    return model
+
+
+def _checkpoint_tensors(model: Any) -> dict[str, Any]:
+    """The state dict without the aliases that `init_gpt_for_inference` adds."""
+    aliases = ("gpt.gpt_inference.", "gpt.gpt.wte.")
+    return {n: t for n, t in model.state_dict().items() if not n.startswith(aliases)}
+
+
+def _voice(speaker: dict[str, Any]) -> tuple[Any, Any]:
+    return speaker["gpt_cond_latent"], speaker["speaker_embedding"]
+
+
+class _recording:
+    """Call `keep` with every result of `owner.name(...)` inside the block."""
+
+    def __init__(self, owner: Any, name: str, keep: Callable[[Any], None]) -> None:
+        self.owner, self.name, self.keep = owner, name, keep
+
+    def __enter__(self) -> None:
+        original = getattr(self.owner, self.name)
+
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
+            self.keep(result)
+            return result
+
+        setattr(self.owner, self.name, wrapper)
+
+    def __exit__(self, *_: Any) -> None:
+        delattr(self.owner, self.name)
+
+
+class _recording_generator(_recording):
+    """Collect the tokens that the streaming generator of `gpt` yields."""
+
+    def __init__(self, gpt: Any, codes: list[int]) -> None:
+        super().__init__(gpt, "get_generator", lambda _: None)
+        self.codes = codes
+
+    def __enter__(self) -> None:
+        original = self.owner.get_generator
+
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            for code, latent in original(*args, **kwargs):
+                self.codes.append(int(code))
+                yield code, latent
+
+        self.owner.get_generator = wrapper
+
+
+def _peak_memory(device: str) -> dict[str, int]:
+    """Peak resident memory of this process and, on a GPU, of its device, in bytes."""
+    peaks = {}
+    try:
+        import resource
+    except ImportError:  # Windows
+        pass
+    else:
+        unit = 1 if sys.platform == "darwin" else 1024
+        peaks["host_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    torch = sys.modules.get("torch")
+    if device == "cuda" and torch is not None:
+        peaks["device_bytes"] = int(torch.cuda.max_memory_allocated())
+    elif device == "mps" and torch is not None:
+        peaks["device_bytes"] = int(torch.mps.driver_allocated_memory())
+    return peaks
+
+
+def main(arguments: list[str]) -> int:
+    """Run the stages of the request (a JSON object, the only argument) until one fails."""
+    request = json.loads(arguments[0])
+    # Keep the real standard output for ourselves before anything can print to it.
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    warnings.filterwarnings("ignore")
+
+    def emit(**event: Any) -> None:
+        print(json.dumps(event), file=events, flush=True)
+
+    smoke = Smoke(request)
+    for stage in request["stages"]:
+        emit(event="begin", stage=stage)
+        started = time.perf_counter()
+        try:
+            details = getattr(smoke, "run_" + stage.replace("-", "_"))()
+        except Exception as error:
+            emit(
+                event="end",
+                stage=stage,
+                status="fails",
+                seconds=time.perf_counter() - started,
+                error=_one_line(error),
+                traceback=traceback.format_exc(),
+            )
+            if stage not in request.get("optional", ()):
+                return 1
+        else:
+            seconds = time.perf_counter() - started
+            emit(event="end", stage=stage, status="works", seconds=seconds, details=details)
+    emit(event="memory", **_peak_memory(smoke.device))
+    return 0
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(_TERMINAL_STYLE.sub("", str(error)).split())
+    if isinstance(error, StageError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
