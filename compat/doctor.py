@@ -265,20 +265,31 @@ def _bracketed(
 
 
 def _boundary_between(name: str, lower: Version, higher: Version, matrix: Matrix) -> bool:
-    """Return whether a known issue names a version of `name` from `lower` to `higher`."""
+    """Return whether any known issue draws a line between two versions of a distribution."""
     return any(
-        lower <= boundary <= higher
+        _splits(operator, version, lower, higher)
         for issue in matrix.issues
         for condition in issue.conditions
-        for boundary in _boundaries(condition.packages.get(name, ""))
+        for operator, version in _boundaries(condition.packages.get(name, ""))
     )
 
 
+def _splits(operator: str, version: Version, lower: Version, higher: Version) -> bool:
+    if operator in (">=", "<"):
+        return lower < version <= higher
+    if operator in (">", "<="):
+        return lower <= version < higher
+    return lower <= version <= higher
+
+
 @cache
-def _boundaries(specifier: str) -> tuple[Version, ...]:
+def _boundaries(specifier: str) -> tuple[tuple[str, Version], ...]:
     if specifier in ("", "*", "absent"):
         return ()
-    return tuple(Version(each.version.removesuffix(".*")) for each in SpecifierSet(specifier))
+    return tuple(
+        (each.operator, Version(each.version.removesuffix(".*")))
+        for each in SpecifierSet(specifier)
+    )
 
 
 def _inherited(
@@ -376,13 +387,13 @@ def _narrowed(environment: Environment, matrix: Matrix) -> Environment:
 def _contains(specifier: str, version: str) -> bool:
     """Return whether a specifier of a known issue holds for an installed version.
 
-    Local versions are left out of account (`2.9.1+cu128` is 2.9.1), pre-releases count as what
-    they precede.
+    Local versions are left out of account (`2.9.1+cu128` is 2.9.1), and a pre-release counts as
+    the release that it precedes: what a release removes, its nightlies have removed.
     """
     if specifier in ("*", "absent"):
         return specifier == "*"
     parsed = _version(version)
-    return parsed is not None and SpecifierSet(specifier).contains(parsed.public, prereleases=True)
+    return parsed is not None and SpecifierSet(specifier).contains(parsed.base_version)
 
 
 @cache

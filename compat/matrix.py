@@ -43,13 +43,13 @@ SHIPPED = Path(matrices.__file__).resolve().parent
 """The data that comes with xcompat."""
 
 
-def load(folder: Path = SHIPPED) -> Matrix:
-    """Return everything that is recorded in `folder`.
+def load(folder: Path | None = None) -> Matrix:
+    """Return everything that is recorded in `folder`, or in what comes with xcompat.
 
     Raises:
         CannotLook: `XC206`, with every error of every file as `file:line: what`.
     """
-    reader = _Reader(folder)
+    reader = _Reader(folder or SHIPPED)
     matrix = reader.read()
     if reader.errors:
         listed = "\n  ".join(reader.errors)

@@ -84,9 +84,7 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
         # What is installed has been installed: the question matters for pins only.
         if capability != "install" or not diagnosis.environment.complete:
             _show_capability(page, capability, told)
-    errors = [finding for finding in diagnosis.findings if finding.issue.severity == "error"]
-    warnings = [finding for finding in diagnosis.findings if finding.issue.severity == "warning"]
-    for title, findings in (("What to do", errors), ("Good to know", warnings)):
+    for title, findings in _sections(diagnosis):
         if findings:
             page.gap()
             page.line((title, "bold"))
@@ -126,7 +124,7 @@ def _answer(diagnosis: Diagnosis) -> tuple[str | tuple[str, str], ...]:
             why = "versions just below and just above were run, and both worked"
         return (f"{subject} can {asked}", "bold green"), f": {why}."
     if diagnosis.verdict == "incompatible":
-        return (f"{subject} cannot {asked}", "bold red"), f": {_reason(diagnosis)}."
+        return (f"{subject} cannot {asked}", "bold red"), f". {_reason(diagnosis)}"
     return (
         (f"Nobody knows yet whether {subject.lower()} can {asked}", "bold yellow"),
         ": it was never run with these versions, and no known problem stands in the way.",
@@ -140,15 +138,22 @@ def _asked(diagnosis: Diagnosis) -> str:
 
 
 def _reason(diagnosis: Diagnosis) -> str:
-    failing = [c for c in diagnosis.needed if diagnosis.capabilities[c].status == "fails"]
-    codes = [code for c in failing for code in diagnosis.capabilities[c].issues]
-    for finding in diagnosis.findings:
-        if finding.issue.code in codes:
-            title = finding.issue.title
-            # A name keeps its case: `PyTorch`, `TTS`.
-            common = title.split(" ", 1)[0] in ("No", "The", "This", "There", "Streaming")
-            return title[0].lower() + title[1:] if common else title
-    return f"`{failing[0]}` was run with these versions, and it failed"
+    stopping = [each.issue.title for each in diagnosis.findings if _stops(each, diagnosis)]
+    if not stopping:
+        failing = [c for c in diagnosis.needed if diagnosis.capabilities[c].status == "fails"]
+        return f"`{failing[0]}` was run with these versions, and it failed."
+    first, *others = stopping
+    more = f" (and {len(others)} more, below)" if others else ""
+    return f"{first}{more}."
+
+
+def _stops(finding: Finding, diagnosis: Diagnosis) -> bool:
+    """Return whether a finding keeps the user from what was asked for."""
+    return any(
+        diagnosis.capabilities[capability].status == "fails"
+        and finding.issue.code in diagnosis.capabilities[capability].issues
+        for capability in diagnosis.needed
+    )
 
 
 def _show_environment(page: Page, environment: Environment) -> None:
@@ -181,6 +186,17 @@ def _show_capability(page: Page, capability: Capability, told: CapabilityStatus)
     details = [*told.issues, told.note] if told.note else list(told.issues)
     answer = f"{told.status}: {', '.join(details)}" if details else told.status
     page.entry((*label, (MEANING[capability], "")), answer, width=50)
+
+
+def _sections(diagnosis: Diagnosis) -> tuple[tuple[str, list[Finding]], ...]:
+    """Sort findings by what they keep the user from: what was asked for, the rest, or nothing."""
+    errors = [each for each in diagnosis.findings if each.issue.severity == "error"]
+    stopping = [each for each in errors if _stops(each, diagnosis)]
+    return (
+        ("What to do", stopping),
+        ("What else does not work", [each for each in errors if each not in stopping]),
+        ("Good to know", [each for each in diagnosis.findings if each not in errors]),
+    )
 
 
 def _show_finding(page: Page, number: int, finding: Finding, environment: Environment) -> None:
