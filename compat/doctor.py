@@ -199,7 +199,7 @@ def _status(
         note = f"recorded runs disagree ({_ids(same)}): it depends on more than these versions"
         return CapabilityStatus(status="unknown", basis="none", note=note)
     return _bracketed(capability, environment, here, matrix) or CapabilityStatus(
-        status="unknown", basis="none", note=_elsewhere(capability, environment, runs)
+        status="unknown", basis="none", note=_elsewhere(capability, environment, runs, matrix)
     )
 
 
@@ -321,12 +321,14 @@ def _recorded(runs: list[Run], environment: Environment) -> str:
     )
     if not environment.python:
         assumed += sorted({f"Python {_minor(run.environment.python)}" for run in runs})
-    note = f"recorded: {_ids(runs)}"
+    note = f"run {_ids(runs)}"
     return f"{note}; assumed: {', '.join(assumed)}" if assumed else note
 
 
-def _elsewhere(capability: Capability, environment: Environment, runs: list[Run]) -> str:
-    """Return what was recorded of the same versions on other platforms."""
+def _elsewhere(
+    capability: Capability, environment: Environment, runs: list[Run], matrix: Matrix
+) -> str:
+    """Return what is recorded of the same versions without being an answer here."""
     told = sorted(
         {
             f"{run.capabilities[capability].status} on {run.environment.platform}"
@@ -336,7 +338,12 @@ def _elsewhere(capability: Capability, environment: Environment, runs: list[Run]
         }
     )
     if told:
-        return f"{', '.join(told)}; never run on {environment.platform}"
+        return f"{', '.join(told)}, never run on {environment.platform}"
+    for run in matrix.runs:
+        if run.environment.platform == environment.platform and capability not in run.capabilities:
+            same_python = _minor(run.environment.python) == _minor(environment.python)
+            if same_python and not _differing(run.environment, environment):
+                return f"run {run.id} did not try it"
     return "never run with these versions"
 
 

@@ -80,10 +80,11 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
     page.gap()
     _show_environment(page, diagnosis.environment)
     page.gap()
+    said = _doubt(diagnosis) if diagnosis.verdict == "unknown" else ""
     for capability, told in diagnosis.capabilities.items():
         # What is installed has been installed: the question matters for pins only.
         if capability != "install" or not diagnosis.environment.complete:
-            _show_capability(page, capability, told)
+            _show_capability(page, capability, told, said)
     for title, findings in _sections(diagnosis):
         if findings:
             page.gap()
@@ -91,7 +92,7 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
         for number, finding in enumerate(findings, start=1):
             _show_finding(page, number, finding, diagnosis.environment)
     page.gap()
-    page.prose(_next(diagnosis))
+    _show_next(page, diagnosis)
 
 
 def show_commands(page: Page, fixes: tuple[str, ...], environment: Environment | None) -> None:
@@ -127,7 +128,7 @@ def _answer(diagnosis: Diagnosis) -> tuple[str | tuple[str, str], ...]:
         return (f"{subject} cannot {asked}", "bold red"), f". {_reason(diagnosis)}"
     return (
         (f"Nobody knows yet whether {subject.lower()} can {asked}", "bold yellow"),
-        ": it was never run with these versions, and no known problem stands in the way.",
+        f": {_doubt(diagnosis)}; no known problem stands in the way.",
     )
 
 
@@ -145,6 +146,12 @@ def _reason(diagnosis: Diagnosis) -> str:
     first, *others = stopping
     more = f" (and {len(others)} more, below)" if others else ""
     return f"{first}{more}."
+
+
+def _doubt(diagnosis: Diagnosis) -> str:
+    """Return why the first thing that was asked for is unknown."""
+    needed = (diagnosis.capabilities[capability] for capability in diagnosis.needed)
+    return next(told.note for told in needed if told.status == "unknown")
 
 
 def _stops(finding: Finding, diagnosis: Diagnosis) -> bool:
@@ -180,10 +187,10 @@ def _show_environment(page: Page, environment: Environment) -> None:
         page.prose(f"{name} is there more than once: {', '.join(versions)}", indent=2)
 
 
-def _show_capability(page: Page, capability: Capability, told: CapabilityStatus) -> None:
+def _show_capability(page: Page, capability: Capability, told: CapabilityStatus, said: str) -> None:
     sign, style = _SIGN[told.status]
     label = ((f"  {sign} ", f"bold {style}"), (f"{capability:<15} ", "bold"))
-    details = [*told.issues, told.note] if told.note else list(told.issues)
+    details = [*told.issues, *([told.note] if told.note not in ("", said) else [])]
     answer = f"{told.status}: {', '.join(details)}" if details else told.status
     page.entry((*label, (MEANING[capability], "")), answer, width=50)
 
@@ -215,16 +222,24 @@ def _installed(finding: Finding, environment: Environment) -> str:
     )
 
 
-def _next(diagnosis: Diagnosis) -> str:
+def _show_next(page: Page, diagnosis: Diagnosis) -> None:
     environment = diagnosis.environment
-    python = _quoted(_short(environment.interpreter)) if environment.interpreter else ""
     if diagnosis.verdict == "incompatible":
-        return "After that, run `xcompat doctor` again: one problem can hide another."
-    if not python:
-        return "When it is installed, `xcompat doctor --python FOLDER` looks at the real thing."
-    if diagnosis.verdict == "unknown":
-        return f"To find out, let it speak: `xcompat smoke --python {python}`"
-    return f"To hear it: `xcompat smoke --python {python}`"
+        page.prose("After that, run `xcompat doctor` again: one problem can hide another.")
+        return
+    if not environment.interpreter:
+        page.prose("When it is installed, look again: `xcompat doctor --python FOLDER`")
+        return
+    page.line(("Next", "bold"))
+    model = ""
+    if diagnosis.capabilities["load"].status == "fails":
+        page.prose(("convert the model, which does not open here as it is:", "dim"), indent=5)
+        page.line(("       xcompat convert FOLDER", "bold"))
+        model = " FOLDER-converted"
+    why = "hear it:" if diagnosis.verdict == "compatible" else "find out by letting it speak:"
+    page.prose((why, "dim"), indent=5)
+    python = _quoted(_short(environment.interpreter))
+    page.line((f"       xcompat smoke{model} --python {python}", "bold"))
 
 
 def _short(path: str) -> str:

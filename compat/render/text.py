@@ -42,7 +42,9 @@ class Page:
 
     def line(self, *parts: str | tuple[str, str]) -> None:
         """Write one line, unwrapped; a part is a text or a (text, style)."""
-        self._console.print(self._text(parts), soft_wrap=True)
+        text = self._text(parts)
+        text.rstrip()
+        self._console.print(text, soft_wrap=True)
 
     def prose(self, *parts: str | tuple[str, str], indent: int = 0, hang: int = 0) -> None:
         """Write a paragraph, wrapped: the first line at `indent`, the others `hang` further in."""

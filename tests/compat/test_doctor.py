@@ -1,0 +1,309 @@
+import pytest
+from builders.matrices import ALL_WORK, environment, issue, matrix, run
+from xcompat.doctor import diagnose, explain
+from xcompat.domain import Condition, Row
+
+
+def status(diagnosis, capability="speak"):
+    told = diagnosis.capabilities[capability]
+    return told.status, told.basis
+
+
+NO_CODEC = {"torchcodec": "absent", "torchaudio": ">=2.9"}
+
+
+class TestRecorded:
+    def test_the_same_versions_are_an_answer(self):
+        found = diagnose(environment(), matrix([run("r1")]))
+        assert found.verdict == "compatible"
+        assert status(found) == ("works", "recorded")
+        assert found.capabilities["speak"].note == "run r1"
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"packages": {"torch": "2.9.0"}},
+            {"packages": {"torchcodec": "0.9.0"}},
+            {"packages": {"transformers": None}},
+            {"python": "3.10.4"},
+        ],
+        ids=str,
+    )
+    def test_any_other_version_is_not(self, other):
+        found = diagnose(environment(**other), matrix([run("r1")]))
+        assert found.verdict == "unknown"
+        assert status(found) == ("unknown", "none")
+
+    def test_local_versions_patch_pythons_and_bystanders_do_not_matter(self):
+        here = environment({"torch": "2.9.1+cu128", "requests": "2.0"}, python="3.11.2")
+        assert status(diagnose(here, matrix([run("r1")]))) == ("works", "recorded")
+
+    def test_another_platform_is_told_but_is_no_answer(self):
+        found = diagnose(environment(platform="macosx-arm64"), matrix([run("r1")]))
+        assert found.verdict == "unknown"
+        assert found.capabilities["speak"].note == (
+            "works on linux-x86_64, never run on macosx-arm64"
+        )
+
+    def test_a_measured_failure_needs_no_theory(self):
+        found = diagnose(
+            environment(), matrix([run("r1", capabilities={**ALL_WORK, "speak": "fails"})])
+        )
+        assert found.verdict == "incompatible"
+        assert status(found) == ("fails", "recorded")
+
+    def test_runs_that_disagree_are_no_answer(self):
+        bad = run("r2", capabilities={**ALL_WORK, "speak": "fails"})
+        found = diagnose(environment(), matrix([run("r1"), bad]))
+        assert status(found) == ("unknown", "none")
+        assert "disagree (r1 and 1 more)" in found.capabilities["speak"].note
+
+    def test_an_unreached_capability_says_nothing(self):
+        unreached = run("r1", capabilities={**ALL_WORK, "speak": "unknown"})
+        assert status(diagnose(environment(), matrix([unreached]))) == ("unknown", "none")
+
+    def test_two_installed_versions_are_nothing_to_match(self):
+        here = environment(duplicates={"torch": ("2.8.0", "2.9.1")})
+        assert status(diagnose(here, matrix([run("r1")]))) == ("unknown", "none")
+
+
+class TestIssues:
+    def test_an_issue_that_only_concerns_this_environment_outweighs_a_run_of_another(self):
+        missing = issue("XC024", ["import"], {"TTS": "*", "six": "absent"})
+        known = matrix([run("r1", {"six": "1.17"})], [missing])
+        found = diagnose(environment(), known)
+        assert found.capabilities["import"].issues == ("XC024",)
+        assert status(found, "import") == ("fails", "issue")
+        assert [f.packages for f in found.findings] == [("TTS", "six")]
+
+    def test_a_failure_that_does_not_concern_this_environment_is_left_out(self):
+        missing = issue("XC024", ["import"], {"TTS": "*", "six": "absent"})
+        failing = run("bad", capabilities={"import": "fails"})
+        known = matrix([run("good", {"six": "1.17"}), failing], [missing])
+        found = diagnose(environment({"six": "1.16"}), known)
+        assert status(found, "import") == ("works", "recorded")
+
+    def test_what_fails_takes_along_what_needs_it(self):
+        found = diagnose(environment(), matrix(issues=[issue("XC002", ["import"], {"TTS": "*"})]))
+        for capability in ("load", "load-converted", "speak", "stream", "clone", "api"):
+            told = found.capabilities[capability]
+            assert (told.status, told.issues, told.note) == ("fails", ("XC002",), "needs import")
+
+    def test_a_checkpoint_that_does_not_load_leaves_speaking_to_the_converted_one(self):
+        known = matrix([run("r1")], [issue("XC001", ["load"], {"torch": ">=2.6"})])
+        found = diagnose(environment(), known)
+        assert status(found, "load") == ("fails", "issue")
+        assert status(found, "speak") == ("works", "recorded")
+        assert found.verdict == "compatible"
+
+    def test_a_warning_claims_nothing(self):
+        warning = issue("XC032", ["import"], {"TTS": "*"}, severity="warning")
+        found = diagnose(environment(), matrix([run("r1")], [warning]))
+        assert found.verdict == "compatible"
+        assert [f.issue.code for f in found.findings] == ["XC032"]
+
+    @pytest.mark.parametrize(
+        ("condition", "here", "applies"),
+        [
+            (Condition(packages={"torch": ">=2.6"}), {}, True),
+            (Condition(packages={"torch": ">=2.10"}), {}, False),
+            (Condition(packages={"torch": "==2.9.1"}), {"packages": {"torch": "2.9.1+cpu"}}, True),
+            (Condition(packages={"torch": ">=2.10"}), {"packages": {"torch": "2.10.0rc1"}}, True),
+            (Condition(packages={"torch": "*"}), {"packages": {"torch": None}}, False),
+            (Condition(packages={"torch": "*"}), {"packages": {"torch": "odd"}}, True),
+            (Condition(packages={"torch": ">=1"}), {"packages": {"torch": "odd"}}, False),
+            (Condition(packages={"six": "absent"}), {}, True),
+            (Condition(packages={"six": "absent"}), {"complete": False}, False),
+            (Condition(python=">=3.12"), {"python": "3.12.1"}, True),
+            (Condition(python=">=3.12"), {}, False),
+            (Condition(python=">=3.12"), {"python": ""}, False),
+            (Condition(platforms=("macosx-arm64",)), {}, False),
+            (Condition(platforms=("linux-x86_64",)), {}, True),
+            (Condition(minor_mismatch=("torch", "torchaudio")), {}, False),
+            (
+                Condition(minor_mismatch=("torch", "torchaudio")),
+                {"packages": {"torch": "2.8.0"}},
+                True,
+            ),
+            (
+                Condition(minor_mismatch=("torch", "torchaudio")),
+                {"packages": {"torch": None}},
+                False,
+            ),
+            (
+                Condition(cuda_mismatch=("torch", "torchaudio")),
+                {"builds": {"torch": "cpu", "torchaudio": "cu128"}},
+                True,
+            ),
+            (
+                Condition(cuda_mismatch=("torch", "torchaudio")),
+                {"builds": {"torch": "cu128", "torchaudio": "cpu"}},
+                False,
+            ),
+            (
+                Condition(cuda_mismatch=("torch", "torchaudio")),
+                {"builds": {"torchaudio": "cu128"}},
+                False,
+            ),
+            (Condition(system={"ffmpeg": "absent"}), {"system": {"ffmpeg": None}}, True),
+            (Condition(system={"ffmpeg": "absent"}), {"system": {"ffmpeg": "5.1"}}, False),
+            (Condition(system={"ffmpeg": "absent"}), {}, False),
+            (Condition(system={"macos": "<15.1"}), {"system": {"macos": "14.2"}}, True),
+            (Condition(duplicates=("torch",)), {"duplicates": {"torch": ("1", "2")}}, True),
+            (Condition(duplicates=("torch",)), {"duplicates": {"six": ("1", "2")}}, False),
+        ],
+    )
+    def test_conditions(self, condition, here, applies):
+        found = diagnose(environment(**here), matrix(issues=[issue("XC001", ["api"], condition)]))
+        assert bool(found.findings) is applies
+        assert (found.capabilities["api"].status == "fails") is applies
+
+    def test_a_warning_is_given_where_the_system_cannot_be_seen(self):
+        warning = issue(
+            "XC015", ["clone"], Condition(system={"ffmpeg": "absent"}), severity="warning"
+        )
+        assert diagnose(environment(), matrix(issues=[warning])).findings
+        seen = environment(system={"ffmpeg": "5.1"})
+        assert not diagnose(seen, matrix(issues=[warning])).findings
+
+    def test_findings_come_in_the_order_in_which_a_user_meets_them(self):
+        issues = [
+            issue("XC003", ["speak"], {"TTS": "*"}),
+            issue("XC004", ["import"], {"TTS": "*"}),
+            issue("XC001", ["import"], {"TTS": "*"}, severity="warning"),
+        ]
+        found = diagnose(environment(), matrix(issues=issues))
+        assert [f.issue.code for f in found.findings] == ["XC004", "XC003", "XC001"]
+
+
+class TestBrackets:
+    LOW, HIGH = {"transformers": "4.38.0"}, {"transformers": "4.44.0"}
+
+    def test_runs_on_both_sides_that_agree(self):
+        found = diagnose(environment(), matrix([run("a", self.LOW), run("b", self.HIGH)]))
+        assert found.verdict == "compatible"
+        assert status(found) == ("works", "bracketed")
+        assert found.capabilities["speak"].note == (
+            "works with transformers 4.38.0 and 4.44.0 (a and 1 more)"
+        )
+
+    @pytest.mark.parametrize(
+        "runs",
+        [
+            [run("a", LOW)],
+            [run("a", HIGH)],
+            [run("a", LOW), run("b", HIGH, {**ALL_WORK, "speak": "fails"})],
+            [run("a", LOW), run("b", {**HIGH, "torch": "2.8.0"})],
+            [run("a", LOW), run("b", HIGH, platform="macosx-arm64")],
+            [run("a", LOW), run("b", {"transformers": None})],
+        ],
+        ids=["lower", "higher", "disagree", "two-differ", "platform", "absent"],
+    )
+    def test_less_than_that_is_no_answer(self, runs):
+        assert status(diagnose(environment(), matrix(runs))) == ("unknown", "none")
+
+    @pytest.mark.parametrize(
+        ("specifier", "expected"),
+        [
+            (">=4.42,<4.43", "none"),
+            ("==4.41.*", "none"),
+            (">=4.44", "none"),
+            (">=4.45", "bracketed"),
+            ("<4.38", "bracketed"),
+            ("<=4.38.0", "none"),
+            ("<=4.44.0", "bracketed"),
+            ("!=4.38.0", "none"),
+        ],
+    )
+    def test_no_boundary_of_a_known_issue_may_lie_between(self, specifier, expected):
+        other = issue("XC009", ["stream"], {"transformers": specifier, "TTS": "<0.1"})
+        known = matrix([run("a", self.LOW), run("b", self.HIGH)], [other])
+        assert status(diagnose(environment(), known))[1] == expected
+
+    def test_only_the_nearest_runs_count(self):
+        far = run("far", {"transformers": "4.30.0"}, {**ALL_WORK, "speak": "fails"})
+        known = matrix([far, run("a", self.LOW), run("b", self.HIGH)])
+        assert status(diagnose(environment(), known)) == ("works", "bracketed")
+
+    def test_pins_are_not_bracketed(self):
+        here = environment(complete=False)
+        assert status(diagnose(here, matrix([run("a", self.LOW), run("b", self.HIGH)]))) == (
+            "unknown",
+            "none",
+        )
+
+
+class TestPins:
+    def test_what_is_not_pinned_is_assumed_and_told(self):
+        here = environment({"transformers": None, "torchcodec": None}, complete=False, python="")
+        found = diagnose(here, matrix([run("r1")]))
+        assert found.verdict == "compatible"
+        assert found.capabilities["speak"].note == (
+            "run r1; assumed: transformers 4.40.2, Python 3.11"
+        )
+
+    def test_runs_that_differ_in_what_is_not_pinned_must_agree(self):
+        bad = run("r2", {"transformers": "4.57.0"}, {"import": "fails"})
+        here = environment({"transformers": None}, complete=False)
+        assert status(diagnose(here, matrix([run("r1"), bad])), "import") == ("unknown", "none")
+
+    def test_a_failure_is_not_left_out_for_what_is_not_said(self):
+        missing = issue("XC012", ["clone"], NO_CODEC)
+        with_codec = run("r1", {"torchcodec": "0.9.0"}, {**ALL_WORK, "clone": "works"})
+        without = run("r2", None, {**ALL_WORK, "clone": "fails"})
+        here = environment({"torchcodec": None}, complete=False)
+        found = diagnose(here, matrix([with_codec, without], [missing]))
+        assert status(found, "clone") == ("unknown", "none")
+
+    def test_what_cannot_be_installed_cannot_be_imported(self):
+        too_new = issue("XC022", ["install"], Condition(packages={"TTS": "*"}, python=">=3.12"))
+        pins = environment(complete=False, python="3.13")
+        found = diagnose(pins, matrix(issues=[too_new]))
+        assert found.capabilities["speak"].note == "needs install"
+        assert found.verdict == "incompatible"
+
+    def test_what_is_installed_was_installed(self):
+        too_new = issue("XC022", ["install"], Condition(packages={"TTS": "*"}, python=">=3.12"))
+        found = diagnose(environment(python="3.13.0"), matrix(issues=[too_new]))
+        assert found.verdict == "unknown"
+
+
+def test_the_verdict_is_about_what_is_needed():
+    known = matrix([run("r1")], [issue("XC012", ["clone"], NO_CODEC)])
+    assert diagnose(environment(), known).verdict == "compatible"
+    assert diagnose(environment(), known, ("clone",)).verdict == "incompatible"
+    assert diagnose(environment(), known, ("speak", "stream")).verdict == "unknown"
+
+
+def test_a_row_is_recognised():
+    row = Row(
+        id="tts22",
+        title="T",
+        python="<3.12",
+        packages={"TTS": "0.22.0", "torch": "2.9.1", "torchcodec": "absent"},
+        platforms=("linux-x86_64",),
+        capabilities=("speak",),
+        runs=("r1",),
+    )
+    known = matrix(rows=[row])
+    assert diagnose(environment({"torch": "2.9.1+cpu"}), known).row == "tts22"
+    assert diagnose(environment({"torchcodec": "0.9"}), known).row is None
+    assert diagnose(environment(python="3.12.0"), known).row is None
+    assert diagnose(environment(platform="macosx-arm64"), known).row is None
+
+
+def test_bystanders_are_not_told():
+    assert "secret-project" not in (
+        diagnose(environment({"secret-project": "1"}), matrix()).environment.packages
+    )
+
+
+def test_explain_puts_the_last_error_first():
+    issues = [
+        issue("XC001", ["load"], symptoms=["Unsupported global"]),
+        issue("XC002", ["import"], symptoms=["BeamSearchScorer"]),
+        issue("XC003", ["import"], symptoms=["never"]),
+    ]
+    text = "cannot import name 'BeamSearchScorer'\nthen\nUnsupported global: X\n"
+    assert [i.code for i in explain(text, issues)] == ["XC001", "XC002"]
+    assert explain("KeyError: 'speed'", issues) == ()
