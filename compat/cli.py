@@ -237,6 +237,37 @@ def _record(interpreter: Path, device: str, file: Path, as_json: bool) -> NoRetu
     raise typer.Exit
 
 
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where to leave the results.")] = Path(
+        "xcompat-demo"
+    ),
+    forged: Annotated[
+        bool, typer.Option("--forged", help="Do without torch and TTS even where they are.")
+    ] = False,
+) -> None:
+    """Show the whole story on an embedded model: the wall, the diagnosis, the cure, the voice."""
+    from xcompat import matrix
+    from xcompat.demo import can_speak, forged_story, full_story, prepare_folder
+    from xcompat.domain import SmokeReport
+    from xcompat.probe import environment_of
+    from xcompat.render import demo as render
+
+    environment = environment_of()
+    prepare_folder(folder)
+    story = forged_story if forged or not can_speak(environment) else full_story
+    steps = story(folder, environment, matrix.load())
+    told = []
+    for number, step in enumerate(steps, start=1):
+        render.show_title(number, len(steps), step)
+        told.append((step, step.act()))
+        render.show_result(told[-1][1])
+    render.write_summary(folder / "summary.md", told)
+    print(f"All of it is in {folder}: begin with summary.md")  # noqa: T201
+    if any(isinstance(result, SmokeReport) and result.verdict == "fails" for _, result in told):
+        raise typer.Exit(ExitCode.NO)
+
+
 def main() -> NoReturn:
     """Run the command line and exit with one of the documented codes."""
     try:

@@ -92,6 +92,16 @@ class Smoke:
         path = checkpoint.make_checkpoint(Path(self.request["original"]))
         return {"path": str(path), "bytes": path.stat().st_size}
 
+    def run_refusal(self) -> dict[str, Any]:
+        """Show that torch refuses the original as it is, and with which words."""
+        import torch
+
+        try:
+            torch.load(str(Path(self.request["original"]) / "model.pth"), weights_only=True)
+        except Exception as refusal:
+            return {"refusal": _one_line(refusal), "torch": torch.__version__}
+        raise StageError("torch loaded the original under weights_only=True")
+
     def run_load_stock(self) -> dict[str, Any]:
         """Load a folder laid out like the release with the unmodified `load_checkpoint`."""
         with tempfile.TemporaryDirectory() as name:
