@@ -7,7 +7,6 @@ import os
 import secrets
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
@@ -33,17 +32,16 @@ class OutputFile:
         crc32: CRC-32 of these bytes.
     """
 
-    def __init__(self, path: Path, advance: Callable[[int], None], worker: Executor) -> None:
+    def __init__(self, path: Path, advance: Callable[[int], None]) -> None:
         self.path = path
         self.position = 0
         self.crc32 = 0
         self._advance = advance
-        self._worker = worker
         # Hidden, and in the same folder: only there is a rename one step.
         self.temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         self._file = os.fdopen(os.open(self.temporary, flags, 0o666), "wb", buffering=0)
-        self._buffers = [memoryview(bytearray(BUFFER_BYTES)) for _ in range(2)]
+        self._buffer = memoryview(bytearray(BUFFER_BYTES))
 
     def write(self, data: bytes | memoryview) -> None:
         """Append some bytes."""
@@ -51,24 +49,19 @@ class OutputFile:
         self.crc32 = zlib.crc32(data, self.crc32)
 
     def copy(self, source: SourceFile, offset: int, size: int) -> int:
-        """Append a range of a source file; return the CRC-32 of that range.
-
-        The checksum of a chunk is computed while that chunk is written and the next one is read.
-        """
+        """Append a range of a source file; return the CRC-32 of that range."""
         source.seek(offset)
-        part: Future[int] | None = None
+        part = 0
         remaining = size
         while remaining:
-            self._buffers.reverse()
-            view = self._buffers[0][:remaining]
+            view = self._buffer[:remaining]
             source.read_next(view)
-            part = self._worker.submit(zlib.crc32, view, part.result() if part else 0)
+            part = zlib.crc32(view, part)
             self._write(view)
             remaining -= len(view)
             self._advance(len(view))
-        crc32 = part.result() if part else 0
-        self.crc32 = crc32_combine(self.crc32, crc32, size)
-        return crc32
+        self.crc32 = crc32_combine(self.crc32, part, size)
+        return part
 
     def close(self) -> None:
         """Close the file, whatever became of it."""
@@ -107,7 +100,6 @@ class OutputFolder:
         self._created_folders: list[Path] = []
         self._placed: list[Path] = []
         self._committed = False
-        self._worker = ThreadPoolExecutor(max_workers=1)
 
     def __enter__(self) -> Self:
         with output_errors(self.path):
@@ -124,7 +116,6 @@ class OutputFolder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._worker.shutdown()
         for file in self._files:
             file.close()
         if not self._committed:
@@ -132,7 +123,7 @@ class OutputFolder:
 
     def create(self, name: str) -> OutputFile:
         """Begin a file; files are put in place in the order of their creation."""
-        file = OutputFile(self.path / name, self._advance, self._worker)
+        file = OutputFile(self.path / name, self._advance)
         self._files.append(file)
         return file
 

@@ -130,6 +130,8 @@ def printable(text: str, limit: int = 120) -> str:
     Control and format characters (ANSI sequences, direction marks) become escapes; what is longer
     than `limit` characters is cut.
     """
+    if len(text) <= limit and text.isprintable():
+        return text
     escaped = "".join(
         char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode()
         for char in text[: limit + 1]
