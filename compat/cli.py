@@ -113,10 +113,13 @@ def explain(
 ) -> None:
     """Explain a code, or find the known issue in a pasted traceback."""
     from xcompat import matrix
-    from xcompat.question import issues_asked_for
+    from xcompat.question import issues_asked_for, own_error
     from xcompat.render import issue as render
-    from xcompat.render.text import show_json
+    from xcompat.render.text import show_json, show_note
 
+    if about := own_error(code):
+        show_note(about)
+        return
     issues = issues_asked_for(code, error, matrix.load(), sys.stdin.buffer)
     if as_json:
         show_json(render.issues_as_json(issues))
@@ -179,7 +182,9 @@ def smoke(
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.AUTO,
     text: Annotated[str | None, typer.Option(help="What to say.")] = None,
-    language: Annotated[str, typer.Option(help="Language of the text, such as en or zh-cn.")] = "en",
+    language: Annotated[
+        str, typer.Option(help="Language of the text, such as en or zh-cn.")
+    ] = "en",
     speaker: Annotated[str | None, typer.Option(help="Built-in speaker, by name.")] = None,
     speaker_wav: Annotated[
         Path | None, typer.Option(help="Reference WAV of the voice to clone.")
@@ -189,7 +194,9 @@ def smoke(
     ] = Path("speech.wav"),
     record: Annotated[
         Path | None,
-        typer.Option(help="Measure every capability on the built-in model; append the run to FILE."),
+        typer.Option(
+            help="Measure every capability on the built-in model; append the run to FILE."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
 ) -> None:

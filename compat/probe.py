@@ -80,9 +80,10 @@ def environment_of(python: str | None = None) -> Environment:
         builds=builds,
         system=_system(layout.platform),
         duplicates={
-            name: tuple(sorted({entry.version, *entry.others}))
+            name: versions
             for name, entry in found.items()
-            if entry.others
+            # Debian describes some packages twice, in both formats: that is no contradiction.
+            if len(versions := tuple(sorted({entry.version, *entry.others}))) > 1
         },
     )
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from xcompat.domain import Capability, Environment, KnownIssue, Matrix
 
-_ERROR_CLASSES = {
-    "1": ("concerns a checkpoint or its conversion", "xcompat convert --help"),
-    "2": ("concerns an environment or the matrix", "xcompat doctor --help"),
-    "3": ("concerns the speaking test", "xcompat smoke --help"),
+_OWN_ERRORS = {
+    "1": "a checkpoint or its conversion (`xcompat convert`)",
+    "2": "an environment, a list of pins or the matrix (`xcompat doctor`)",
+    "3": "the speaking test (`xcompat smoke`)",
 }
 
 
@@ -112,26 +112,35 @@ def issues_asked_for(
     return explain(_text(error_file, stdin), matrix.issues)
 
 
+def own_error(code: str | None) -> str:
+    """Return what the code of an error of xcompat itself is about; empty for any other code."""
+    code = _code(code or "")
+    if code[2:3] not in _OWN_ERRORS:
+        return ""
+    return (
+        f"{code} is an error of xcompat itself, not a known issue. "
+        f"It concerns {_OWN_ERRORS[code[2]]}. The line that carries the code says what happened, "
+        "and the `hint` below it what to do."
+    )
+
+
 def _by_code(spelled: str, matrix: Matrix) -> KnownIssue:
-    match = re.fullmatch(r"(?:XC)?[-_ ]?0*(\d{1,3})", spelled.strip(), re.IGNORECASE)
-    code = f"XC{int(match[1]):03}" if match else spelled
+    code = _code(spelled)
     for issue in matrix.issues:
         if issue.code == code:
             return issue
-    if match and code[2] in _ERROR_CLASSES:
-        what, where = _ERROR_CLASSES[code[2]]
-        raise Misuse(
-            "XC208",
-            f"{code} is an error of xcompat itself, not a known issue: it {what}",
-            hint=f"the error says what to do where it appears; see also `{where}`",
-        )
+    known = f"they go from {matrix.issues[0].code} to {matrix.issues[-1].code}"
     raise Misuse(
         "XC208",
         f"there is no known issue `{spelled}`",
-        hint=f"there are {matrix.issues[0].code} to {matrix.issues[-1].code}"
-        if matrix.issues
-        else "",
+        hint=f"{known}; `xcompat matrix --json` lists them",
     )
+
+
+def _code(spelled: str) -> str:
+    """Return a code as it is written everywhere: `xc-1` is XC001; other words are returned."""
+    match = re.fullmatch(r"(?:XC)?[-_ ]?0*(\d{1,3})", spelled.strip(), re.IGNORECASE)
+    return f"XC{int(match[1]):03}" if match else spelled
 
 
 def _text(file: str, stdin: BinaryIO) -> str:

@@ -90,6 +90,11 @@ def show_json(values: dict[str, Any]) -> None:
     print(json.dumps(values, indent=2, sort_keys=True))  # noqa: T201
 
 
+def show_note(text: str) -> None:
+    """Write a paragraph to stdout."""
+    Page().prose(text)
+
+
 def show_error(error: XcompatError) -> None:
     """Write an error that the user can do something about to stderr."""
     page = Page(sys.stderr)

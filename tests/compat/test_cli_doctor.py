@@ -201,7 +201,7 @@ class TestExplain:
         [
             (["XC999"], "error[XC208]: there is no known issue `XC999`"),
             (["six"], "error[XC208]: there is no known issue `six`"),
-            (["XC104"], "error[XC208]: XC104 is an error of xcompat itself, not a known issue"),
+            (["XC404"], "error[XC208]: there is no known issue `XC404`"),
             ([], "error[XC208]: say what to explain"),
             (["XC001", "--error", "-"], "error[XC208]: say what to explain"),
         ],
@@ -211,6 +211,12 @@ class TestExplain:
         assert (code, out) == (2, "")
         assert err.startswith(error)
         assert "\nhint: " in err
+
+    @pytest.mark.parametrize("spelling", ["XC203", "xc203", "203"])
+    def test_an_error_of_xcompat_itself(self, type_, spelling):
+        code, out, _ = type_("explain", spelling)
+        assert code == 0
+        assert out.startswith("XC203 is an error of xcompat itself, not a known issue. It concerns")
 
     def test_a_pasted_traceback(self, type_):
         pasted = "Traceback:\n  \x1b[31m...\nModuleNotFoundError: No module named 'six'\n"

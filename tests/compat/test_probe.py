@@ -239,6 +239,11 @@ class TestDistributions:
         (site / "empty.egg-link").write_text("")
         assert packages() == {"TTS": "0.22.0"}
 
+    def test_one_that_is_described_in_both_formats(self, site, tmp_path):
+        add_distribution(site, "torch", "2.8.0")
+        add_distribution(site, "torch", "2.8.0", kind="egg-info")
+        assert probe.environment_of(str(tmp_path / "v")).duplicates == {}
+
     def test_two_in_one_folder(self, site, tmp_path):
         add_distribution(site, "torch", "2.8.0")
         add_distribution(site, "torch", "2.9.1")
