@@ -1,0 +1,46 @@
+"""`xcompat demo` where there is no torch: everything but the voice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Done
+
+
+Run = Callable[..., Done]
+
+
+def test_the_story_is_told_and_left_behind(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "a demo"
+    done = run("demo", str(folder))
+    assert done.exit_code == 0, done.stderr
+    assert "[5/5] What is missing" in done.stdout
+    assert "pip install 'xcompat[xtts]'" in done.stdout
+    summary = (folder / "summary.md").read_text(encoding="utf-8")
+    assert "Verdict: **incompatible**. Found: XC002" in summary
+    assert (folder / "converted" / "model.safetensors").is_file()
+
+
+def test_a_second_demo_replaces_the_first(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    assert run("demo", str(folder)).exit_code == 0
+    (folder / "summary.md").write_text("old")
+    assert run("demo", str(folder)).exit_code == 0
+    assert (folder / "summary.md").read_text(encoding="utf-8").startswith("# xcompat demo")
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_the_demo_did_not_make_is_left_alone(run: Run, tmp_path: Path, kind: str) -> None:
+    mine = tmp_path / "mine"
+    if kind == "file":
+        mine.write_text("precious")
+    else:
+        mine.mkdir()
+        (mine / "thesis.txt").write_text("precious")
+    done = run("demo", str(mine))
+    assert done.exit_code == 4
+    assert done.stderr.startswith("error[XC304]: ")
+    kept = mine if kind == "file" else mine / "thesis.txt"
+    assert kept.read_text() == "precious"

@@ -1,0 +1,128 @@
+"""The smoke as a user without torch meets it; that it speaks is proved by `nox -s cells`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Done
+
+from xcompat import load_xtts, matrix
+from xcompat.domain import StageResult
+from xcompat.record import _capabilities, _without_home
+from xcompat.smoke import name_issue
+
+Run = Callable[..., Done]
+
+
+def test_an_environment_without_tts_does_not_speak(run: Run, tmp_path: Path) -> None:
+    done = run("smoke", "--json", "-o", str(tmp_path / "speech.wav"))
+    assert done.exit_code == 1
+    report = json.loads(done.stdout)
+    assert report["verdict"] == "fails"
+    assert report["stages"][0]["error"] == "ModuleNotFoundError: No module named 'TTS'"
+    assert report["stages"][0]["issue"] == "XC028"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_people_are_told_what_failed_and_where_to_read_on(run: Run, tmp_path: Path) -> None:
+    done = run("smoke", "-o", str(tmp_path / "speech.wav"))
+    assert done.stdout.startswith("XTTS does not speak here: it fails to import TTS.\n")
+    assert "xcompat explain XC028" in " ".join(done.stdout.split())
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_an_unconverted_folder_is_refused_with_the_command_to_type(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "my model"
+    folder.mkdir()
+    (folder / "model.pth").touch()
+    done = run("smoke", str(folder), "-o", str(tmp_path / "speech.wav"))
+    assert done.exit_code == 1
+    assert done.stderr == (
+        f"error[XC303]: {folder} holds no model.safetensors: it is not converted\n"
+        f'hint: Run: xcompat convert "{folder}"\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{0}/nowhere"], "{0}/nowhere is not a folder"),
+        (["--speaker-wav", "{0}/no.wav"], "{0}/no.wav is not a file"),
+        (["-o", "{0}/nowhere/out.wav"], "the folder {0}/nowhere does not exist"),
+    ],
+)
+def test_a_missing_input_is_named(
+    run: Run, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    done = run("smoke", *(argument.format(tmp_path) for argument in arguments))
+    assert done.exit_code == 4
+    assert done.stderr.startswith(f"error[XC302]: {message.format(tmp_path)}\n")
+
+
+def test_an_unknown_device_is_a_usage_error(run: Run) -> None:
+    assert run("smoke", "--device", "tpu").exit_code == 2
+
+
+def test_a_recorded_run_says_what_failed(run: Run, tmp_path: Path) -> None:
+    lines = tmp_path / "runs.jsonl"
+    assert run("smoke", "--record", str(lines)).exit_code == 0
+    recorded = json.loads(lines.read_text(encoding="utf-8"))
+    assert recorded["capabilities"] == {
+        "import": {"status": "fails", "error": "ModuleNotFoundError: No module named 'TTS'"}
+    }
+    assert recorded["tokens"] is None
+    # What was recorded is what the matrix reads.
+    folder = tmp_path / "matrices"
+    (folder / "runs").mkdir(parents=True)
+    lines.rename(folder / "runs" / "mine.jsonl")
+    (read,) = matrix.load(folder).runs
+    assert read.environment.python == recorded["python"]
+
+
+def test_a_run_that_cannot_be_written_is_an_error(run: Run, tmp_path: Path) -> None:
+    done = run("smoke", "--record", str(tmp_path / "nowhere" / "runs.jsonl"))
+    assert done.exit_code == 4
+    assert done.stderr.startswith("error[XC304]: ")
+
+
+def test_a_capability_fails_if_one_of_its_stages_does() -> None:
+    tokens = StageResult(name="tokens", status="fails", seconds=1, error="wrong voice: token 0")
+    speak = StageResult(name="speak", status="works", seconds=1)
+    for order in ([tokens, speak], [speak, tokens]):
+        assert _capabilities(order) == {
+            "speak": {"status": "fails", "error": "wrong voice: token 0"}
+        }
+
+
+def test_a_silent_voice_is_recorded_as_wrong() -> None:
+    sound = {"seconds": 1, "finite": True, "rms": 0.0, "clipped": 0.0, "loudest_bin": 0.0}
+    stage = StageResult(name="speak", status="works", seconds=1, details={"sound": sound})
+    assert _capabilities([stage])["speak"]["error"].startswith("wrong sound: not silent: RMS")
+
+
+def test_a_published_error_names_no_folder_of_the_machine() -> None:
+    error = "ImportError: x (/home/me/my venv/lib/python3.11/site-packages/transformers/__init__.py)"
+    assert "/home/me" not in _without_home(error).replace("/home/me/my", "")
+    error = "OSError: /srv/app/lib/python3.11/site-packages/torchaudio/lib/x.so: undefined symbol"
+    assert _without_home(error) == "OSError: site-packages/torchaudio/lib/x.so: undefined symbol"
+
+
+def test_an_error_is_mapped_to_its_known_issue() -> None:
+    stage = StageResult(
+        name="import",
+        status="fails",
+        seconds=1,
+        error="ImportError: cannot import name 'BeamSearchScorer' from 'transformers' (x.py)",
+    )
+    assert name_issue(stage, matrix.load().issues).issue == "XC002"
+    unknown = StageResult(name="speak", status="fails", seconds=1, error="KeyError: 'x'")
+    assert name_issue(unknown, matrix.load().issues).issue == ""
+
+
+def test_load_xtts_says_how_to_convert(tmp_path: Path) -> None:
+    (tmp_path / "model.pth").touch()
+    with pytest.raises(FileNotFoundError, match="xcompat convert"):
+        load_xtts(tmp_path)
