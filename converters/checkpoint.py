@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -37,12 +38,10 @@ class Checkpoint:
     def __init__(self, path: Path) -> None:
         self.file = SourceFile(path)
         try:
-            refuse_foreign_format(self.file)
-            self.archive: Archive = read_archive(self.file)
-            self.value: Any = self._read_pickle()
-        except XcompatError as error:
-            self.file.__exit__(None, None, None)
-            raise self.named(error) from error
+            with self.naming():
+                refuse_foreign_format(self.file)
+                self.archive: Archive = read_archive(self.file)
+                self.value: Any = self._read_pickle()
         except BaseException:
             self.file.__exit__(None, None, None)
             raise
@@ -58,11 +57,16 @@ class Checkpoint:
     ) -> None:
         self.file.__exit__(kind, error, traceback)
 
-    def named(self, error: XcompatError) -> XcompatError:
-        """Return an error that says which file it is about, where it does not say so itself."""
-        if self.file.name in error.message:
-            return error
-        return type(error)(error.code, f"{self.file.name}: {error.message}", hint=error.hint)
+    @contextlib.contextmanager
+    def naming(self) -> Iterator[None]:
+        """Say which file an error is about, where it does not say so itself."""
+        try:
+            yield
+        except XcompatError as error:
+            if self.file.name in error.message:
+                raise
+            message = f"{self.file.name}: {error.message}"
+            raise type(error)(error.code, message, hint=error.hint) from error
 
     def record(self, storage: Storage) -> ArchiveRecord:
         """Return the record that holds a storage, which `check_tensors` has found to be there."""

@@ -36,7 +36,7 @@ from xcompat.converters.source import read_small
 from xcompat.converters.torch_file import TorchLayout
 from xcompat.converters.values import Tensor, printable
 from xcompat.domain import Conversion, Dropped, WrittenFile
-from xcompat.errors import CannotLook, XcompatError
+from xcompat.errors import CannotLook
 
 Format = Literal["safetensors", "pth", "both"]
 Progress = Callable[[int, int], None]
@@ -136,12 +136,12 @@ def _plan(  # noqa: PLR0913, PLR0917 - everything that a conversion is about
     format: Format,  # noqa: A002
 ) -> _Plan:
     """Read and check everything; lay out every file."""
-    with _naming(checkpoint):
+    with checkpoint.naming():
         model = xtts.read_model(checkpoint.value)
         check_names(model.tensors)
         checkpoint.check_tensors(model.tensors)
     outputs: dict[str, _Layout] = {path.name: _Content(read_small(path)) for path in files.licences}
-    config, config_bytes, notes = _config(files, model)
+    config, config_bytes, notes = _config(files, checkpoint, model)
     if files.vocabulary:
         vocabulary = read_small(files.vocabulary)
         shown = printable(str(files.vocabulary), 4096)
@@ -152,7 +152,7 @@ def _plan(  # noqa: PLR0913, PLR0917 - everything that a conversion is about
     outputs[CONFIG] = _Content(config_bytes)
     counts: dict[str, int] = {}
     if speakers:
-        with _naming(speakers):
+        with speakers.naming():
             voices = xtts.read_speakers(speakers.value)
             outputs |= _speaker_outputs(speakers, voices, format)
         counts |= dict.fromkeys((SPEAKERS, SPEAKERS_SAFETENSORS), 2 * len(voices))
@@ -184,7 +184,9 @@ def _plan(  # noqa: PLR0913, PLR0917 - everything that a conversion is about
     return _Plan(target, sources, outputs, conversion)
 
 
-def _config(files: ModelFiles, model: xtts.Model) -> tuple[dict[str, Any], bytes, list[str]]:
+def _config(
+    files: ModelFiles, checkpoint: Checkpoint, model: xtts.Model
+) -> tuple[dict[str, Any], bytes, list[str]]:
     """Return the configuration, its file's content, and notes.
 
     TTS reads only `config.json`, so that file goes before what the checkpoint holds.
@@ -196,7 +198,7 @@ def _config(files: ModelFiles, model: xtts.Model) -> tuple[dict[str, Any], bytes
         return config, content, xtts.check_config(config, name, model)
     if model.config is not None:
         config = dict(model.config)
-        notes = xtts.check_config(config, "the checkpoint's own configuration", model)
+        notes = xtts.check_config(config, f"the configuration in {checkpoint.file.name}", model)
         return config, to_json(config), [*notes, f"{CONFIG} was taken from the checkpoint"]
     config = xtts.config_of(model.tensors)
     note = f"{CONFIG} was written from the shapes of the tensors and the defaults of TTS"
@@ -385,12 +387,3 @@ def _manifest(conversion: Conversion) -> bytes:
             "notes": list(conversion.notes),
         }
     )
-
-
-@contextlib.contextmanager
-def _naming(checkpoint: Checkpoint) -> Iterator[None]:
-    """Put the name of a file before an error that its content caused."""
-    try:
-        yield
-    except XcompatError as error:
-        raise checkpoint.named(error) from error

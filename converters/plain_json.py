@@ -1,7 +1,7 @@
 """JSON in and out without a lossy guess.
 
-One extension to the standard: infinity. `max_audio_len` and `max_text_len` of a stock XttsConfig are
-infinite, and Python's `json`, with which TTS reads and writes its `config.json`, has `Infinity`.
+One extension to the standard: infinity. `max_audio_len` and `max_text_len` of a stock XttsConfig
+are infinite, and Python's `json`, with which TTS reads and writes its `config.json`, has `Infinity`.
 NaN has no meaning in a configuration and is refused.
 """
 
@@ -25,7 +25,8 @@ def to_plain(value: Any, path: str) -> Any:
         path: Where the value is, for messages.
 
     Raises:
-        Refusal: XC108, naming the path of what JSON cannot hold: NaN, bytes, tensors, keys that are not text, cycles; XC106, too deep or too much.
+        Refusal: XC108, naming the path of what JSON cannot hold: NaN, bytes,
+            tensors, keys that are not text, cycles; XC106, too deep or too much.
     """
     return _Plain().convert(value, path, ())
 

@@ -74,9 +74,10 @@ class SafetensorsLayout:
         """
         output.write(self._head)
         source = self._checkpoint
-        for tensor in self._tensors.values():
-            record = source.record(tensor.storage)
-            write_tensor(output, source.file, record, tensor, verify=source.archive.checksummed)
+        with source.naming():
+            for tensor in self._tensors.values():
+                record = source.record(tensor.storage)
+                write_tensor(output, source.file, record, tensor, verify=source.archive.checksummed)
 
 
 def check_names(tensors: Mapping[str, Tensor]) -> None:

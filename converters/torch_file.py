@@ -84,7 +84,8 @@ class TorchLayout:
         Raises:
             Corruption: XC102, the checkpoint is damaged.
         """
-        self._archive.write(output, lambda name: self._contents[name](output))
+        with self._checkpoint.naming():
+            self._archive.write(output, lambda name: self._contents[name](output))
 
 
 def _with_own_storages(value: Any, tensors: list[Tensor]) -> Any:

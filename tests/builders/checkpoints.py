@@ -1,0 +1,58 @@
+"""Small genuine checkpoints, as torch.save lays them out, made without torch and without xcompat."""
+
+from __future__ import annotations
+
+import struct
+from math import prod
+from pathlib import Path
+
+from builders import pickle_asm as asm
+from builders import zip_forge
+
+SHAPES = {
+    "gpt.text_embedding.weight": (3, 2),
+    "gpt.mel_embedding.weight": (4, 2),
+    "gpt.mel_pos_embedding.emb.weight": (5, 2),
+    "gpt.text_pos_embedding.emb.weight": (4, 2),
+    "gpt.gpt.ln_f.weight": (2,),
+    "hifigan_decoder.scale": (),
+}
+"""The least that is an XTTS checkpoint."""
+
+
+def floats(count: int, start: int = 0) -> bytes:
+    return struct.pack(f"<{count}f", *(start + index + 0.5 for index in range(count)))
+
+
+def state_dict(prefix: str = "") -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """Return the pickled tensors by name, and the records that hold their data."""
+    tensors: dict[str, bytes] = {}
+    content: dict[str, bytes] = {}
+    for key, (name, shape) in enumerate(SHAPES.items()):
+        numel = prod(shape)
+        tensors[prefix + name] = asm.tensor(asm.storage(str(key), numel), shape)
+        content[f"data/{key}"] = floats(numel, 100 * key)
+    return tensors, content
+
+
+def entries(pickle: bytes, content: dict[str, bytes]) -> list[zip_forge.Entry]:
+    return zip_forge.records(
+        "archive", {"data.pkl": pickle, "byteorder": b"little", **content, "version": b"3\n"}
+    )
+
+
+def checkpoint(
+    tensors: dict[str, bytes] | None = None,
+    content: dict[str, bytes] | None = None,
+    **extras: bytes,
+) -> bytes:
+    """Return a checkpoint: the least one, with these tensors, records and top-level items too."""
+    known, data = state_dict()
+    value = asm.dict_({**extras, "model": asm.ordered_dict({**known, **(tensors or {})})})
+    return zip_forge.archive(entries(asm.pickle(value), {**data, **(content or {})}))
+
+
+def write(folder: Path, data: bytes, name: str = "model.pth") -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
