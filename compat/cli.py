@@ -37,6 +37,7 @@ app = typer.Typer(
     help="Make Coqui XTTS v2 work on today's PyTorch: diagnose, convert, speak.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich help imports a Markdown parser: as long again as all the rest
     add_completion=False,
 )
 
@@ -63,17 +64,23 @@ def _root(
 def doctor(
     python: Annotated[
         str | None,
-        typer.Option(help="Interpreter, virtual environment folder, or command to look at."),
+        typer.Option(
+            metavar="PATH", help="Interpreter, virtual environment folder, or command to look at."
+        ),
     ] = None,
     requirements: Annotated[
         str | None,
-        typer.Option("-r", "--requirements", help="Judge the exact pins in FILE; - is stdin."),
+        typer.Option(
+            "-r", "--requirements", metavar="FILE", help="Judge the exact pins in FILE; - is stdin."
+        ),
     ] = None,
     python_version: Annotated[
-        str | None, typer.Option(help="Judge for this Python version, such as 3.11.")
+        str | None,
+        typer.Option(metavar="V", help="Judge for this Python version, such as 3.11."),
     ] = None,
     platform: Annotated[
-        str | None, typer.Option(help="Judge for this platform, such as macosx-arm64.")
+        str | None,
+        typer.Option(metavar="P", help="Judge for this platform, such as macosx-arm64."),
     ] = None,
     need: Annotated[
         list[str] | None,
@@ -84,7 +91,7 @@ def doctor(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
 ) -> None:
-    """Tell whether an environment can run XTTS v2, why not, and what to do."""
+    """Tell whether an environment can run XTTS v2, and what to do."""
     from xcompat import matrix
     from xcompat.doctor import diagnose
     from xcompat.question import capabilities_asked_for, environment_asked_for
@@ -107,7 +114,8 @@ def doctor(
 def explain(
     code: Annotated[str | None, typer.Argument(help="A code such as XC001.")] = None,
     error: Annotated[
-        str | None, typer.Option(help="FILE that holds a traceback to explain; - is stdin.")
+        str | None,
+        typer.Option(metavar="FILE", help="Explain the traceback in FILE; - is stdin."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
 ) -> None:
