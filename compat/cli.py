@@ -85,8 +85,9 @@ def doctor(
     need: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="CAP",
             help="What must work: import, load, load-converted, speak, stream, clone, api;"
-            " again for more."
+            " again for more.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,

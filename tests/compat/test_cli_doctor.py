@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from builders.environments import TTS_22, add_distribution, make_venv
-from builders.matrices import BASE, ISSUE_TEXT, RUN_LINE, write_matrix
+from builders.matrices import BASE, ISSUE_TEXT, ROW_TEXT, RUN_LINE, write_matrix
 from builders.terminal import type_command
 from xcompat import matrix
 from xcompat.domain import CAPABILITIES
@@ -122,6 +122,24 @@ class TestDoctor:
         site = make_venv(Path("venv"), TTS_22)
         add_distribution(site, "torch", "2.8.0")
         assert_golden("twice", doctor(type_, "--python", "venv"))
+
+    def test_neighbours_were_run(self, type_, tmp_path):
+        line = {**RUN_LINE, "id": "r9", "packages": {**BASE, "torch": "2.11.0"}}
+        (tmp_path / "matrices/runs/more.jsonl").write_text(json.dumps(line))
+        make_venv(Path("venv"), {**TTS_22, "torch": "2.10.0"})
+        code, out, _ = doctor(type_, "--python", "venv", "--need", "speak")
+        assert code == 0
+        assert "versions just below and just above were run, and both worked." in out
+        assert "works with torch 2.9.1" in out
+
+    def test_it_was_run_and_failed(self, type_, tmp_path):
+        fails = {"import": {"status": "fails", "error": "KeyError: 1"}}
+        line = {**RUN_LINE, "id": "r9", "packages": {"TTS": "0.20.0"}, "capabilities": fails}
+        (tmp_path / "matrices/runs/more.jsonl").write_text(json.dumps(line))
+        make_venv(Path("venv"), {"TTS": "0.20.0"})
+        code, out, _ = doctor(type_, "--python", "venv")
+        assert code == 1
+        assert "`import` was run with these versions, and it failed." in " ".join(out.split())
 
     def test_other_needs(self, type_):
         make_venv(Path("venv"), TTS_22)
@@ -245,6 +263,15 @@ class TestExplain:
 class TestMatrix:
     def test_text(self, type_):
         assert_golden("matrix", type_("matrix"))
+
+    def test_rows(self, type_, tmp_path):
+        text = ROW_TEXT.replace('"r1"', '"t22-torch291"')
+        (tmp_path / "matrices/rows/tts22.toml").write_text(text)
+        assert type_("matrix")[1].endswith(
+            "  tts22 A row\n    Python >=3.9,<3.12, TTS 0.22.0, torch 2.9.1, torchcodec absent\n"
+        )
+        (row,) = json.loads(type_("matrix", "--json")[1])["rows"]
+        assert (row["id"], row["runs"]) == ("tts22", ["t22-torch291"])
 
     def test_json(self, type_):
         code, out, _ = type_("matrix", "--json")

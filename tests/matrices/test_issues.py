@@ -1,9 +1,12 @@
 """What the shipped issues say of environments and of errors that people met."""
 
+import re
+
 import pytest
 from xcompat.doctor import diagnose, explain
 from xcompat.domain import Environment
 from xcompat.matrix import load
+from xcompat.render.issue import condition_text, show_issues
 
 MATRIX = load()
 T22 = {"TTS": "0.22.0", "torch": "2.5.1", "torchaudio": "2.5.1", "transformers": "4.40.2",
@@ -97,8 +100,8 @@ def test_environments(base, packages, fields, expected):
         ("AttributeError: 'GPT2InferenceModel' object has no attribute 'generate'", ["XC003"]),
         (
             (
-                "\nFrom Pytorch 2.9, the torchcodec library is required for audio IO, but it was not\n"
-                "found in your environment."
+                "\nFrom Pytorch 2.9, the torchcodec library is required for audio IO, but it "
+                "was not\nfound in your environment."
             ),
             ["XC013"],
         ),
@@ -145,3 +148,37 @@ def test_environments(base, packages, fields, expected):
 )
 def test_symptoms(text, expected):
     assert [issue.code for issue in explain(text, MATRIX.issues)] == expected
+
+
+@pytest.mark.parametrize("issue", MATRIX.issues, ids=lambda issue: issue.code)
+def test_every_issue_can_be_shown_on_80_columns(issue, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    show_issues((issue,))
+    told = capsys.readouterr().out
+    assert told.startswith(f"{issue.code} ")
+    commands = {fix.partition("  # ")[0] for fix in issue.fixes}
+    too_wide = [line.strip() for line in told.splitlines() if len(line) > 80]
+    assert set(too_wide) <= commands | set(issue.sources)
+
+
+def test_every_kind_of_condition_can_be_told():
+    told = "; ".join(condition_text(each) for issue in MATRIX.issues for each in issue.conditions)
+    for part in (
+        "TTS <=0.22.0 and torch >=2.6",
+        "any coqui-tts and no six",
+        "TTS <=0.22.0 and Python >=3.12",
+        "torch and torchaudio of different minor versions",
+        "torch and torchaudio built for different CUDA versions",
+        "one of TTS, coqui-tts,",
+        "no ffmpeg",
+        "macos <15.1 and on macosx-arm64",
+    ):
+        assert part in told
+
+
+def test_commands_use_no_shell_of_one_kind():
+    """Single quotes mean nothing to cmd.exe, and zsh reads `#` and `[` its own way."""
+    for issue in MATRIX.issues:
+        for fix in issue.fixes:
+            command = fix.partition("  # ")[0]
+            assert not re.search(r"['#\[<>](?![^\"]*\")", command), command
