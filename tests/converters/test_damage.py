@@ -1,0 +1,77 @@
+"""Every byte of a checkpoint is damaged in turn: the same tensors come out, or a typed error."""
+
+from __future__ import annotations
+
+import zlib
+from functools import cache
+from pathlib import Path
+
+import pytest
+from builders import checkpoints
+from xcompat.converters.checkpoint import Checkpoint
+from xcompat.converters.packing import write_tensor
+from xcompat.converters.xtts import read_model
+from xcompat.errors import XcompatError
+
+
+class Memory:
+    """An output that stays in memory."""
+
+    def __init__(self) -> None:
+        self.content = b""
+
+    def write(self, data: bytes | memoryview) -> None:
+        self.content += bytes(data)
+
+    def copy(self, source, offset: int, size: int) -> int:
+        data = source.read_at(offset, size)
+        self.write(data)
+        return zlib.crc32(data)
+
+
+def tensors_of(path: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
+    found = {}
+    with Checkpoint(path) as checkpoint:
+        model = read_model(checkpoint.value)
+        checkpoint.check_tensors(model.tensors)
+        for name, tensor in model.tensors.items():
+            memory = Memory()
+            record = checkpoint.record(tensor.storage)
+            write_tensor(memory, checkpoint.file, record, tensor, verify=True)  # type: ignore[arg-type]
+            found[name] = (tensor.storage.dtype.name, tensor.shape, memory.content)
+    return found
+
+
+@cache
+def genuine() -> bytes:
+    return checkpoints.checkpoint()
+
+
+def survives(data: bytes, path: Path, expected: dict[str, tuple[str, tuple[int, ...], bytes]]):
+    path.write_bytes(data)
+    try:
+        return tensors_of(path) == expected
+    except XcompatError as error:
+        return error.code in {"XC101", "XC102", "XC103", "XC104", "XC105", "XC106", "XC107"}
+
+
+@pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
+def test_a_flipped_byte_never_changes_a_tensor(mask: int, tmp_path: Path) -> None:
+    path = checkpoints.write(tmp_path, genuine())
+    expected = tensors_of(path)
+    wrong = []
+    for position in range(len(genuine())):
+        data = bytearray(genuine())
+        data[position] ^= mask
+        if not survives(bytes(data), path, expected):
+            wrong.append(position)
+    assert wrong == []
+
+
+def test_a_truncated_file_is_never_taken(tmp_path: Path) -> None:
+    path = checkpoints.write(tmp_path, genuine())
+    for size in range(len(genuine())):
+        path.write_bytes(genuine()[:size])
+        with pytest.raises(XcompatError) as caught:
+            tensors_of(path)
+        assert caught.value.code in {"XC102", "XC103"}, size
