@@ -1,7 +1,7 @@
 # /// script
 # dependencies = ["nox[uv]>=2025.2.9"]
 # ///
-"""All of xcompat's work that is more than editing. `nox -l` lists it; plain `nox` is what CI runs."""
+"""The project's work that is more than editing: `nox -l` lists it, plain `nox` is what CI runs."""
 
 from __future__ import annotations
 

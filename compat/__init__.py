@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from xcompat.version import __version__
+
 if TYPE_CHECKING:
     from xcompat.target.loader import load_xtts as load_xtts
 
 __all__ = ["__version__", "load_xtts"]
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -9,13 +9,15 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from xcompat import target
 from xcompat.domain import StageResult
 from xcompat.errors import CannotLook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 STAGE_TIMEOUT_SECONDS = 900.0
 _STDERR_TAIL_BYTES = 20_000
@@ -97,8 +99,11 @@ def _listen(
             if running:
                 results.append(_failed(running, _how_it_ended(process.returncode), stderr))
             elif not results:
-                error = f"{process.args[0]} did not start the smoke"  # type: ignore[index]
-                raise CannotLook("XC301", error, hint=_tail(stderr).strip().rpartition("\n")[2])
+                raise CannotLook(
+                    "XC301",
+                    "the target interpreter ended before the smoke began",
+                    hint=_tail(stderr).strip().rpartition("\n")[2],
+                )
             break
         event = json.loads(line)
         kind = event.pop("event")

@@ -8,29 +8,21 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
 from xcompat.errors import ExitCode, XcompatError
+
+if TYPE_CHECKING:
+    from xcompat.domain import Environment
 
 VERDICT_EXIT = {
     "compatible": ExitCode.YES,
     "incompatible": ExitCode.NO,
     "unknown": ExitCode.UNKNOWN,
 }
-
-
-class Device(str, Enum):
-    """Where the smoke computes."""
-
-    AUTO = "auto"
-    MPS = "mps"
-    CUDA = "cuda"
-    CPU = "cpu"
-
 
 app = typer.Typer(
     name="xcompat",
@@ -46,7 +38,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from xcompat import __version__
 
-        print(f"xcompat {__version__}")  # noqa: T201
+        print(f"xcompat {__version__}")
         raise typer.Exit
 
 
@@ -154,7 +146,7 @@ def show_recorded(
 
 
 @app.command()
-def convert(  # noqa: PLR0917 - its arguments are its options
+def convert(
     source: Annotated[Path, typer.Argument(help="Checkpoint (.pth), or model folder.")],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder to write to; made if missing.")
@@ -189,7 +181,9 @@ def smoke(
     python: Annotated[
         str | None, typer.Option(help="Interpreter or virtual environment to speak in.")
     ] = None,
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.AUTO,
+    device: Annotated[
+        Literal["auto", "mps", "cuda", "cpu"], typer.Option(help="Where to compute.")
+    ] = "auto",
     text: Annotated[str | None, typer.Option(help="What to say.")] = None,
     language: Annotated[
         str, typer.Option(help="Language of the text, such as en or zh-cn.")
@@ -216,11 +210,11 @@ def smoke(
     from xcompat.render.text import show_json
     from xcompat.smoke import DEFAULT_TEXT, SmokeRequest, run_smoke
 
-    interpreter = Path(environment_of(python).interpreter)
+    environment = environment_of(python)
     if record:
-        _record(interpreter, device, record, as_json)
+        _record(environment, device, record, as_json)
     request = SmokeRequest(
-        python=interpreter,
+        python=Path(environment.interpreter),
         model=model,
         device=device,
         text=text or DEFAULT_TEXT,
@@ -238,13 +232,13 @@ def smoke(
     raise typer.Exit(ExitCode.YES if report.verdict == "speaks" else ExitCode.NO)
 
 
-def _record(interpreter: Path, device: str, file: Path, as_json: bool) -> NoReturn:
+def _record(environment: Environment, device: str, file: Path, as_json: bool) -> NoReturn:
     from xcompat.record import append_run, record_run
     from xcompat.render import smoke as render
     from xcompat.render.text import show_json
 
     with render.progress() as on_begin:
-        run = record_run(interpreter, device=device, on_begin=on_begin)
+        run = record_run(environment, device=device, on_begin=on_begin)
     append_run(file, run)
     if as_json:
         show_json(run)
@@ -279,7 +273,7 @@ def demo(
         told.append((step, step.act()))
         render.show_result(told[-1][1])
     render.write_summary(folder / "summary.md", told)
-    print(f"All of it is in {folder}: begin with summary.md")  # noqa: T201
+    print(f"All of it is in {folder}: begin with summary.md")
     if any(isinstance(result, SmokeReport) and result.verdict == "fails" for _, result in told):
         raise typer.Exit(ExitCode.NO)
 
@@ -294,7 +288,7 @@ def main() -> NoReturn:
         show_error(error)
         status = error.exit_code
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)  # noqa: T201
+        print("interrupted", file=sys.stderr)
         status = ExitCode.INTERRUPTED
     except BrokenPipeError:
         # The reader of our output (`| head`) left; there is nobody to tell.

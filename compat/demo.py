@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xcompat.child import run_stages
 from xcompat.converters import convert, write_tiny_release
@@ -20,6 +20,9 @@ from xcompat.domain import (
 )
 from xcompat.errors import CannotLook
 from xcompat.smoke import SmokeRequest, run_smoke
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 MARKER = "made-by-xcompat-demo"
 REPORTED = {"TTS": "0.22.0", "torch": "2.9.1", "torchaudio": "2.9.1", "transformers": "4.57.2"}
@@ -49,13 +52,13 @@ def prepare_folder(folder: Path) -> None:
     Raises:
         CannotLook: The folder holds something else, or cannot be written (XC304).
     """
-    if folder.exists() and not (folder / MARKER).is_file():
-        if not folder.is_dir() or any(folder.iterdir()):
-            raise CannotLook(
-                "XC304",
-                f"{folder} exists and was not made by the demo",
-                hint="Name another folder: xcompat demo FOLDER",
-            )
+    foreign = folder.exists() and not (folder / MARKER).is_file()
+    if foreign and (not folder.is_dir() or any(folder.iterdir())):
+        raise CannotLook(
+            "XC304",
+            f"{folder} exists and was not made by the demo",
+            hint="Name another folder: xcompat demo FOLDER",
+        )
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -114,8 +117,8 @@ def forged_story(folder: Path, environment: Environment, matrix: Matrix) -> Sequ
     return (
         Step(
             title="A checkpoint as published",
-            why="There is no torch here, so it is forged byte by byte: the release's layout with its "
-            "pickled XttsConfig, and noise for weights.",
+            why="There is no torch here, so it is forged byte by byte: the release's layout with "
+            "its pickled XttsConfig, and noise for weights.",
             act=forge,
         ),
         *_diagnoses(environment, matrix),

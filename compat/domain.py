@@ -1,12 +1,14 @@
-"""The values that flow through xcompat. Frozen, without I/O, without behaviour beyond themselves."""
+"""The values that flow through xcompat. Frozen, without I/O."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Capability = Literal[
     "install", "import", "load", "load-converted", "speak", "stream", "clone", "api"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xcompat.domain import Judgement
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SILENCE_RMS = 1e-3
 """-60 dBFS; speech is 30 to 40 dB louder."""
@@ -49,7 +51,8 @@ def judge_sound(
         Judgement(
             name="not a tone",
             passed=sound["loudest_bin"] <= TONE_SHARE,
-            detail=f"{sound['loudest_bin']:.0%} of the energy in one bin (at most {TONE_SHARE:.0%})",
+            detail=f"{sound['loudest_bin']:.0%} of the energy in one bin "
+            f"(at most {TONE_SHARE:.0%})",
         ),
     ]
     if audio_tokens:

@@ -245,7 +245,7 @@ def _asked(interpreter: Path) -> _Layout:
         )
 
     try:
-        answer = subprocess.run(  # noqa: S603 - the interpreter that the user named
+        answer = subprocess.run(
             [str(interpreter), "-I", "-S", "-c", _QUESTION],
             capture_output=True,
             timeout=ASK_TIMEOUT,

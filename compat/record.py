@@ -6,16 +6,19 @@ import datetime
 import json
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from xcompat import __version__
 from xcompat.child import run_stages
-from xcompat.domain import StageResult
 from xcompat.errors import CannotLook
 from xcompat.judge import judge_sound
 from xcompat.smoke import DEFAULT_TEXT, build_model
+from xcompat.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from xcompat.domain import Environment, StageResult
 
 SCHEMA = 1
 CAPABILITY_OF_STAGE = {
@@ -31,17 +34,18 @@ CAPABILITY_OF_STAGE = {
 
 
 def record_run(
-    python: Path,
+    environment: Environment,
     *,
     device: str = "cpu",
     command: str = "xcompat smoke --record",
     on_begin: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Run all capabilities on the built-in model and return the run as JSON data.
+    """Run all capabilities in `environment` and return the run as JSON data.
 
     Raises:
         CannotLook: The interpreter cannot be started, or cannot say what it holds (XC301).
     """
+    python = Path(environment.interpreter)
     inventory = _inventory(python)
     with tempfile.TemporaryDirectory(prefix="xcompat-record-") as name:
         scratch = Path(name)
@@ -67,6 +71,7 @@ def record_run(
         "platform": inventory["platform"],
         "device": device,
         "packages": dict(sorted(inventory["distributions"].items())),
+        "builds": dict(environment.builds),
         "system": {"ffmpeg": inventory["ffmpeg"]},
         "capabilities": _capabilities(results),
         "tokens": _token_hash(results),
@@ -133,9 +138,7 @@ def _without_home(error: str) -> str:
 def _wrong_sound(stage: StageResult) -> str:
     if "sound" not in stage.details:
         return ""
-    judged = judge_sound(
-        stage.details["sound"], audio_tokens=stage.details.get("audio_tokens", 0)
-    )
+    judged = judge_sound(stage.details["sound"], audio_tokens=stage.details.get("audio_tokens", 0))
     failed = [f"{j.name}: {j.detail}" for j in judged if not j.passed]
     return "wrong sound: " + "; ".join(failed) if failed else ""
 

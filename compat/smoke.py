@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xcompat.child import run_stages
 from xcompat.converters import convert
@@ -15,8 +14,13 @@ from xcompat.domain import Judgement, KnownIssue, SmokeReport, StageResult
 from xcompat.errors import CannotLook, Refusal
 from xcompat.judge import judge_sound
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
 BUILT_IN = "built-in untrained model"
-DEFAULT_TEXT = "It took me quite a long time to develop a voice, and now I am not going to be silent."
+DEFAULT_TEXT = (
+    "It took me quite a long time to develop a voice, and now I am not going to be silent."
+)
 STAGES = ("import", "device", "load", "condition", "tokens", "speak", "stream", "clone", "picture")
 OPTIONAL = ("clone", "picture")
 """Stages whose failure is told but does not decide, unless their result was asked for."""
@@ -158,9 +162,7 @@ def _report(
         stage.status == "fails" and (stage.name not in OPTIONAL or _asked_for(stage.name, request))
         for stage in stages
     )
-    speaks = (
-        "stream" in details and not decisive_failure and all(j.passed for j in judgements)
-    )
+    speaks = "stream" in details and not decisive_failure and all(j.passed for j in judgements)
     outputs = {}
     if "speak" in details:
         outputs["wav"] = str(details["speak"]["wav"])
@@ -194,8 +196,8 @@ def _judgements(
             Judgement(
                 name="right voice",
                 passed=True,
-                detail=f"{tokens['tokens']} greedy tokens of {tokens['sequences']} decodes equal an "
-                "independent decode; they change with text and speaker",
+                detail=f"{tokens['tokens']} greedy tokens of {tokens['sequences']} decodes equal "
+                "an independent decode; they change with text and speaker",
             )
         )
     trained_text = request.text if request.model else ""
@@ -228,5 +230,3 @@ def _figures(
     if "stream" in details:
         figures["first_audio_seconds"] = details["stream"]["first_audio_seconds"]
     return {**figures, **{f"peak_{name}": float(value) for name, value in memory.items()}}
-
-

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
-from xcompat import __version__
+from xcompat.version import __version__
 from xcompat.converters import xtts
 from xcompat.converters.checkpoint import Checkpoint
 from xcompat.converters.model_files import (

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+
 from builders.terminal import type_command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Done(NamedTuple):
@@ -18,8 +21,6 @@ class Done(NamedTuple):
 
 
 @pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Done]:
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
     """Run `xcompat WORDS` in this process."""
     return lambda *words: Done(*type_command(monkeypatch, capsys, *words))

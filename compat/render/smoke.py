@@ -62,7 +62,7 @@ def show_report(report: SmokeReport) -> None:
     page.entry((("device", "bold"),), device, _LABEL_WIDTH)
     page.gap()
     for stage in report.stages:
-        page.entry(_mark(stage.status == "works", stage.name), _told(stage), _LABEL_WIDTH)
+        page.entry(_mark(stage.name, good=stage.status == "works"), _told(stage), _LABEL_WIDTH)
     _show_judgements(page, report)
     if report.figures:
         page.gap()
@@ -79,7 +79,7 @@ def show_run(run: Mapping[str, Any], file: str) -> None:
     page = Page()
     for name, outcome in run["capabilities"].items():
         works = outcome["status"] == "works"
-        page.entry(_mark(works, name), outcome.get("error", "works"), _LABEL_WIDTH)
+        page.entry(_mark(name, good=works), outcome.get("error", "works"), _LABEL_WIDTH)
     page.line(f"recorded in {file}")
 
 
@@ -89,10 +89,13 @@ def _answer(report: SmokeReport) -> tuple[str, str]:
     failed = next((s for s in report.stages if s.status == "fails"), None)
     if failed is None:
         return "XTTS speaks here, but the sound is wrong.", "bold red"
-    return f"XTTS does not speak here: it fails to {WORDS.get(failed.name, failed.name)}.", "bold red"
+    return (
+        f"XTTS does not speak here: it fails to {WORDS.get(failed.name, failed.name)}.",
+        "bold red",
+    )
 
 
-def _mark(good: bool, name: str) -> tuple[tuple[str, str], ...]:
+def _mark(name: str, *, good: bool) -> tuple[tuple[str, str], ...]:
     return ((("✓ ", "green") if good else ("✗ ", "red")), (name, ""))
 
 
@@ -111,8 +114,10 @@ def _show_judgements(page: Page, report: SmokeReport) -> None:
     passed = [j for j in report.judgements if j.passed]
     for judgement in report.judgements:
         if not judgement.passed or judgement.name == "right voice":
-            page.entry(_mark(judgement.passed, judgement.name), judgement.detail, _LABEL_WIDTH)
-    page.prose(f"The sound passed {len(passed)} of {len(report.judgements)} checks (--json has all).")
+            page.entry(_mark(judgement.name, good=judgement.passed), judgement.detail, _LABEL_WIDTH)
+    page.prose(
+        f"The sound passed {len(passed)} of {len(report.judgements)} checks (--json has all)."
+    )
 
 
 def _figures(figures: Mapping[str, float]) -> list[tuple[str, str]]:

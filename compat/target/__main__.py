@@ -29,7 +29,7 @@ def main() -> int:
     _load_package()
     commands = {"make-checkpoint": "checkpoint", "smoke": "stages"}
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
-        print(f"usage: {Path(__file__).name} {{{','.join(commands)}}} ...", file=sys.stderr)
+        sys.stderr.write(f"usage: {Path(__file__).name} {{{','.join(commands)}}} ...\n")
         return 2
     module = importlib.import_module(f"{PACKAGE}.{commands[sys.argv[1]]}")
     return int(module.main(sys.argv[2:]))

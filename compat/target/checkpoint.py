@@ -1,4 +1,4 @@
-"""Make an XTTS checkpoint with the real TTS classes of this environment, untrained but well behaved.
+"""Make an untrained XTTS checkpoint with the real TTS classes of this environment.
 
 Three kinds, laid out like the files people have:
 
@@ -56,7 +56,7 @@ SPEAKERS = (
     "Uta Obando", "Lidiya Szekeres", "Chandra MacFarland", "Szofi Granger", "Camilla Holmström",
     "Lilya Stainthorpe", "Zofija Kendrick", "Narelle Moon", "Barbora MacLean",
     "Alexandra Hisakawa", "Alma María", "Rosemary Okafor", "Ige Behringer", "Filip Traverse",
-    "Damjan Chapman", "Wulf Carlevaro", "Aaron Dreschner", "Kumar Dahl", "Eugenio Mataracı",
+    "Damjan Chapman", "Wulf Carlevaro", "Aaron Dreschner", "Kumar Dahl", "Eugenio Mataracı",  # noqa: RUF001
     "Ferran Simen", "Xavier Hayasaka", "Luis Moray", "Marcos Rudaski",
 )  # fmt: skip
 """The 58 built-in speakers of XTTS v2, in the published order."""
@@ -232,5 +232,5 @@ def main(arguments: list[str]) -> int:
     # TTS prints as it works; standard output is for the path alone.
     with contextlib.redirect_stdout(sys.stderr):
         path = make_checkpoint(options.folder, kind=options.kind, size=options.size)
-    print(path)
+    sys.stdout.write(f"{path}\n")
     return 0

@@ -49,7 +49,7 @@ def load_xtts(folder: str | Path, device: str = "cpu") -> Any:
         model = Xtts(config)
         state_dict = load_file(str(folder / MODEL_FILE), device=device)
         # Instance attributes shadow the two methods for this one call of the stock loader.
-        model.get_compatible_checkpoint_state_dict = lambda model_path: state_dict
+        model.get_compatible_checkpoint_state_dict = lambda _: state_dict
         model.load_state_dict = functools.partial(model.load_state_dict, assign=True)
         try:
             model.load_checkpoint(config, checkpoint_dir=str(folder), eval=True)

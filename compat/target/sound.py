@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import wave
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CLIP_LEVEL = 0.999
 """Absolute sample value from which a sample counts as clipped (full scale is 1)."""

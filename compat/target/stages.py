@@ -68,8 +68,7 @@ class Smoke:
         from TTS.api import TTS  # noqa: F401
         from TTS.tts.models.xtts import Xtts
 
-        import torch
-
+        torch = sys.modules["torch"]
         return {"file": sys.modules[Xtts.__module__].__file__, "torch": torch.__version__}
 
     def run_device(self) -> dict[str, Any]:
@@ -188,7 +187,7 @@ class Smoke:
 
         torch.manual_seed(SEED)
         codes: list[int] = []
-        with _recording(self.model.gpt, "generate", lambda out: codes.extend(out[0].tolist())):
+        with _Recording(self.model.gpt, "generate", lambda out: codes.extend(out[0].tolist())):
             started = time.perf_counter()
             out = self.model.inference(
                 self.request["text"], self.request["language"], *self.voice, **self._sampling()
@@ -205,7 +204,7 @@ class Smoke:
         codes: list[int] = []
         first = 0.0
         chunks = []
-        with _recording_generator(self.model.gpt, codes):
+        with _RecordingGenerator(self.model.gpt, codes):
             started = time.perf_counter()
             for chunk in self.model.inference_stream(
                 text,
@@ -225,8 +224,8 @@ class Smoke:
         )
         if check.mismatch is not None:
             raise StageError(
-                f"wrong voice: streamed audio token {check.mismatch} of {len(codes)} is not the one "
-                "that the weights ask for"
+                f"wrong voice: streamed audio token {check.mismatch} of {len(codes)} is not the "
+                "one that the weights ask for"
             )
         details = self._heard(np.concatenate(chunks), seconds, [], None)
         details.update(first_audio_seconds=first, chunks=len(chunks))
@@ -236,8 +235,7 @@ class Smoke:
         """Take the voice from a reference WAV and speak with it."""
         import torch
 
-        reference_wav = self.request.get("speaker_wav") or self.request.get("wav")
-        voice = self._cloned(reference_wav)
+        voice = self._cloned(self.request.get("speaker_wav") or self.request["wav"])
         if not all(bool(torch.isfinite(part).all()) for part in voice):
             raise StageError("the conditioning latents of the reference hold NaN or infinity")
         started = time.perf_counter()
@@ -276,7 +274,7 @@ class Smoke:
         return {name: self.model.config[name] for name in names}
 
     def _two_voices(self) -> list[Any]:
-        """Voices of the first and the last built-in speaker; the current one where there is none."""
+        """Voices of the first and the last built-in speaker; else the current one."""
         manager = self.model.speaker_manager
         speakers = list(manager.speakers.values()) if manager is not None else []
         if not speakers:
@@ -331,7 +329,7 @@ def _platform() -> str:
 
 
 def _ffmpeg_version() -> Optional[str]:
-    """Version of the `ffmpeg` on PATH, whose libraries torchcodec loads; None where there is none."""
+    """Version of the `ffmpeg` on PATH; torchcodec loads its libraries. None if there is none."""
     import subprocess
 
     if shutil.which("ffmpeg") is None:
@@ -394,7 +392,7 @@ def _voice(speaker: dict[str, Any]) -> tuple[Any, Any]:
     return speaker["gpt_cond_latent"], speaker["speaker_embedding"]
 
 
-class _recording:
+class _Recording:
     """Call `keep` with every result of `owner.name(...)` inside the block."""
 
     def __init__(self, owner: Any, name: str, keep: Callable[[Any], None]) -> None:
@@ -410,11 +408,11 @@ class _recording:
 
         setattr(self.owner, self.name, wrapper)
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         delattr(self.owner, self.name)
 
 
-class _recording_generator(_recording):
+class _RecordingGenerator(_Recording):
     """Collect the tokens that the streaming generator of `gpt` yields."""
 
     def __init__(self, gpt: Any, codes: list[int]) -> None:

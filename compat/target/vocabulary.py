@@ -1,4 +1,4 @@
-"""A BPE vocabulary of any size in the format of the released `vocab.json` (Hugging Face tokenizers)."""
+"""A BPE vocabulary of any size, in the format of the released `vocab.json` (HF tokenizers)."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def uniform(name: str, count: int) -> Any:
     import numpy as np
 
     seed = np.uint64(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little"))
-    out = np.empty(count, np.float32)
+    out: Any = np.empty(count, np.float32)
     with np.errstate(over="ignore"):
         for start in range(0, count, _CHUNK):
             stop = min(start + _CHUNK, count)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from builders.environments import TTS_22, add_distribution, make_venv
 from builders.matrices import BASE, ISSUE_TEXT, ROW_TEXT, RUN_LINE, write_matrix
 from builders.terminal import type_command

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
 from conftest import Done
 
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Run = Callable[..., Done]
 

@@ -1,4 +1,5 @@
 import pytest
+
 from builders.matrices import ALL_WORK, environment, issue, matrix, run
 from xcompat.doctor import diagnose, explain
 from xcompat.domain import Condition, Row

@@ -1,4 +1,4 @@
-"""Each judge rejects what it exists to reject, on sounds that numpy makes and `measure` measures."""
+"""Each judge rejects what it exists to reject; `measure` measures sounds that numpy makes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 import pytest
+
 from builders.matrices import ISSUE_TEXT, ROW_TEXT, RUN_LINE, write_matrix
 from xcompat.domain import Condition
 from xcompat.errors import CannotLook

@@ -1,6 +1,7 @@
 import io
 
 import pytest
+
 from xcompat.errors import CannotLook, Misuse
 from xcompat.pins import environment_of_pins
 

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from builders.environments import TTS_22, add_distribution, make_interpreter, make_venv
 from xcompat import probe
 from xcompat.errors import CannotLook

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Done
 
+from conftest import Done
 from xcompat import load_xtts, matrix
 from xcompat.domain import StageResult
 from xcompat.record import _capabilities, _without_home
 from xcompat.smoke import name_issue
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Run = Callable[..., Done]
 
@@ -34,7 +37,9 @@ def test_people_are_told_what_failed_and_where_to_read_on(run: Run, tmp_path: Pa
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_an_unconverted_folder_is_refused_with_the_command_to_type(run: Run, tmp_path: Path) -> None:
+def test_an_unconverted_folder_is_refused_with_the_command_to_type(
+    run: Run, tmp_path: Path
+) -> None:
     folder = tmp_path / "my model"
     folder.mkdir()
     (folder / "model.pth").touch()
@@ -104,7 +109,9 @@ def test_a_silent_voice_is_recorded_as_wrong() -> None:
 
 
 def test_a_published_error_names_no_folder_of_the_machine() -> None:
-    error = "ImportError: x (/home/me/my venv/lib/python3.11/site-packages/transformers/__init__.py)"
+    error = (
+        "ImportError: x (/home/me/my venv/lib/python3.11/site-packages/transformers/__init__.py)"
+    )
     assert "/home/me" not in _without_home(error).replace("/home/me/my", "")
     error = "OSError: /srv/app/lib/python3.11/site-packages/torchaudio/lib/x.so: undefined symbol"
     assert _without_home(error) == "OSError: site-packages/torchaudio/lib/x.so: undefined symbol"

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from xcompat.doctor import diagnose, explain
 from xcompat.domain import Environment
 from xcompat.matrix import load

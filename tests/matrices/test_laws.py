@@ -4,6 +4,7 @@ import re
 from datetime import date
 
 import pytest
+
 from xcompat.doctor import applies, diagnose, explain
 from xcompat.domain import CAPABILITIES
 from xcompat.matrix import load
