@@ -39,6 +39,8 @@ class SmokeRequest:
     language: str = "en"
     speaker: str | None = None
     speaker_wav: Path | None = None
+    trained: bool = True
+    """False where the length of the speech cannot follow from the text."""
     wav: Path
     """Where the sound goes; the picture goes beside it, as `.png`."""
 
@@ -200,7 +202,7 @@ def _judgements(
                 "an independent decode; they change with text and speaker",
             )
         )
-    trained_text = request.text if request.model else ""
+    trained_text = request.text if request.model and request.trained else ""
     for stage, tokens_key, text in (
         ("speak", "audio_tokens", trained_text),
         ("stream", "", ""),

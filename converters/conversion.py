@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
-from xcompat.version import __version__
 from xcompat.converters import xtts
 from xcompat.converters.checkpoint import Checkpoint
 from xcompat.converters.model_files import (
@@ -37,6 +36,7 @@ from xcompat.converters.torch_file import TorchLayout
 from xcompat.converters.values import Tensor, printable
 from xcompat.domain import Conversion, Dropped, WrittenFile
 from xcompat.errors import CannotLook
+from xcompat.version import __version__
 
 Format = Literal["safetensors", "pth", "both"]
 Progress = Callable[[int, int], None]
@@ -48,7 +48,7 @@ MANIFEST: Final = "xcompat.json"
 _JSON_FILES: Final = (CONFIG, VOCABULARY)
 
 
-def convert(  # noqa: PLR0913 - these are the options of the command
+def convert(
     source: Path,
     output: Path | None = None,
     *,
@@ -127,7 +127,7 @@ class _Plan:
     conversion: Conversion
 
 
-def _plan(  # noqa: PLR0913, PLR0917 - everything that a conversion is about
+def _plan(  # noqa: PLR0917 - everything that a conversion is about
     source: Path,
     target: Path,
     files: ModelFiles,

@@ -97,11 +97,12 @@ class Machine:
         if data[start : start + 1] != bytes([Op.PROTO]):
             self._position = start
             self._refuse_unless_named(data, start, "the pickle is not of protocol 2 to 5")
-        handlers = _HANDLERS
+        handlers = {int(op): handler for op, handler in _HANDLERS.items()}
+        last = int(Op.STOP)
         for opcode, argument, position in lex(data, start):
             self._opcode = opcode
             self._position = position
-            if opcode == Op.STOP:
+            if opcode == last:
                 if len(self._stack) != 1 or self._outer:
                     self._refuse("STOP with more or less than one value")
                 return self._stack[0], position + 1
@@ -158,6 +159,7 @@ class Machine:
             limits.check("pickle stack", len(self._stack), limits.STACK)
 
     def _create(self, value: Any) -> None:
+        """Push a value that takes memory of its own."""
         self._objects += 1
         if self._objects > limits.OBJECTS:
             limits.check("objects in the pickle", self._objects, limits.OBJECTS)
@@ -198,7 +200,8 @@ class Machine:
         self._push(int.from_bytes(argument, "little"))
 
     def _signed(self, argument: bytes) -> None:
-        limits.check("bytes of an integer", len(argument), limits.INTEGER_BYTES)
+        if len(argument) > limits.INTEGER_BYTES:
+            limits.check("bytes of an integer", len(argument), limits.INTEGER_BYTES)
         self._push(int.from_bytes(argument, "little", signed=True))
 
     def _float(self, argument: bytes) -> None:

@@ -86,46 +86,57 @@ class Op(IntEnum):
     READONLY_BUFFER = 0x98
 
 
-_FIXED: Final[dict[int, int]] = {
-    Op.BININT: 4,
-    Op.BININT1: 1,
-    Op.BININT2: 2,
-    Op.BINFLOAT: 8,
-    Op.BINGET: 1,
-    Op.LONG_BINGET: 4,
-    Op.BINPUT: 1,
-    Op.LONG_BINPUT: 4,
-    Op.PROTO: 1,
-    Op.EXT1: 1,
-    Op.EXT2: 2,
-    Op.EXT4: 4,
-    Op.FRAME: 8,
-}
-_PREFIXED: Final[dict[int, int]] = {
-    Op.BINSTRING: 4,
-    Op.SHORT_BINSTRING: 1,
-    Op.BINUNICODE: 4,
-    Op.SHORT_BINUNICODE: 1,
-    Op.BINUNICODE8: 8,
-    Op.BINBYTES: 4,
-    Op.SHORT_BINBYTES: 1,
-    Op.BINBYTES8: 8,
-    Op.BYTEARRAY8: 8,
-    Op.LONG1: 1,
-    Op.LONG4: 4,
-}
-_LINES: Final[dict[int, int]] = {
-    Op.FLOAT: 1,
-    Op.INT: 1,
-    Op.LONG: 1,
-    Op.PERSID: 1,
-    Op.STRING: 1,
-    Op.UNICODE: 1,
-    Op.GLOBAL: 2,
-    Op.GET: 1,
-    Op.INST: 2,
-    Op.PUT: 1,
-}
+def _by_number(table: dict[Op, int]) -> dict[int, int]:
+    """Return a table with integers as keys, which are found faster than members of an enum."""
+    return {int(op): size for op, size in table.items()}
+
+
+_FIXED: Final = _by_number(
+    {
+        Op.BININT: 4,
+        Op.BININT1: 1,
+        Op.BININT2: 2,
+        Op.BINFLOAT: 8,
+        Op.BINGET: 1,
+        Op.LONG_BINGET: 4,
+        Op.BINPUT: 1,
+        Op.LONG_BINPUT: 4,
+        Op.PROTO: 1,
+        Op.EXT1: 1,
+        Op.EXT2: 2,
+        Op.EXT4: 4,
+        Op.FRAME: 8,
+    }
+)
+_PREFIXED: Final = _by_number(
+    {
+        Op.BINSTRING: 4,
+        Op.SHORT_BINSTRING: 1,
+        Op.BINUNICODE: 4,
+        Op.SHORT_BINUNICODE: 1,
+        Op.BINUNICODE8: 8,
+        Op.BINBYTES: 4,
+        Op.SHORT_BINBYTES: 1,
+        Op.BINBYTES8: 8,
+        Op.BYTEARRAY8: 8,
+        Op.LONG1: 1,
+        Op.LONG4: 4,
+    }
+)
+_LINES: Final = _by_number(
+    {
+        Op.FLOAT: 1,
+        Op.INT: 1,
+        Op.LONG: 1,
+        Op.PERSID: 1,
+        Op.STRING: 1,
+        Op.UNICODE: 1,
+        Op.GLOBAL: 2,
+        Op.GET: 1,
+        Op.INST: 2,
+        Op.PUT: 1,
+    }
+)
 _KNOWN: Final = frozenset(int(op) for op in Op)
 
 
@@ -144,6 +155,7 @@ def lex(  # noqa: C901 - one branch for each form of argument
     position = start
     end = len(data)
     count = 0
+    last = int(Op.STOP)
     while position < end:
         count += 1
         if count > limits.OPCODES:
@@ -156,7 +168,8 @@ def lex(  # noqa: C901 - one branch for each form of argument
             length = int.from_bytes(data[begin : begin + width], "little")
             begin += width
             stop = begin + length
-            limits.check("bytes of one text or number in the pickle", length, limits.TEXT_BYTES)
+            if length > limits.TEXT_BYTES:
+                limits.check("bytes of one text or number in the pickle", length, limits.TEXT_BYTES)
         elif (lines := _LINES.get(opcode)) is not None:
             stop = begin
             for _ in range(lines):
@@ -171,7 +184,7 @@ def lex(  # noqa: C901 - one branch for each form of argument
             raise _truncated(position)
         yield opcode, data[begin:stop], position
         position = stop
-        if opcode == Op.STOP:
+        if opcode == last:
             return
     raise _truncated(position)
 

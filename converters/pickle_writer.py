@@ -83,7 +83,8 @@ class _Writer:
         elif -(1 << 31) <= value < 1 << 31:
             self.op(Op.BININT, value.to_bytes(4, "little", signed=True))
         else:
-            encoded = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+            magnitude = value if value >= 0 else ~value
+            encoded = value.to_bytes(magnitude.bit_length() // 8 + 1, "little", signed=True)
             self.op(Op.LONG1, bytes([len(encoded)]) + encoded)
 
     def _items(self, items: dict[Any, Any]) -> None:

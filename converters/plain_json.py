@@ -1,8 +1,8 @@
 """JSON in and out without a lossy guess.
 
 One extension to the standard: infinity. `max_audio_len` and `max_text_len` of a stock XttsConfig
-are infinite, and Python's `json`, with which TTS reads and writes its `config.json`, has `Infinity`.
-NaN has no meaning in a configuration and is refused.
+are infinite, and Python's `json`, with which TTS reads and writes its `config.json`, has
+`Infinity`. NaN has no meaning in a configuration and is refused.
 """
 
 from __future__ import annotations
@@ -90,10 +90,10 @@ def parse_object(content: bytes, name: str) -> dict[str, Any]:
         Refusal: XC108, it holds NaN.
     """
 
-    def constant(token: str) -> float:
-        if token == "NaN":
+    def constant(word: str) -> float:
+        if word == "NaN":
             raise _unrepresentable(name, "holds NaN, a number that JSON does not have")
-        return float(token)
+        return float(word)
 
     try:
         value = json.loads(

@@ -66,12 +66,16 @@ def _values(name: str, shape: tuple[int, ...]) -> Any:
     if leaf == "fb":
         return _mel_filter_bank(*shape)
     offset, scale = _distribution(name, leaf, shape)
-    values = uniform(name, count) * np.float32(scale) + np.float32(offset)
-    return values.reshape(shape)
+    values = uniform(name, count).reshape(shape)
+    if "waveform_decoder." in name and len(shape) == 3 and "cond" not in name:
+        values = _without_mean(name, values)
+    return values * np.float32(scale) + np.float32(offset)
 
 
 def _distribution(name: str, leaf: str, shape: tuple[int, ...]) -> tuple[float, float]:
     """Return (offset, half width) of the uniform distribution for a tensor."""
+    if "waveform_decoder." in name:
+        return _vocoder_distribution(name, leaf, shape)
     is_gain = leaf in {"original0", "weight_g", "gamma", "running_var", "mel_stats"}
     if is_gain or (leaf == "weight" and len(shape) == 1):
         return 1.0, 0.1
@@ -84,6 +88,35 @@ def _distribution(name: str, leaf: str, shape: tuple[int, ...]) -> tuple[float, 
     fan_in = shape[0] if is_conv1d_of_gpt2 else math.prod(shape[1:])
     gain = 3.0 if leaf == "weight" and name.endswith("mel_head.weight") else 1.0
     return 0.0, gain * math.sqrt(3.0 / fan_in)
+
+
+def _vocoder_distribution(name: str, leaf: str, shape: tuple[int, ...]) -> tuple[float, float]:
+    """As `_distribution`, with what does not depend on the tokens kept small.
+
+    Otherwise the speaker embedding, added at every layer, and the biases drown the signal, which
+    the transposed convolutions weaken, and every sentence sounds the same.
+    """
+    if leaf in {"original0", "weight_g"}:
+        return (1.5 if ".ups." in name else 1.0), 0.1
+    if len(shape) == 1:
+        return 0.0, 0.01
+    gain = 0.2 if "cond" in name else 1.0
+    return 0.0, gain * math.sqrt(3.0 / math.prod(shape[1:]))
+
+
+def _without_mean(name: str, filters: Any) -> Any:
+    """Make the taps that feed an output channel sum to nothing.
+
+    What is common to all channels, such as the mean that a leaky ReLU adds, then does not pile up
+    from layer to layer. Sums of multiples of 2**-23 are exact in float64, in any order.
+    """
+    import numpy as np
+
+    inputs = (0, 2) if ".ups." in name else (1, 2)
+    if filters.shape[inputs[0]] * filters.shape[2] == 1:
+        return filters
+    mean = filters.mean(axis=inputs, keepdims=True, dtype=np.float64)
+    return (filters - mean).astype(np.float32)
 
 
 def _window(length: int, *, hann: bool) -> Any:

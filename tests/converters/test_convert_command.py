@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import safetensors
+
 from builders import checkpoints, zip_forge
 from builders import pickle_asm as asm
 from xcompat.converters import conversion as conversion_module

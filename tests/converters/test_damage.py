@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
 from builders import checkpoints
 from xcompat.converters.checkpoint import Checkpoint
 from xcompat.converters.packing import write_tensor

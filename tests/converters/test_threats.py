@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+
 from builders import checkpoints, zip_forge
 from builders import pickle_asm as asm
 from xcompat.converters import convert, limits

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from builders import checkpoints, zip_forge
 from builders import pickle_asm as asm
 

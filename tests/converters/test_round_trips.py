@@ -1,0 +1,179 @@
+"""State dicts of all dtypes, views and ties go through a conversion and come out equal."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import struct
+import zlib
+from collections import OrderedDict
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+import safetensors
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from builders import checkpoints
+from builders import pickle_asm as asm
+from xcompat.converters import checksum, convert, packing
+from xcompat.converters.machine import GLOBALS, Machine
+from xcompat.converters.pickle_writer import pickle_bytes
+from xcompat.converters.values import DTYPES, Dtype, Record, Storage, Tensor, contiguous_stride
+from xcompat.errors import XcompatError
+
+LONG = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+SHORT = settings(
+    max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+
+
+@st.composite
+def views(draw: st.DrawFn) -> tuple[Dtype, int, int, tuple[int, ...], tuple[int, ...]]:
+    """A dtype, the elements of a storage, and a view of it: offset, shape, strides."""
+    dtype = draw(st.sampled_from(DTYPES))
+    shape = tuple(draw(st.lists(st.integers(0, 4), max_size=4)))
+    order = draw(st.permutations(range(len(shape))))
+    stride = [0] * len(shape)
+    step = 1
+    for axis in order:
+        step *= draw(st.integers(1, 2))
+        stride[axis] = step
+        step *= max(shape[axis], 1)
+    offset = draw(st.integers(0, 3))
+    last = offset + sum((size - 1) * s for size, s in zip(shape, stride, strict=True) if size)
+    numel = max(last + 1, offset) + draw(st.integers(0, 3))
+    return dtype, numel, offset, shape, tuple(stride)
+
+
+def elements(data: bytes, itemsize: int, offset: int, shape, stride) -> bytes:
+    """The packed elements of a view, the slow and obvious way."""
+    places = (
+        offset + sum(index * step for index, step in zip(indexes, stride, strict=True))
+        for indexes in product(*map(range, shape))
+    )
+    return b"".join(data[place * itemsize : (place + 1) * itemsize] for place in places)
+
+
+def check_round_trip(drawn, folder: Path) -> None:
+    noise = random.Random(1)
+    tensors, content, expected = {}, {}, {}
+    for index, (dtype, numel, offset, shape, stride) in enumerate(drawn):
+        key = f"v{index}"
+        content[f"data/{key}"] = data = noise.randbytes(numel * dtype.itemsize)
+        storage = asm.storage(key, numel, dtype.storage)
+        for name in (f"gpt.{index}", f"gpt.{index}.tied"):
+            tensors[name] = asm.tensor(storage, shape, stride, offset)
+            expected[name] = (
+                dtype.name, list(shape), elements(data, dtype.itemsize, offset, shape, stride),
+            )  # fmt: skip
+    source = checkpoints.write(folder, checkpoints.checkpoint(tensors, content))
+    convert(source, folder / "first", format="both")
+    convert(folder / "first" / "model.pth", folder / "second")
+    for output in ("first", "second"):
+        content_of = (folder / output / "model.safetensors").read_bytes()
+        found = {
+            name: (item["dtype"], list(item["shape"]), bytes(item["data"]))
+            for name, item in safetensors.deserialize(content_of)
+        }
+        assert {name: found[name] for name in expected} == expected
+
+
+@given(st.lists(views(), max_size=4))
+@SHORT
+def test_views_are_packed(drawn) -> None:
+    with TemporaryDirectory() as folder:
+        check_round_trip(drawn, Path(folder))
+
+
+@pytest.mark.property
+@given(st.lists(views(), max_size=6))
+@LONG
+def test_many_views_are_packed(drawn) -> None:
+    with TemporaryDirectory() as folder:
+        check_round_trip(drawn, Path(folder))
+
+
+@pytest.mark.parametrize("window", [16, 64])
+def test_views_beyond_the_window_are_packed(
+    window: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "_WINDOW_BYTES", window)
+    monkeypatch.setattr(packing, "_SPARSE", 2)
+    shapes = [((5, 7), (1, 5)), ((3, 4, 2), (2, 12, 1)), ((6,), (5,)), ((2, 3), (0, 1))]
+    drawn = [(DTYPES[0], 50, 2, shape, stride) for shape, stride in shapes]
+    check_round_trip(drawn, tmp_path)
+
+
+scalars = st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1) | st.text()
+scalars |= st.floats(allow_nan=False)
+trees = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(), inner, max_size=4)
+        | st.dictionaries(st.text(), inner, max_size=4).map(OrderedDict)
+        | st.lists(inner, max_size=4).map(tuple)
+        | st.dictionaries(st.text(), inner, max_size=3).map(
+            lambda state: Record(GLOBALS["TTS.tts.models.xtts", "XttsArgs"], state, built=True)
+        )
+    ),
+    max_leaves=20,
+)
+
+
+def check_pickle(value) -> None:
+    data = pickle_bytes(value)
+    assert Machine().run(data) == (value, len(data))
+
+
+@given(trees)
+@SHORT
+def test_the_machine_reads_what_the_writer_writes(value) -> None:
+    check_pickle(value)
+
+
+@pytest.mark.property
+@given(trees)
+@LONG
+def test_the_machine_reads_all_that_the_writer_writes(value) -> None:
+    check_pickle(value)
+
+
+@pytest.mark.property
+@given(st.binary(max_size=200))
+@settings(max_examples=3000, deadline=None)
+def test_noise_ends_in_a_value_or_a_typed_error(data: bytes) -> None:
+    with contextlib.suppress(XcompatError):
+        Machine().run(b"\x80\x02" + data)
+
+
+def test_a_tensor_is_pickled_as_torch_does() -> None:
+    tensor = Tensor(Storage("0", DTYPES[0], 6), 0, (2, 3), contiguous_stride((2, 3)))
+    assert Machine().run(pickle_bytes(tensor))[0] == tensor
+
+
+@given(st.binary(), st.binary())
+@SHORT
+def test_checksums_combine(first: bytes, second: bytes) -> None:
+    whole = checksum.crc32_combine(zlib.crc32(first), zlib.crc32(second), len(second))
+    assert whole == zlib.crc32(first + second)
+    assert checksum.crc32_of_tail(zlib.crc32(first), whole, len(second)) == zlib.crc32(second)
+
+
+def test_a_hundred_thousand_tensors_are_read(tmp_path: Path) -> None:
+    count = 100_000
+    one = asm.tensor(asm.storage("many", count), (1,)) + asm.put(1)
+    names = b"".join(asm.text(f"gpt.many.{index}") + asm.get(1) for index in range(1, count))
+    known, content = checkpoints.state_dict()
+    state = asm.ordered_dict(known) + asm.MARK + asm.text("gpt.many.0") + one + names + asm.SETITEMS
+    data = checkpoints.zip_forge.archive(
+        checkpoints.entries(
+            asm.pickle(asm.dict_({"model": state})),
+            {**content, "data/many": struct.pack("<f", 1) * count},
+        )
+    )
+    conversion = convert(checkpoints.write(tmp_path, data), dry_run=True)
+    assert conversion.tensors == count + len(checkpoints.SHAPES)
