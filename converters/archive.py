@@ -8,7 +8,6 @@ directory tells sizes. Whatever two readers could understand differently is refu
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NoReturn
@@ -73,7 +72,7 @@ class Archive:
             )
         content = file.read_at(record.offset, record.size)
         if self.checksummed:
-            check_crc32(record, zlib.crc32(content))
+            check_crc32(record, crc32(content))
         return content
 
 

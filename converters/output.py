@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -46,7 +45,7 @@ class OutputFile:
     def write(self, data: bytes | memoryview) -> None:
         """Append some bytes."""
         self._write(memoryview(data))
-        self.crc32 = zlib.crc32(data, self.crc32)
+        self.crc32 = crc32(data, self.crc32)
 
     def copy(self, source: SourceFile, offset: int, size: int) -> int:
         """Append a range of a source file; return the CRC-32 of that range."""
@@ -56,7 +55,7 @@ class OutputFile:
         while remaining:
             view = self._buffer[:remaining]
             source.read_next(view)
-            part = zlib.crc32(view, part)
+            part = crc32(view, part)
             self._write(view)
             remaining -= len(view)
             self._advance(len(view))

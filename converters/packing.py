@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from math import prod
 from typing import Final, Literal
@@ -60,7 +59,7 @@ def _crc32_of(file: SourceFile, record: ArchiveRecord) -> int:
     while remaining:
         view = buffer[:remaining]
         file.read_next(view)
-        crc32 = zlib.crc32(view, crc32)
+        crc32 = crc32(view, crc32)
         remaining -= len(view)
     return crc32
 

@@ -8,7 +8,6 @@ checksum of a record may be known only after it was copied.
 from __future__ import annotations
 
 import struct
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -154,7 +153,7 @@ class ArchiveLayout:
             output.write(_local_header(entry))
             if name in self._small:
                 output.write(self._small[name])
-                checksums[name] = zlib.crc32(self._small[name])
+                checksums[name] = crc32(self._small[name])
             else:
                 before = output.crc32
                 write_record(name)

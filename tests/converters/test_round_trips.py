@@ -96,13 +96,19 @@ def test_many_views_are_packed(drawn) -> None:
         check_round_trip(drawn, Path(folder))
 
 
-@pytest.mark.parametrize("window", [16, 64])
+@pytest.mark.parametrize("window", [16, 64, 1 << 20])
 def test_views_beyond_the_window_are_packed(
     window: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(packing, "_WINDOW_BYTES", window)
     monkeypatch.setattr(packing, "_SPARSE", 2)
-    shapes = [((5, 7), (1, 5)), ((3, 4, 2), (2, 12, 1)), ((6,), (5,)), ((2, 3), (0, 1))]
+    shapes = [
+        ((5, 7), (1, 5)),
+        ((3, 4, 2), (2, 12, 1)),
+        ((6,), (5,)),
+        ((2, 3), (0, 1)),
+        ((2, 3), (1, 0)),
+    ]
     drawn = [(DTYPES[0], 50, 2, shape, stride) for shape, stride in shapes]
     check_round_trip(drawn, tmp_path)
 
