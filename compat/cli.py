@@ -154,8 +154,13 @@ def convert(
     kind: Annotated[
         Literal["safetensors", "pth", "both"], typer.Option("--format", help="Weights to write.")
     ] = "safetensors",
-    dry_run: Annotated[bool, typer.Option(help="Check everything, write nothing.")] = False,
-    force: Annotated[bool, typer.Option(help="Overwrite what exists.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, write nothing.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what exists.")] = False,
+    fsync: Annotated[
+        bool, typer.Option("--fsync", help="Wait until the disk has it, against a loss of power.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
 ) -> None:
     """Turn a checkpoint into files that load without running anything from it."""
@@ -165,7 +170,15 @@ def convert(
     # A terminated conversion shall clean up as an interrupted one does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with render.progress_bar() as progress:
-        done = run(source, output, format=kind, dry_run=dry_run, force=force, progress=progress)
+        done = run(
+            source,
+            output,
+            format=kind,
+            dry_run=dry_run,
+            force=force,
+            fsync=fsync,
+            progress=progress,
+        )
     if as_json:
         render.show_json(render.conversion_as_json(done))
     else:

@@ -8,14 +8,17 @@ directory tells sizes. Whatever two readers could understand differently is refu
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from xcompat.converters import limits
-from xcompat.converters.source import SourceFile
+from xcompat.converters import checksum, limits
 from xcompat.converters.values import printable
 from xcompat.errors import Corruption, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xcompat.converters.source import SourceFile
 
 LOCAL: Final = struct.Struct("<4s5H3I2H")
 CENTRAL: Final = struct.Struct("<4s6H3I5H2I")
@@ -72,7 +75,7 @@ class Archive:
             )
         content = file.read_at(record.offset, record.size)
         if self.checksummed:
-            check_crc32(record, crc32(content))
+            check_crc32(record, checksum.crc32(content))
         return content
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from xcompat.converters import limits
@@ -17,6 +14,10 @@ from xcompat.converters.values import Storage, Tensor, printable
 from xcompat.errors import Corruption, Refusal, XcompatError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
     from typing_extensions import Self
 
 _BIG: Final = 1 << 62

@@ -1,12 +1,21 @@
-"""CRC-32 of a concatenation from the CRC-32 of its parts, as zlib's `crc32_combine`.
+"""CRC-32 at the speed of memory, and of a concatenation from the CRC-32 of its parts.
 
-Python's zlib does not offer it. With it one pass over the bytes gives both the checksum of each
-record, to compare with the source, and that of the whole output, to record.
+ISA-L computes it with the processor's carry-less multiplication, ten and more times as fast as the
+zlib that most Pythons are linked with. `crc32_combine`, which neither offers, makes one pass over
+the bytes give both the checksum of each record, to compare with the source, and that of the whole
+output, to record.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+
+try:
+    from isal.isal_zlib import crc32
+except ImportError:  # a platform for which there is no wheel
+    from zlib import crc32
+
+__all__ = ["crc32", "crc32_combine", "crc32_of_tail"]
 
 _POLYNOMIAL = 0xEDB88320
 _ONE = 1 << 31

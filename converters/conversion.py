@@ -55,6 +55,7 @@ def convert(
     format: Format = "safetensors",  # noqa: A002 - the name of the option
     dry_run: bool = False,
     force: bool = False,
+    fsync: bool = False,
     progress: Progress | None = None,
 ) -> Conversion:
     """Convert an XTTS checkpoint or model folder; nothing that it names is imported or called.
@@ -68,6 +69,8 @@ def convert(
             loads under `weights_only=True`), or `both`.
         dry_run: Check everything and write nothing.
         force: Overwrite files that exist in `output`, though never the source.
+        fsync: Return only when everything is on the disk, and survives a loss of power. Where files
+            are overwritten, this is done in any case.
         progress: Called while weights are copied.
 
     Raises:
@@ -88,7 +91,7 @@ def convert(
         if dry_run:
             return replace(plan.conversion, dry_run=True)
         with output_errors(target):
-            return _write(plan, progress or _unheard)
+            return _write(plan, progress or _unheard, fsync=fsync)
 
 
 def _unheard(done: int, total: int) -> None:
@@ -310,7 +313,7 @@ def _difference(name: str, layout: _Layout, path: Path) -> str | None:
     return "; ".join(printable(line, 160) for line in lines[:3]) + more
 
 
-def _write(plan: _Plan, progress: Progress) -> Conversion:
+def _write(plan: _Plan, progress: Progress, *, fsync: bool) -> Conversion:
     """Write all files; return the conversion with their checksums.
 
     Raises:
@@ -324,7 +327,7 @@ def _write(plan: _Plan, progress: Progress) -> Conversion:
         done += size
         progress(min(done, total), total)
 
-    with OutputFolder(plan.target, advance) as folder:
+    with OutputFolder(plan.target, advance, durable=fsync) as folder:
         free = shutil.disk_usage(plan.target).free
         if free < total:
             raise OSError(28, f"{total:,} bytes are needed and {free:,} are free")

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from xcompat.converters import limits
 from xcompat.converters.opcodes import Op, lex
@@ -26,6 +25,9 @@ from xcompat.converters.values import (
     printable,
 )
 from xcompat.errors import Refusal, XcompatError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 XTTS_CONFIG: Final = Global("TTS.tts.configs.xtts_config", "XttsConfig")
 XTTS_ARGS: Final = Global("TTS.tts.models.xtts", "XttsArgs")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from xcompat.converters.values import printable
 from xcompat.errors import CannotLook
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MODEL: Final = "model.pth"
 SPEAKERS: Final = "speakers_xtts.pth"

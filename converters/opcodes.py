@@ -5,12 +5,14 @@ Numbers and argument forms are those of `Lib/pickletools.py` in CPython, protoco
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import IntEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from xcompat.converters import limits
 from xcompat.errors import Corruption, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Op(IntEnum):

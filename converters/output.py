@@ -5,19 +5,24 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import TracebackType
+import threading
 from typing import TYPE_CHECKING, Final
 
-from xcompat.converters.checksum import crc32_combine
-from xcompat.converters.source import SourceFile
+from xcompat.converters import checksum
 from xcompat.converters.values import printable
 from xcompat.errors import CannotLook
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import TracebackType
+
     from typing_extensions import Self
 
+    from xcompat.converters.source import SourceFile
+
+WRITEBACK_BYTES: Final = 32 << 20
+"""How much is written between two requests to the disk."""
 BUFFER_BYTES: Final = 256 << 10
 """Fits the second-level cache; 1 MiB and more were measured to be slower."""
 
@@ -31,7 +36,7 @@ class OutputFile:
         crc32: CRC-32 of these bytes.
     """
 
-    def __init__(self, path: Path, advance: Callable[[int], None]) -> None:
+    def __init__(self, path: Path, advance: Callable[[int], None], *, durable: bool) -> None:
         self.path = path
         self.position = 0
         self.crc32 = 0
@@ -41,11 +46,12 @@ class OutputFile:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         self._file = os.fdopen(os.open(self.temporary, flags, 0o666), "wb", buffering=0)
         self._buffer = memoryview(bytearray(BUFFER_BYTES))
+        self._writeback = _Writeback(self._file.fileno()) if durable else None
 
     def write(self, data: bytes | memoryview) -> None:
         """Append some bytes."""
         self._write(memoryview(data))
-        self.crc32 = crc32(data, self.crc32)
+        self.crc32 = checksum.crc32(data, self.crc32)
 
     def copy(self, source: SourceFile, offset: int, size: int) -> int:
         """Append a range of a source file; return the CRC-32 of that range."""
@@ -55,27 +61,73 @@ class OutputFile:
         while remaining:
             view = self._buffer[:remaining]
             source.read_next(view)
-            part = crc32(view, part)
+            part = checksum.crc32(view, part)
             self._write(view)
             remaining -= len(view)
             self._advance(len(view))
-        self.crc32 = crc32_combine(self.crc32, part, size)
+        self.crc32 = checksum.crc32_combine(self.crc32, part, size)
         return part
 
     def close(self) -> None:
         """Close the file, whatever became of it."""
+        if self._writeback:
+            self._writeback.stop()
         self._file.close()
 
     def sync(self) -> None:
         """Bring all bytes to the disk."""
+        if self._writeback:
+            self._writeback.stop()
         os.fsync(self._file.fileno())
 
     def _write(self, view: memoryview) -> None:
         self.position += len(view)
+        if self._writeback:
+            self._writeback.follow(self.position)
         while written := self._file.write(view):
             if written == len(view):
                 return
             view = view[written:]
+
+
+class _Writeback:
+    """Brings a growing file to the disk while it grows, so that the last fsync has little to do.
+
+    The thread only waits for the disk. What it cannot sync is left to the last fsync, which tells.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._next = WRITEBACK_BYTES
+        self._due = threading.Semaphore(0)
+        self._stopped = False
+        self._thread: threading.Thread | None = None
+
+    def follow(self, position: int) -> None:
+        """Say how far the file has grown."""
+        if position < self._next:
+            return
+        self._next = position + WRITEBACK_BYTES
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, daemon=True)
+            self._thread.start()
+        self._due.release()
+
+    def stop(self) -> None:
+        """End the thread; the descriptor may be closed after this."""
+        self._stopped = True
+        if self._thread is not None:
+            self._due.release()
+            self._thread.join()
+            self._thread = None
+
+    def _run(self) -> None:
+        while True:
+            self._due.acquire()
+            if self._stopped:
+                return
+            with contextlib.suppress(OSError):
+                os.fsync(self._descriptor)
 
 
 class OutputFolder:
@@ -87,14 +139,19 @@ class OutputFolder:
     Args:
         path: The folder; it is created, with its parents, where it does not exist.
         advance: Called with the number of bytes that were copied.
+        durable: Bring everything to the disk before a file gets its name. Where files that exist
+            are replaced, this is done in any case.
 
     Raises:
         CannotLook: XC111, the folder cannot be written to or the disk is full.
     """
 
-    def __init__(self, path: Path, advance: Callable[[int], None]) -> None:
+    def __init__(
+        self, path: Path, advance: Callable[[int], None], *, durable: bool = False
+    ) -> None:
         self.path = path
         self._advance = advance
+        self._durable = durable
         self._files: list[OutputFile] = []
         self._created_folders: list[Path] = []
         self._placed: list[Path] = []
@@ -122,7 +179,7 @@ class OutputFolder:
 
     def create(self, name: str) -> OutputFile:
         """Begin a file; files are put in place in the order of their creation."""
-        file = OutputFile(self.path / name, self._advance)
+        file = OutputFile(self.path / name, self._advance, durable=self._durable)
         self._files.append(file)
         return file
 
@@ -132,8 +189,10 @@ class OutputFolder:
         Of these files, those that exist already are removed first, so that a folder never holds a
         model together with the configuration of another one.
         """
+        durable = self._durable or any(os.path.lexists(file.path) for file in self._files)
         for file in self._files:
-            file.sync()
+            if durable:
+                file.sync()
             file.close()
         for file in self._files:
             if file.path.name in last:
@@ -144,7 +203,8 @@ class OutputFolder:
             file.temporary.replace(file.path)
             if is_new:
                 self._placed.append(file.path)
-        self._sync_folder()
+        if durable:
+            self._sync_folder()
         self._committed = True
 
     def _create_folders(self) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import prod
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
+from xcompat.converters import checksum
 from xcompat.converters.archive import ArchiveRecord, check_crc32
 from xcompat.converters.output import BUFFER_BYTES, OutputFile
-from xcompat.converters.source import SourceFile
-from xcompat.converters.values import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xcompat.converters.source import SourceFile
+    from xcompat.converters.values import Tensor
 
 _WINDOW_BYTES: Final = 8 << 20
 """How much of a storage is held in memory to pick elements from."""
@@ -59,7 +63,7 @@ def _crc32_of(file: SourceFile, record: ArchiveRecord) -> int:
     while remaining:
         view = buffer[:remaining]
         file.read_next(view)
-        crc32 = crc32(view, crc32)
+        crc32 = checksum.crc32(view, crc32)
         remaining -= len(view)
     return crc32
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xcompat.converters import limits
 from xcompat.converters.values import Record, printable
 from xcompat.errors import Corruption, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def to_plain(value: Any, path: str) -> Any:

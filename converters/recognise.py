@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from xcompat.converters import limits
 from xcompat.converters.archive import LOCAL_MAGIC
 from xcompat.converters.machine import Machine
 from xcompat.converters.opcodes import Op
-from xcompat.converters.source import SourceFile
 from xcompat.errors import Corruption, Refusal, XcompatError
+
+if TYPE_CHECKING:
+    from xcompat.converters.source import SourceFile
 
 _DOWNLOAD = "Download the checkpoint itself again."
 

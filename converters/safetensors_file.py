@@ -9,15 +9,18 @@ multiple of 64 come first, the others by falling element size.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from xcompat.converters import limits
-from xcompat.converters.checkpoint import Checkpoint
-from xcompat.converters.output import OutputFile
 from xcompat.converters.packing import write_tensor
 from xcompat.converters.values import Tensor, printable
 from xcompat.errors import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xcompat.converters.checkpoint import Checkpoint
+    from xcompat.converters.output import OutputFile
 
 ALIGNMENT: Final = 64
 _METADATA: Final = "__metadata__"

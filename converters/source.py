@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from xcompat.converters import limits
@@ -13,6 +11,9 @@ from xcompat.converters.values import printable
 from xcompat.errors import CannotLook, Corruption
 
 if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
     from typing_extensions import Self
 
 

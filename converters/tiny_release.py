@@ -11,8 +11,7 @@ import random
 from array import array
 from collections import OrderedDict
 from math import prod
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from xcompat.converters.machine import (
     DATASET_CONFIG,
@@ -25,6 +24,9 @@ from xcompat.converters.pickle_writer import pickle_bytes
 from xcompat.converters.plain_json import to_json, to_plain
 from xcompat.converters.torch_file import ArchiveLayout
 from xcompat.converters.values import F32, I64, Dtype, Record, Storage, Tensor, contiguous_stride
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _SPEAKERS: Final = ("Claribel Dervla", "Torcull Diarmuid", "Nova Hogarth")
 _TOKENS: Final = (

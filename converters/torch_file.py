@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import struct
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from xcompat.converters import checksum
 from xcompat.converters.archive import (
     CENTRAL,
     CENTRAL_MAGIC,
@@ -31,12 +31,15 @@ from xcompat.converters.archive import (
     MAX32,
     ZIP64_EXTRA,
 )
-from xcompat.converters.checkpoint import Checkpoint
-from xcompat.converters.checksum import crc32_of_tail
-from xcompat.converters.output import OutputFile
 from xcompat.converters.packing import write_tensor
 from xcompat.converters.pickle_writer import pickle_bytes
 from xcompat.converters.values import Storage, Tensor, contiguous_stride
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from xcompat.converters.checkpoint import Checkpoint
+    from xcompat.converters.output import OutputFile
 
 ALIGNMENT: Final = 64
 _ROOT: Final = "archive"
@@ -153,11 +156,11 @@ class ArchiveLayout:
             output.write(_local_header(entry))
             if name in self._small:
                 output.write(self._small[name])
-                checksums[name] = crc32(self._small[name])
+                checksums[name] = checksum.crc32(self._small[name])
             else:
                 before = output.crc32
                 write_record(name)
-                checksums[name] = crc32_of_tail(before, output.crc32, entry.size)
+                checksums[name] = checksum.crc32_of_tail(before, output.crc32, entry.size)
             layout = "<4sIQQ" if entry.is_wide else "<4sIII"
             output.write(
                 struct.pack(layout, DESCRIPTOR_MAGIC, checksums[name], entry.size, entry.size)

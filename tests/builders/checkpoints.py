@@ -1,13 +1,16 @@
-"""Small genuine checkpoints, as torch.save lays them out, made without torch and without xcompat."""
+"""Small genuine checkpoints in the layout of torch.save, made without torch and without xcompat."""
 
 from __future__ import annotations
 
 import struct
 from math import prod
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builders import pickle_asm as asm
 from builders import zip_forge
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SHAPES = {
     "gpt.text_embedding.weight": (3, 2),

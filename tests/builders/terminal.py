@@ -4,6 +4,7 @@ import io
 import sys
 
 import pytest
+
 from xcompat.cli import main
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from functools import cache
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +13,9 @@ from xcompat.converters.checkpoint import Checkpoint
 from xcompat.converters.packing import write_tensor
 from xcompat.converters.xtts import read_model
 from xcompat.errors import XcompatError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Memory:

@@ -10,9 +10,8 @@ import io
 import os
 import struct
 import tarfile
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,6 +19,10 @@ from builders import checkpoints, zip_forge
 from builders import pickle_asm as asm
 from xcompat.converters import convert, limits
 from xcompat.errors import Corruption, ExitCode, Refusal, XcompatError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 NO, DAMAGED = ExitCode.NO, ExitCode.COULD_NOT_LOOK
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from builders import checkpoints, zip_forge
 from builders import pickle_asm as asm
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CHILD = """
 import sys
