@@ -104,7 +104,7 @@ def _request(scratch: Path, converted: Path, device: str) -> dict[str, Any]:
         "text": DEFAULT_TEXT,
         "language": "en",
         "wav": str(scratch / "speak.wav"),
-        "clone_wav": str(scratch / "clone.wav"),
+        "reference_wav": str(scratch / "reference.wav"),
         "api_wav": str(scratch / "api.wav"),
     }
 

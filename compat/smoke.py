@@ -70,7 +70,7 @@ def run_smoke(
                 request.python,
                 STAGES,
                 _child_request(request, model, scratch),
-                optional=[s for s in OPTIONAL if not (s == "clone" and request.speaker_wav)],
+                optional=_optional(request),
                 on_begin=on_begin,
             )
             memory = outcome.memory
@@ -146,13 +146,18 @@ def _child_request(request: SmokeRequest, model: Path, scratch: Path) -> dict[st
         "speaker": request.speaker,
         "speaker_wav": str(request.speaker_wav.resolve()) if request.speaker_wav else None,
         "wav": str(wav),
-        "clone_wav": str(scratch / "clone.wav"),
+        "reference_wav": str(scratch / "reference.wav"),
+        "speak_cloned": True,
         "picture": str(wav.with_suffix(".png")),
     }
 
 
-def _broken(stages: Sequence[StageResult]) -> bool:
-    return any(stage.status == "fails" and stage.name not in OPTIONAL for stage in stages)
+def _optional(request: SmokeRequest) -> tuple[str, ...]:
+    return tuple(s for s in OPTIONAL if not (s == "clone" and request.speaker_wav))
+
+
+def _broken(stages: Sequence[StageResult], optional: Sequence[str] = ()) -> bool:
+    return any(stage.status == "fails" and stage.name not in optional for stage in stages)
 
 
 def _report(
@@ -160,11 +165,8 @@ def _report(
 ) -> SmokeReport:
     details = {stage.name: stage.details for stage in stages if stage.status == "works"}
     judgements = _judgements(request, details)
-    decisive_failure = any(
-        stage.status == "fails" and (stage.name not in OPTIONAL or _asked_for(stage.name, request))
-        for stage in stages
-    )
-    speaks = "stream" in details and not decisive_failure and all(j.passed for j in judgements)
+    broken = _broken(stages, _optional(request))
+    speaks = "stream" in details and not broken and all(j.passed for j in judgements)
     outputs = {}
     if "speak" in details:
         outputs["wav"] = str(details["speak"]["wav"])
@@ -182,10 +184,6 @@ def _report(
         outputs=outputs,
         notes=(str(device["reason"]),) if device else (),
     )
-
-
-def _asked_for(stage: str, request: SmokeRequest) -> bool:
-    return stage == "clone" and request.speaker_wav is not None
 
 
 def _judgements(

@@ -12,6 +12,22 @@ CLIP_LEVEL = 0.999
 """Absolute sample value from which a sample counts as clipped (full scale is 1)."""
 
 
+HUM_RATE = 22050
+"""Sample rate (Hz) of `hum`."""
+
+
+def hum(seconds: float = 3.0) -> Any:
+    """Return a humming voice of 120 Hz with its overtones and a little noise, mono in [-1, 1]."""
+    import numpy as np
+
+    from . import weights
+
+    time = np.arange(int(HUM_RATE * seconds)) / HUM_RATE
+    overtones = sum(np.sin(2 * np.pi * 120 * n * time) / n for n in range(1, 20))
+    swell = 0.6 + 0.4 * np.sin(2 * np.pi * 3 * time)
+    return 0.25 * swell * overtones + 0.01 * weights.uniform("hum", time.size)
+
+
 def measure(samples: Any, sample_rate: int) -> dict[str, Any]:
     """Describe mono float samples: duration (s), finiteness, level, clipping, tonality.
 

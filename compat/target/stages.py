@@ -232,18 +232,23 @@ class Smoke:
         return details
 
     def run_clone(self) -> dict[str, Any]:
-        """Take the voice from a reference WAV and speak with it."""
+        """Take the voice from a reference WAV and, where the request says so, speak with it."""
         import torch
 
-        voice = self._cloned(self.request.get("speaker_wav") or self.request["wav"])
+        reference_wav = self.request.get("speaker_wav")
+        if not reference_wav:
+            reference_wav = self.request["reference_wav"]
+            sound.write_wav(Path(reference_wav), sound.hum(), sound.HUM_RATE)
+        voice = self._cloned(reference_wav)
         if not all(bool(torch.isfinite(part).all()) for part in voice):
             raise StageError("the conditioning latents of the reference hold NaN or infinity")
+        if not self.request.get("speak_cloned"):
+            return {"shapes": [list(part.shape) for part in voice]}
         started = time.perf_counter()
         out = self.model.inference(
             CHECK_TEXTS[1], "en", *voice, top_k=1, repetition_penalty=CHECK_PENALTY
         )
-        seconds = time.perf_counter() - started
-        return self._heard(out["wav"], seconds, [], self.request.get("clone_wav"))
+        return self._heard(out["wav"], time.perf_counter() - started, [], None)
 
     def run_api(self) -> dict[str, Any]:
         """`TTS(...).tts_to_file(...)` on the converted folder; the WAV header must be right."""
