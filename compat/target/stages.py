@@ -246,7 +246,12 @@ class Smoke:
             return {"shapes": [list(part.shape) for part in voice]}
         started = time.perf_counter()
         out = self.model.inference(
-            CHECK_TEXTS[1], "en", *voice, top_k=1, repetition_penalty=CHECK_PENALTY
+            CHECK_TEXTS[1],
+            "en",
+            *voice,
+            top_k=1,
+            repetition_penalty=CHECK_PENALTY,
+            max_new_tokens=CHECK_TOKENS,
         )
         return self._heard(out["wav"], time.perf_counter() - started, [], None)
 

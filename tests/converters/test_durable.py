@@ -1,0 +1,81 @@
+"""What is on the disk when a conversion returns: everything with --fsync, or where it replaces."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from builders import checkpoints
+from xcompat.converters import convert, output, write_tiny_release
+from xcompat.errors import Corruption
+
+SYNCED = 6
+"""Five files (model, speakers, config, vocabulary, licence) and the manifest; then the folder."""
+
+
+@pytest.fixture
+def synced(monkeypatch):
+    """Record what is brought to the disk by the main thread, by inode."""
+    inodes = []
+    real = os.fsync
+
+    def fsync(descriptor):
+        if threading.current_thread() is threading.main_thread():
+            inodes.append(os.fstat(descriptor).st_ino)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return inodes
+
+
+@pytest.fixture
+def source(tmp_path) -> Path:
+    folder = tmp_path / "original"
+    write_tiny_release(folder)
+    return folder
+
+
+def test_nothing_waits_for_the_disk_unless_asked(source, tmp_path, synced):
+    synced.clear()
+    convert(source, tmp_path / "out")
+    assert synced == []
+
+
+def test_fsync_brings_every_file_and_the_folder_to_the_disk(source, tmp_path, synced):
+    synced.clear()
+    convert(source, tmp_path / "out", fsync=True)
+    written = {path.stat().st_ino for path in (tmp_path / "out").iterdir()}
+    assert len(written) == SYNCED
+    assert set(synced) == written | {(tmp_path / "out").stat().st_ino}
+    assert synced[-1] == (tmp_path / "out").stat().st_ino
+
+
+def test_what_replaces_another_file_is_on_the_disk_first(source, tmp_path, synced):
+    convert(source, tmp_path / "out")
+    synced.clear()
+    convert(source, tmp_path / "out", force=True)
+    assert (tmp_path / "out" / "model.safetensors").stat().st_ino in synced
+
+
+def test_early_writeback_changes_nothing_and_ends_its_thread(source, tmp_path, monkeypatch):
+    convert(source, tmp_path / "plain")
+    monkeypatch.setattr(output, "WRITEBACK_BYTES", 1000)
+    convert(source, tmp_path / "durable", fsync=True)
+    for name in ("model.safetensors", "speakers_xtts.safetensors"):
+        assert (tmp_path / "durable" / name).read_bytes() == (
+            tmp_path / "plain" / name
+        ).read_bytes()
+    assert threading.active_count() == 1
+
+
+def test_a_failed_conversion_ends_the_writeback_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(output, "WRITEBACK_BYTES", 1)
+    damaged = bytearray(checkpoints.checkpoint())
+    damaged[damaged.index(checkpoints.floats(1, 100))] ^= 1
+    file = checkpoints.write(tmp_path, bytes(damaged))
+    with pytest.raises(Corruption, match="is damaged") as caught:
+        convert(file, tmp_path / "out", fsync=True)
+    assert caught.value.code == "XC102"
+    assert not (tmp_path / "out").exists()
+    assert threading.active_count() == 1
