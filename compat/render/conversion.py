@@ -64,7 +64,14 @@ def show_conversion(conversion: Conversion) -> None:
     _show_changes(page, conversion)
     if not conversion.dry_run:
         page.gap()
-        page.line(("Next", "bold"), f": xcompat smoke {shlex.quote(conversion.output)}")
+        page.line(("Next", "bold"), f": {_next(conversion)}")
+
+
+def _next(conversion: Conversion) -> str:
+    if any(file.path == "model.safetensors" for file in conversion.files):
+        return f"xcompat smoke {shlex.quote(conversion.output)}"
+    folder = conversion.output
+    return f'TTS(model_path="{folder}", config_path="{folder}/config.json") in your app'
 
 
 def _show_changes(page: Page, conversion: Conversion) -> None:

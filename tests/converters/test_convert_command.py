@@ -363,3 +363,8 @@ def test_an_ended_conversion_leaves_no_model(
     assert b"Traceback" not in errors
     assert target.exists() is leaves
     assert not (target / "model.safetensors").exists()
+
+
+def test_a_pth_folder_is_for_the_app(release: Path, tmp_path: Path) -> None:
+    done = run(release, "-o", tmp_path / "out", "--format", "pth")
+    assert f'Next: TTS(model_path="{tmp_path / "out"}"' in done.stdout
