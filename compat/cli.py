@@ -119,7 +119,10 @@ def explain(
     from xcompat.render.text import show_json, show_note
 
     if about := own_error(code):
-        show_note(about)
+        if as_json:
+            show_json({**render.issues_as_json(()), "note": about})
+        else:
+            show_note(about)
         return
     issues = issues_asked_for(code, error, matrix.load(), sys.stdin.buffer)
     if as_json:
@@ -291,8 +294,16 @@ def demo(
         raise typer.Exit(ExitCode.NO)
 
 
+def _replace_closed_streams() -> None:
+    """Stand in for standard streams that the caller closed, so that no file gets their number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+
+
 def main() -> NoReturn:
     """Run the command line and exit with one of the documented codes."""
+    _replace_closed_streams()
     try:
         status = app(standalone_mode=True)
     except XcompatError as error:

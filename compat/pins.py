@@ -21,6 +21,8 @@ _IGNORED_OPTIONS = (
     "--use-feature", "--no-build-isolation",
 )  # fmt: skip
 """Options that say where packages come from, not which versions."""
+_MAX_LINE = 2000
+"""Characters; Python refuses to show numbers of more than 4300 digits."""
 
 
 def environment_of_pins(file: str, stdin: BinaryIO, *, python: str, platform: str) -> Environment:
@@ -142,12 +144,16 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
 def _parse(line: str, place: str) -> Requirement:
     from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415
 
+    if len(line) > _MAX_LINE:
+        raise Misuse("XC205", f"{place}: the line has more than {_MAX_LINE:,} characters")
     try:
         return Requirement(line)
-    except InvalidRequirement as error:
+    except (InvalidRequirement, RecursionError) as error:
         looks_like_path = re.match(r"[./~\\]|\w+:|git\+", line)
         what = "is a path or an address, not a pin" if looks_like_path else "is not a requirement"
-        raise Misuse("XC205", f"{place}: `{line}` {what}", hint="write `name==version`") from error
+        raise Misuse(
+            "XC205", f"{place}: `{line[:200]}` {what}", hint="write `name==version`"
+        ) from error
 
 
 def _exact_version(requirement: Requirement) -> str | None:

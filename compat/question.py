@@ -42,7 +42,7 @@ def environment_asked_for(
     """
     if python is not None and requirements is not None:
         raise Misuse("XC210", "`--python` and `-r` exclude each other", hint="give one of them")
-    if python_version is not None and not re.fullmatch(r"3\.\d+(\.\d+)?", python_version):
+    if python_version is not None and not re.fullmatch(r"3\.\d{1,2}(\.\d{1,2})?", python_version):
         raise Misuse(
             "XC210", f"`{python_version}` is not a Python version", hint="write it like 3.11"
         )
@@ -115,7 +115,7 @@ def issues_asked_for(
 def own_error(code: str | None) -> str:
     """Return what the code of an error of xcompat itself is about; empty for any other code."""
     code = _code(code or "")
-    if code[2:3] not in _OWN_ERRORS:
+    if not re.fullmatch(r"XC[123]\d\d", code):
         return ""
     return (
         f"{code} is an error of xcompat itself, not a known issue. "

@@ -67,12 +67,14 @@ class Archive:
 
         Raises:
             Corruption: XC102, there is no such record, or its checksum does not match.
+            Refusal: XC106, it is far larger than such a record can be.
         """
         record = self.records.get(name)
         if record is None:
             raise Corruption(
                 "XC102", f"{file.name} has no record `{name}`: it is not a torch checkpoint"
             )
+        limits.check(f"bytes of {name}", record.size, limits.PICKLE_BYTES)
         content = file.read_at(record.offset, record.size)
         if self.checksummed:
             check_crc32(record, checksum.crc32(content))

@@ -107,7 +107,9 @@ class Checkpoint:
             )
         limits.check(f"dimensions of tensor `{name}`", len(tensor.shape), limits.TENSOR_DIMENSIONS)
         if len(tensor.shape) != len(tensor.stride):
-            raise _lie(name, f"shape {tensor.shape} and strides {tensor.stride} differ in length")
+            raise _lie(
+                name, f"it has {len(tensor.shape)} dimensions, but {len(tensor.stride)} strides"
+            )
         if any(not 0 <= number < _BIG for number in (tensor.offset, *tensor.shape, *tensor.stride)):
             raise _lie(name, "its offset, shape or strides are out of range")
         last = tensor.offset + sum(
@@ -142,7 +144,6 @@ class Checkpoint:
         version = "version" if "version" in records else ".data/version"
         if not self.archive.read(self.file, version).strip().isdigit():
             raise Corruption("XC102", "the archive's `version` record holds no number")
-        limits.check("bytes of data.pkl", records["data.pkl"].size, limits.PICKLE_BYTES)
         pickle = self.archive.read(self.file, "data.pkl")
         value, end = Machine().run(pickle)
         if end != len(pickle):

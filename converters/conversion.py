@@ -87,10 +87,10 @@ def convert(
         if speakers:
             stack.enter_context(speakers)
         plan = _plan(source, target, files, checkpoint, speakers, format)
-        plan = _settle_conflicts(plan, files, force=force)
-        if dry_run:
-            return replace(plan.conversion, dry_run=True)
         with output_errors(target):
+            plan = _settle_conflicts(plan, files, force=force)
+            if dry_run:
+                return replace(plan.conversion, dry_run=True)
             return _write(plan, progress or _unheard, fsync=fsync)
 
 

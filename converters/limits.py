@@ -19,6 +19,8 @@ INTEGER_BYTES: Final = 8
 NESTING: Final = 64
 JSON_VALUES: Final = 200_000
 """Values of a configuration once written out: shared ones count each time."""
+JSON_CHARACTERS: Final = 8 << 20
+"""Characters of its texts once written out."""
 ARCHIVE_ENTRIES: Final = 250_000
 DIRECTORY_BYTES: Final = 64 << 20
 TENSOR_DIMENSIONS: Final = 16
@@ -26,8 +28,8 @@ BROADCAST_BYTES: Final = 1 << 20
 """A tensor larger than its storage (an expanded view) may have this size when it is written out."""
 EXPANSION: Final = 4
 """Bytes written for one byte of source, which bounds what shared storages multiply into."""
-COMPANION_BYTES: Final = 32 << 20
-"""`config.json`, `vocab.json` and the licence, which are read whole."""
+COMPANION_BYTES: Final = 8 << 20
+"""`config.json`, `vocab.json` (0.4 MB) and the licence: read whole, JSON takes 25 times that."""
 
 
 def check(what: str, actual: int, limit: int) -> None:

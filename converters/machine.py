@@ -354,7 +354,7 @@ class Machine:
             self._refuse("calls something that is not a known function")
         if function == ORDERED_DICT and args == ():
             self._create(OrderedDict())
-        elif function == DEFAULT_DICT and len(args) == 1 and args[0] in _DICTS:
+        elif function == DEFAULT_DICT and len(args) == 1 and self._is_dict(args[0]):
             self._create({})
         elif function == REBUILD_TENSOR:
             self._create(self._tensor(args))
@@ -366,6 +366,11 @@ class Machine:
                     self._refuse(f"calls {function} with other arguments than torch does")
         else:
             self._refuse(f"calls {function} with other arguments than torch does")
+
+    @staticmethod
+    def _is_dict(factory: Any) -> bool:
+        # Anything else is not even hashed: a list cannot be, and a deep tuple ends the process.
+        return type(factory) is Global and factory in _DICTS
 
     def _tensor(self, args: tuple[Any, ...]) -> Tensor:
         match args:

@@ -82,5 +82,5 @@ def default_output(source: Path) -> Path:
     """Return where the output goes: beside a file; for a folder `<folder>-converted` beside it."""
     if not source.is_dir():
         return source.parent
-    named = source if source.name else source.resolve()
-    return named.with_name(f"{named.name}-converted")
+    named = source.resolve() if source.name in {"", ".."} else source
+    return named.parent / f"{named.name}-converted"

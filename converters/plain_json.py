@@ -28,23 +28,25 @@ def to_plain(value: Any, path: str) -> Any:
 
     Raises:
         Refusal: XC108, naming the path of what JSON cannot hold: NaN, bytes,
-            tensors, keys that are not text, cycles; XC106, too deep or too much.
+            tensors, text that is not Unicode, keys that are not text, cycles; XC106, too deep, too
+            much, or an integer that is too wide.
     """
-    return _Plain().convert(value, path, ())
+    return _Plain(path).convert(value, path, ())
 
 
 class _Plain:
-    def __init__(self) -> None:
+    def __init__(self, root: str) -> None:
+        self._root = root
         self._count = 0
+        self._characters = 0
 
     def convert(self, value: Any, path: str, within: tuple[int, ...]) -> Any:
         self._count += 1
-        limits.check("values of the configuration", self._count, limits.JSON_VALUES)
-        if isinstance(value, (int, str, type(None))):
-            return value
-        if isinstance(value, float):
-            if math.isnan(value):
-                raise _unrepresentable(path, "is NaN, a number that JSON does not have")
+        limits.check(f"values of {self._root}", self._count, limits.JSON_VALUES)
+        if isinstance(value, str):
+            return self._text(value, path)
+        if isinstance(value, (int, float, type(None))):
+            self._check_number(value, path)
             return value
         if id(value) in within:
             raise _unrepresentable(path, "contains itself")
@@ -65,6 +67,22 @@ class _Plain:
                     path, f"is of type {type(value).__name__}, which JSON does not have"
                 )
 
+    @staticmethod
+    def _check_number(value: float | None, path: str) -> None:
+        if isinstance(value, int):
+            limits.check(f"bits of {path}", value.bit_length(), 8 * limits.INTEGER_BYTES)
+        elif value is not None and math.isnan(value):
+            raise _unrepresentable(path, "is NaN, a number that JSON does not have")
+
+    def _text(self, text: str, path: str) -> str:
+        self._characters += len(text)
+        limits.check(f"characters of {self._root}", self._characters, limits.JSON_CHARACTERS)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise _unrepresentable(path, "holds text that is not Unicode") from None
+        return text
+
     def _object(self, items: dict[Any, Any], path: str, within: tuple[int, ...]) -> dict[str, Any]:
         plain: dict[str, Any] = {}
         for key, item in items.items():
@@ -72,7 +90,9 @@ class _Plain:
                 raise _unrepresentable(
                     path, f"has the key {printable(repr(key))}, which is not text"
                 )
-            plain[key] = self.convert(item, f"{path}.{printable(key, 60)}", within)
+            plain[self._text(key, path)] = self.convert(
+                item, f"{path}.{printable(key, 60)}", within
+            )
         return plain
 
 
@@ -89,32 +109,25 @@ def parse_object(content: bytes, name: str) -> dict[str, Any]:
 
     Raises:
         Corruption: XC102, it is not JSON, not an object, or has a key twice.
-        Refusal: XC108, it holds NaN.
+        Refusal: XC106 and XC108, as `to_plain`.
     """
-
-    def constant(word: str) -> float:
-        if word == "NaN":
-            raise _unrepresentable(name, "holds NaN, a number that JSON does not have")
-        return float(word)
-
     try:
-        value = json.loads(
-            content.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=constant
-        )
+        value = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise Corruption(
             "XC102", f"{name} is not valid JSON: {error}", hint="Get that file again."
         ) from error
     if not isinstance(value, dict):
         raise Corruption("XC102", f"{name} holds no JSON object", hint="Get that file again.")
-    return value
+    plain: dict[str, Any] = to_plain(value, name)
+    return plain
 
 
 def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"the key {key!r} is there twice")
+            raise ValueError(f"the key `{printable(key)}` is there twice")
         found[key] = value
     return found
 
@@ -122,7 +135,8 @@ def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 def to_json(value: Any) -> bytes:
     """Return a JSON document as xcompat writes it: UTF-8, indented, ending in a line feed."""
     text = json.dumps(value, indent=4, ensure_ascii=False)
-    return text.encode("utf-8", "strict") + b"\n"
+    # Names of files may hold lone surrogates: what stands for these is also how JSON writes them.
+    return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def differences(left: Any, right: Any, path: str = "") -> list[str]:

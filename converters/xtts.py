@@ -184,7 +184,7 @@ def _require_xtts(tensors: Mapping[str, Tensor]) -> None:
         raise _not_xtts(f"`{missing[0]}` is missing; found: {found or 'no tensors'}")
     for name in needed[:-1]:
         if len(tensors[name].shape) != 2:
-            raise _not_xtts(f"`{name}` has the shape {tensors[name].shape}, not two dimensions")
+            raise _not_xtts(f"`{name}` has {len(tensors[name].shape)} dimensions, not two")
     if not any(name.startswith("hifigan_decoder.") for name in tensors):
         raise _not_xtts(
             "it has the GPT of XTTS but no `hifigan_decoder`: one part of a model, or XTTS v1.0, "
@@ -295,7 +295,7 @@ def check_config(config: Mapping[str, Any], source: str, model: Model) -> list[s
         if name == "gpt_number_text_tokens":
             if told is not None:
                 notes.append(
-                    f"{source} says {name} {told!r}, the checkpoint has {actual}; "
+                    f"{source} says {name} {printable(repr(told))}, the checkpoint has {actual}; "
                     "TTS counts the vocabulary instead"
                 )
             continue

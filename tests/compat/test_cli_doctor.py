@@ -223,6 +223,8 @@ class TestExplain:
             (["XC999"], "error[XC208]: there is no known issue `XC999`"),
             (["six"], "error[XC208]: there is no known issue `six`"),
             (["XC404"], "error[XC208]: there is no known issue `XC404`"),
+            (["word"], "error[XC208]: there is no known issue `word`"),
+            (["XC1049"], "error[XC208]: there is no known issue `XC1049`"),
             ([], "error[XC208]: say what to explain"),
             (["XC001", "--error", "-"], "error[XC208]: say what to explain"),
         ],
@@ -238,6 +240,9 @@ class TestExplain:
         code, out, _ = type_("explain", spelling)
         assert code == 0
         assert out.startswith("XC203 is an error of xcompat itself, not a known issue. It concerns")
+        code, out, _ = type_("explain", spelling, "--json")
+        assert code == 0
+        assert json.loads(out)["issues"] == []
 
     def test_a_pasted_traceback(self, type_):
         pasted = "Traceback:\n  \x1b[31m...\nModuleNotFoundError: No module named 'six'\n"

@@ -101,6 +101,20 @@ def test_a_file_that_includes_itself(tmp_path):
         environment_of_pins(str(path), io.BytesIO(), python="", platform="linux-x86_64")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "torch==" + "9" * 5000,
+        "torch==1; " + "(" * 900 + "python_version > '3'" + ")" * 900,
+        "a" * 100_000,
+    ],
+)
+def test_a_monstrous_line_is_no_requirement(line):
+    with pytest.raises(Misuse, match=r"is not a requirement|more than 2,000") as caught:
+        read(line.encode())
+    assert len(caught.value.message) < 300
+
+
 def test_what_cannot_be_read(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("-r gone.txt\n")

@@ -368,3 +368,58 @@ def test_an_ended_conversion_leaves_no_model(
 def test_a_pth_folder_is_for_the_app(release: Path, tmp_path: Path) -> None:
     done = run(release, "-o", tmp_path / "out", "--format", "pth")
     assert f'Next: TTS(model_path="{tmp_path / "out"}"' in done.stdout
+
+
+COMPANIONS = {
+    "deep": ('{"a": ' + "[" * 200 + "]" * 200 + "}", "XC106"),
+    "deeper than Python": ('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "XC102"),
+    "wide integer": ('{"a": ' + "9" * 1000 + "}", "XC106"),
+    "lone surrogate": ('{"a": "\\ud800"}', "XC108"),
+    "lone surrogate in a key": ('{"\\ud800": 1}', "XC108"),
+    "NaN": ('{"a": NaN}', "XC108"),
+    "key twice": (f'{{"{"k" * 2000}": 1, "{"k" * 2000}": 2}}', "XC102"),
+    "many values": ('{"a": [' + "0," * 300_000 + "0]}", "XC106"),
+}
+
+
+@pytest.mark.parametrize("name", ["config.json", "vocab.json"])
+@pytest.mark.parametrize("attack", COMPANIONS)
+def test_a_hostile_companion_is_refused_in_one_line(release: Path, name: str, attack: str) -> None:
+    content, code = COMPANIONS[attack]
+    (release / name).write_text(content, encoding="utf-8")
+    with pytest.raises(XcompatError) as caught:
+        convert(release, format="both")
+    assert caught.value.code == code
+    assert name in caught.value.message
+    assert len(caught.value.message) < 1000
+    assert not release.with_name("my model é-converted").exists()
+
+
+def test_the_parent_folder_is_converted_beside_itself(
+    release: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = release / "inner"
+    inner.mkdir()
+    monkeypatch.chdir(inner)
+    convert(Path(".."))
+    assert (release.with_name("my model é-converted") / "model.safetensors").exists()
+    assert list(inner.iterdir()) == []
+
+
+def test_a_name_that_is_not_unicode_is_recorded(release: Path, tmp_path: Path) -> None:
+    source = release.rename(tmp_path / os.fsdecode(b"model-\xff"))
+    manifest = json.loads((Path(convert(source).output) / "xcompat.json").read_bytes())
+    assert os.fsencode(manifest["source"]["name"]) == b"model-\xff"
+
+
+def test_an_output_that_the_system_cannot_name_is_said(release: Path) -> None:
+    with pytest.raises(CannotLook) as caught:
+        convert(release, release / ("x" * 300))
+    assert caught.value.code == "XC111"
+
+
+def test_streams_that_the_caller_closed_are_done_without(release: Path, tmp_path: Path) -> None:
+    words = f"{sys.executable} -m xcompat convert '{release}' -o '{tmp_path / 'out'}'"
+    done = subprocess.run(["sh", "-c", f"{words} <&- >&- 2>&-"], timeout=60, check=False)
+    assert done.returncode == 0
+    assert (tmp_path / "out" / "xcompat.json").exists()

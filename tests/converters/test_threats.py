@@ -252,6 +252,15 @@ BOMBS = [
     Attack("doubling by the memo", doubling(30), "XC106"),
     Attack("stride 0, 2^40 elements", with_tensor(
         asm.tensor(NINE, (1 << 40,), (0,))), "XC106", says="gpt.odd"),
+    Attack("one text many times", in_config(asm.MARK + asm.text("x" * 100_000) + asm.put(9)
+        + asm.get(9) * 100 + asm.TUPLE), "XC106", says="characters"),
+    Attack("list as a factory", beside(asm.call(asm.name("collections", "defaultdict"),
+        asm.EMPTY_LIST)), "XC105"),
+    Attack("large byte order", lambda: zip_forge.archive(zip_forge.records("archive", {
+        "data.pkl": b"", "byteorder": bytes(limits.PICKLE_BYTES + 1)})), "XC106", says="byteorder"),
+    Attack("many strides", with_tensor(asm.tensor(NINE, (1,), (1,) * 10_000)), "XC107"),
+    Attack("many dimensions of an embedding", checkpoints.checkpoint(
+        {"gpt.text_embedding.weight": asm.tensor(NINE, (1,) * 10_000)}), "XC109"),
     Attack("many dimensions", with_tensor(asm.tensor(NINE, (1,) * 200)), "XC106"),
     Attack("one storage, many tensors", lambda: checkpoints.checkpoint(
         {f"gpt.{i}": asm.tensor(asm.storage("9", 1 << 18), (1 << 18,)) for i in range(9)},
@@ -471,6 +480,7 @@ def test_refused_with_its_code_and_nothing_left(
     assert str(source) in error.message
     assert "\n" not in error.message
     assert error.message.isprintable()
+    assert len(error.message) < 1000
     assert [path.name for path in tmp_path.iterdir()] == [source.name]
     assert isinstance(error, Refusal if attack.exit is NO else Corruption)
 
