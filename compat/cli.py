@@ -158,7 +158,7 @@ def convert(
         Literal["safetensors", "pth", "both"], typer.Option("--format", help="Weights to write.")
     ] = "safetensors",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, write nothing.")
+        bool, typer.Option("--dry-run", help="Tell what would be done, write nothing.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what exists.")] = False,
     fsync: Annotated[

@@ -24,6 +24,10 @@ from xcompat.smoke import SmokeRequest, run_smoke
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+REST = (
+    "For the rest of the story, in a checkout of xcompat: nox -s demo, which makes an environment "
+    'of its own; or pip install ".[xtts]" here, then xcompat demo'
+)
 MARKER = "made-by-xcompat-demo"
 REPORTED = {"TTS": "0.22.0", "torch": "2.9.1", "torchaudio": "2.9.1", "transformers": "4.57.2"}
 """The environment that people report most: what `pip install TTS` gave in late 2025."""
@@ -128,7 +132,7 @@ def forged_story(folder: Path, environment: Environment, matrix: Matrix) -> Sequ
         Step(
             title="What is missing",
             why="To speak, the model needs torch and TTS.",
-            act=lambda: "For the rest of the story: pip install 'xcompat[xtts]', then xcompat demo",
+            act=lambda: REST,
         ),
     )
 

@@ -67,7 +67,8 @@ def convert(
             file, and `<folder>-converted` for a source folder.
         format: Which kinds of weights to write: `safetensors`, `pth` (tensors only, which every TTS
             loads under `weights_only=True`), or `both`.
-        dry_run: Check everything and write nothing.
+        dry_run: Read the structure of everything and write nothing. The weights themselves are not
+            read, so their checksums are not compared.
         force: Overwrite files that exist in `output`, though never the source.
         fsync: Return only when everything is on the disk, and survives a loss of power. Where files
             are overwritten, this is done in any case.
@@ -255,7 +256,10 @@ def _settle_conflicts(plan: _Plan, files: ModelFiles, *, force: bool) -> _Plan:
 
     Raises:
         CannotLook: XC110.
+        OSError: The target is not a folder.
     """
+    if plan.target.exists() and not plan.target.is_dir():
+        raise NotADirectoryError(20, "Not a directory")
     kept: list[str] = []
     for name, layout in plan.outputs.items():
         path = plan.target / name

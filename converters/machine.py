@@ -67,6 +67,14 @@ GLOBALS: Final = {
 }
 """Every name that a checkpoint may mention, by exact module and name."""
 
+_NAME_HINT: Final = (
+    "A checkpoint that names code can run it when torch loads it. "
+    "Get the file from its publisher again."
+)
+_TORCH_HINT: Final = (
+    "No published XTTS holds such a kind of tensor or object. Save plain float tensors, "
+    "or get the file from its publisher again."
+)
 _FORM_HINT = "xcompat reads only what torch.save writes for an XTTS checkpoint."
 
 
@@ -150,8 +158,7 @@ class Machine:
                 "XC104",
                 f"the pickle names {printable(f'{module}.{name}')}, which no XTTS checkpoint needs "
                 f"({self._where()}); nothing was imported or called",
-                hint="A checkpoint that names code can run it when torch loads it. "
-                "Get the file from its publisher again.",
+                hint=_TORCH_HINT if module.partition(".")[0] == "torch" else _NAME_HINT,
             )
         return known
 

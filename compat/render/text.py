@@ -12,6 +12,8 @@ from rich.text import Text
 if TYPE_CHECKING:
     from xcompat.errors import XcompatError
 
+_USUAL_WIDTH = 80
+"""Columns where the terminal does not tell."""
 _MAX_WIDTH = 100
 """Columns beyond which prose is hard to read."""
 
@@ -38,6 +40,8 @@ class Page:
             file=stream or sys.stdout, highlight=False, markup=False, emoji=False
         )
         self._encoding = getattr(self._console.file, "encoding", None) or "utf-8"
+        if not self._console.width:
+            self._console.width = _USUAL_WIDTH
         self._width = min(self._console.width, _MAX_WIDTH)
 
     def line(self, *parts: str | tuple[str, str]) -> None:

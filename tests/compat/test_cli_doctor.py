@@ -351,3 +351,8 @@ def test_help_is_fast():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={}
     )
     assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_a_terminal_of_no_width_is_no_reason_for_silence(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "0")
+    assert run("explain", "XC001").stdout

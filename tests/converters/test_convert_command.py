@@ -423,3 +423,10 @@ def test_streams_that_the_caller_closed_are_done_without(release: Path, tmp_path
     done = subprocess.run(["sh", "-c", f"{words} <&- >&- 2>&-"], timeout=60, check=False)
     assert done.returncode == 0
     assert (tmp_path / "out" / "xcompat.json").exists()
+
+
+def test_a_dry_run_sees_that_the_output_is_a_file(release: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run(release, "-o", tmp_path / "file", "--dry-run")
+    assert done.returncode == 4
+    assert done.stderr.startswith("error[XC111]: ")
