@@ -25,7 +25,7 @@ RUNS = ROOT / "matrices" / "runs"
 CELLS = nox.project.load_toml(ROOT / "matrices" / "cells.toml")["cell"]
 
 
-def _group(name: str) -> list[str]:
+def _group(name: str) -> tuple[str, ...]:
     return nox.project.dependency_groups(PROJECT, name)
 
 
@@ -128,6 +128,7 @@ def matrix(session: nox.Session) -> None:
 
 
 def _cell(name: str) -> dict[str, Any]:
+    cell: dict[str, Any]
     for cell in CELLS:
         if cell["name"] == name:
             return cell
