@@ -192,12 +192,13 @@ def _judgements(
     judgements: list[Judgement] = []
     if "tokens" in details:
         tokens = details["tokens"]
+        changes = "text and speaker" if tokens["voices"] > 1 else "the text"
         judgements.append(
             Judgement(
                 name="right voice",
                 passed=True,
                 detail=f"{tokens['tokens']} greedy tokens of {tokens['sequences']} decodes equal "
-                "an independent decode; they change with text and speaker",
+                f"an independent decode; they change with {changes}",
             )
         )
     trained_text = request.text if request.model and request.trained else ""

@@ -176,6 +176,7 @@ class Smoke:
         listed = [decoded[key] for key in sorted(decoded)]
         return {
             "sha256": hashlib.sha256(json.dumps(listed).encode()).hexdigest(),
+            "voices": len(voices),
             "sequences": len(listed),
             "tokens": sum(map(len, listed)),
             "margin": margin,
