@@ -209,7 +209,12 @@ def smoke(
         Path | None, typer.Option(help="Reference WAV of the voice to clone.")
     ] = None,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Where the WAV goes; the picture goes beside it.")
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Where the WAV goes, replaced if it exists; the picture goes beside it.",
+        ),
     ] = Path("speech.wav"),
     record: Annotated[
         Path | None,
