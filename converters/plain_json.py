@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from xcompat.converters import limits
 from xcompat.converters.values import Record, printable
@@ -34,15 +34,20 @@ def to_plain(value: Any, path: str) -> Any:
     return _Plain(path).convert(value, path, ())
 
 
+_Path: TypeAlias = "str | tuple[_Path, str | int]"
+"""Where a value is: the root's name, or the container's path and a key. Cheap while all is well."""
+
+
 class _Plain:
     def __init__(self, root: str) -> None:
-        self._root = root
+        self._values = f"values of {root}"
+        self._texts = f"characters of {root}"
         self._count = 0
         self._characters = 0
 
-    def convert(self, value: Any, path: str, within: tuple[int, ...]) -> Any:
+    def convert(self, value: Any, path: _Path, within: tuple[int, ...]) -> Any:
         self._count += 1
-        limits.check(f"values of {self._root}", self._count, limits.JSON_VALUES)
+        limits.check(self._values, self._count, limits.JSON_VALUES)
         if isinstance(value, str):
             return self._text(value, path)
         if isinstance(value, (int, float, type(None))):
@@ -51,7 +56,8 @@ class _Plain:
         if id(value) in within:
             raise _unrepresentable(path, "contains itself")
         within = (*within, id(value))
-        limits.check(f"nesting of {path}", len(within), limits.NESTING)
+        if len(within) > limits.NESTING:
+            limits.check(f"nesting of {_shown(path)}", len(within), limits.NESTING)
         match value:
             case Record():
                 return self._object(value.state, path, within)
@@ -59,8 +65,7 @@ class _Plain:
                 return self._object(value, path, within)
             case list() | tuple():
                 return [
-                    self.convert(item, f"{path}[{index}]", within)
-                    for index, item in enumerate(value)
+                    self.convert(item, (path, index), within) for index, item in enumerate(value)
                 ]
             case _:
                 raise _unrepresentable(
@@ -68,38 +73,49 @@ class _Plain:
                 )
 
     @staticmethod
-    def _check_number(value: float | None, path: str) -> None:
+    def _check_number(value: float | None, path: _Path) -> None:
         if isinstance(value, int):
-            limits.check(f"bits of {path}", value.bit_length(), 8 * limits.INTEGER_BYTES)
+            if value.bit_length() > 8 * limits.INTEGER_BYTES:
+                resource = f"bits of {_shown(path)}"
+                limits.check(resource, value.bit_length(), 8 * limits.INTEGER_BYTES)
         elif value is not None and math.isnan(value):
             raise _unrepresentable(path, "is NaN, a number that JSON does not have")
 
-    def _text(self, text: str, path: str) -> str:
+    def _text(self, text: str, path: _Path) -> str:
         self._characters += len(text)
-        limits.check(f"characters of {self._root}", self._characters, limits.JSON_CHARACTERS)
+        limits.check(self._texts, self._characters, limits.JSON_CHARACTERS)
         try:
             text.encode()
         except UnicodeEncodeError:
             raise _unrepresentable(path, "holds text that is not Unicode") from None
         return text
 
-    def _object(self, items: dict[Any, Any], path: str, within: tuple[int, ...]) -> dict[str, Any]:
+    def _object(
+        self, items: dict[Any, Any], path: _Path, within: tuple[int, ...]
+    ) -> dict[str, Any]:
         plain: dict[str, Any] = {}
         for key, item in items.items():
             if type(key) is not str:
                 raise _unrepresentable(
                     path, f"has the key {printable(repr(key))}, which is not text"
                 )
-            plain[self._text(key, path)] = self.convert(
-                item, f"{path}.{printable(key, 60)}", within
-            )
+            plain[self._text(key, path)] = self.convert(item, (path, key), within)
         return plain
 
 
-def _unrepresentable(path: str, reason: str) -> Refusal:
+def _shown(path: _Path) -> str:
+    """Return a path for a message, for example `config.audio.rates[2]`."""
+    keys = []
+    while not isinstance(path, str):
+        path, key = path
+        keys.append(f"[{key}]" if isinstance(key, int) else f".{printable(key, 60)}")
+    return path + "".join(reversed(keys))
+
+
+def _unrepresentable(path: _Path, reason: str) -> Refusal:
     return Refusal(
         "XC108",
-        f"{path} {reason}",
+        f"{_shown(path)} {reason}",
         hint="Correct the value where the checkpoint is made, or put a config.json beside it.",
     )
 
