@@ -1,5 +1,6 @@
 """The command line as a person meets it: what is typed, what comes back."""
 
+import gc
 import io
 import sys
 
@@ -14,5 +15,6 @@ def type_command(monkeypatch, capsys, *words, stdin=""):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
     with pytest.raises(SystemExit) as caught:
         main()
+    gc.enable()  # the tests go on where the process would have ended
     captured = capsys.readouterr()
     return caught.value.code or 0, captured.out, captured.err
