@@ -22,6 +22,8 @@ nox.options.reuse_existing_virtualenvs = True
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 RUNS = ROOT / "matrices" / "runs"
+PINNED = ("torch", "torchaudio", "torchcodec", "transformers")
+"""What a cell pins beside its TTS."""
 CELLS = nox.project.load_toml(ROOT / "matrices" / "cells.toml")["cell"]
 
 
@@ -113,7 +115,7 @@ def matrix(session: nox.Session) -> None:
     parser = argparse.ArgumentParser(prog="nox -s matrix --")
     parser.add_argument("names", nargs="*", help="cells of matrices/cells.toml")
     parser.add_argument("--tts", help="for example TTS==0.22.0 or coqui-tts==0.28.0")
-    for name in ("torch", "torchaudio", "torchcodec", "transformers"):
+    for name in PINNED:
         parser.add_argument(f"--{name}", help="exact version")
     parser.add_argument("--with", dest="also", action="append", default=[], help="a requirement")
     parser.add_argument("--python", default="3.11")
@@ -136,21 +138,13 @@ def _cell(name: str) -> dict[str, Any]:
 
 
 def _requirements(cell: dict[str, Any]) -> list[str]:
-    pinned = [
-        f"{name}=={cell[name]}"
-        for name in ("torch", "torchaudio", "torchcodec", "transformers")
-        if name in cell
-    ]
+    pinned = [f"{name}=={cell[name]}" for name in PINNED if name in cell]
     return [cell["tts"], *pinned, *cell.get("also", [])]
 
 
 def _command(cell: dict[str, Any]) -> str:
     words = [f"--tts {cell['tts']}"]
-    words += [
-        f"--{name} {cell[name]}"
-        for name in ("torch", "torchaudio", "torchcodec", "transformers")
-        if name in cell
-    ]
+    words += [f"--{name} {cell[name]}" for name in PINNED if name in cell]
     words += [f"--with '{requirement}'" for requirement in cell.get("also", [])]
     if cell.get("python", "3.11") != "3.11":
         words.append(f"--python {cell['python']}")
@@ -186,7 +180,6 @@ def _measure(session: nox.Session, cell: dict[str, Any]) -> dict[str, Any]:
         session.run(
             *("uv", "pip", "install", "-q", "--python", str(interpreter)),
             *_requirements(cell),
-            env={"UV_LINK_MODE": os.environ.get("UV_LINK_MODE", "hardlink")},
         )
         session.run("xcompat", "smoke", "--python", str(interpreter), "--record", str(lines))
         run: dict[str, Any] = json.loads(lines.read_text(encoding="utf-8"))

@@ -170,6 +170,7 @@ def convert(
     """Turn a checkpoint into files that load without running anything from it."""
     from xcompat.converters import convert as run
     from xcompat.render import conversion as render
+    from xcompat.render.text import show_json
 
     # A terminated conversion shall clean up as an interrupted one does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -184,7 +185,7 @@ def convert(
             progress=progress,
         )
     if as_json:
-        render.show_json(render.conversion_as_json(done))
+        show_json(render.conversion_as_json(done))
     else:
         render.show_conversion(done)
 
@@ -322,10 +323,6 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output (`| head`) left; there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = ExitCode.YES
     except Exception as error:
         if os.environ.get("XCOMPAT_DEBUG"):
             raise

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from xcompat.domain import Environment, StageResult
 
 SCHEMA = 1
+_SOUND_STAGES = ("tokens", "speak", "stream", "clone", "api")
 CAPABILITY_OF_STAGE = {
     "import": "import",
     "load-stock": "load",
@@ -37,7 +38,6 @@ def record_run(
     environment: Environment,
     *,
     device: str = "cpu",
-    command: str = "xcompat smoke --record",
     on_begin: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Run all capabilities in `environment` and return the run as JSON data.
@@ -65,7 +65,7 @@ def record_run(
         "id": f"{now:%Y%m%dT%H%M%SZ}-{inventory['platform']}",
         "date": f"{now:%Y-%m-%d}",
         "tool": f"xcompat {__version__}",
-        "command": command,
+        "command": "xcompat smoke --record",
         "cell": "",
         "python": inventory["python"],
         "platform": inventory["platform"],
@@ -76,9 +76,6 @@ def record_run(
         "capabilities": _capabilities(results),
         "tokens": _token_hash(results),
     }
-
-
-_SOUND_STAGES = ("tokens", "speak", "stream", "clone", "api")
 
 
 def append_run(path: Path, run: Mapping[str, Any]) -> None:

@@ -7,14 +7,12 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from xcompat.render.text import Page, show_json
+from xcompat.render.text import Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from xcompat.domain import Conversion
-
-__all__ = ["conversion_as_json", "progress_bar", "show_conversion", "show_json"]
 
 
 def conversion_as_json(conversion: Conversion) -> dict[str, Any]:
