@@ -8,16 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xcompat.child import run_stages
-from xcompat.converters import convert, write_tiny_release
+from xcompat.converters import Conversion, convert, write_tiny_release
 from xcompat.doctor import NEEDED, diagnose
-from xcompat.domain import (
-    Conversion,
-    Diagnosis,
-    Environment,
-    Matrix,
-    SmokeReport,
-    StageResult,
-)
+from xcompat.domain import Diagnosis, Environment, Matrix, SmokeReport, StageResult
 from xcompat.errors import CannotLook
 from xcompat.smoke import SmokeRequest, run_smoke
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from xcompat.converters.conversion import Format, Progress, convert
+from xcompat.converters.report import Conversion
 from xcompat.converters.tiny_release import write_tiny_release
 
-__all__ = ["Format", "Progress", "convert", "write_tiny_release"]
+__all__ = ["Conversion", "Format", "Progress", "convert", "write_tiny_release"]

@@ -2,128 +2,43 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from xcompat.converters import limits
 from xcompat.converters.archive import Archive, ArchiveRecord, read_archive
 from xcompat.converters.machine import Machine
 from xcompat.converters.recognise import refuse_foreign_format
-from xcompat.converters.source import SourceFile
-from xcompat.converters.values import Storage, Tensor, printable
+from xcompat.converters.tensor_file import TensorFile
+from xcompat.converters.values import printable
 from xcompat.errors import Corruption, Refusal, XcompatError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-    from types import TracebackType
+    from collections.abc import Mapping
 
-    from typing_extensions import Self
-
-_BIG: Final = 1 << 62
+    from xcompat.converters.values import Storage
 
 
-class Checkpoint:
-    """An opened `.pth` file. Use it as a context manager.
+class Checkpoint(TensorFile):
+    """An opened `.pth` file, as `torch.save` writes it.
 
     Attributes:
-        file: The file, open for reading.
         archive: Its directory.
-        value: What its pickle holds, as inert values.
 
     Raises:
         XcompatError: XC101 to XC108 and XC112, with the file's name; see `Machine.run`,
             `read_archive`, `refuse_foreign_format` and `SourceFile`.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.file = SourceFile(path)
-        try:
-            with self.naming():
-                refuse_foreign_format(self.file)
-                self.archive: Archive = read_archive(self.file)
-                self.value: Any = self._read_pickle()
-        except BaseException:
-            self.file.__exit__(None, None, None)
-            raise
+    archive: Archive
 
-    def __enter__(self) -> Self:
-        return self
+    def _read(self) -> None:
+        refuse_foreign_format(self.file)
+        self.archive = read_archive(self.file)
+        self.checksummed = self.archive.checksummed
+        self.value = self._read_pickle()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.file.__exit__(kind, error, traceback)
-
-    @contextlib.contextmanager
-    def naming(self) -> Iterator[None]:
-        """Say which file an error is about, where it does not say so itself."""
-        try:
-            yield
-        except XcompatError as error:
-            if self.file.name in error.message:
-                raise
-            message = f"{self.file.name}: {error.message}"
-            raise type(error)(error.code, message, hint=error.hint) from error
-
-    def record(self, storage: Storage) -> ArchiveRecord:
-        """Return the record that holds a storage, which `check_tensors` has found to be there."""
-        return self.archive.records[f"data/{storage.key}"]
-
-    def check_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Make sure that each tensor lies within its storage and each storage fills its record.
-
-        Raises:
-            Refusal: XC107, naming the tensor; XC106, a tensor far larger than its storage.
-            Corruption: XC102, a storage has no record.
-        """
-        for name, tensor in tensors.items():
-            self._check_tensor(printable(name), tensor)
-        written = sum(tensor.nbytes for tensor in tensors.values())
-        limits.check(
-            "bytes of all tensors once they are packed",
-            written,
-            limits.EXPANSION * self.file.size + limits.BROADCAST_BYTES,
-        )
-
-    def _check_tensor(self, name: str, tensor: Tensor) -> None:
-        storage = tensor.storage
-        record = self.archive.records.get(f"data/{storage.key}")
-        if record is None:
-            raise Corruption(
-                "XC102",
-                f"{self.file.name}: tensor `{name}` has no data: there is no record "
-                f"`data/{printable(storage.key)}`",
-                hint="The file is incomplete: download or copy it again.",
-            )
-        if record.size != storage.nbytes:
-            raise _lie(
-                name,
-                f"its storage has {record.size} bytes, not the {storage.nbytes} of "
-                f"{storage.numel} elements of {storage.dtype.name}",
-            )
-        limits.check(f"dimensions of tensor `{name}`", len(tensor.shape), limits.TENSOR_DIMENSIONS)
-        if len(tensor.shape) != len(tensor.stride):
-            raise _lie(
-                name, f"it has {len(tensor.shape)} dimensions, but {len(tensor.stride)} strides"
-            )
-        if any(not 0 <= number < _BIG for number in (tensor.offset, *tensor.shape, *tensor.stride)):
-            raise _lie(name, "its offset, shape or strides are out of range")
-        last = tensor.offset + sum(
-            (size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride, strict=True)
-        )
-        if tensor.offset > storage.numel or (tensor.numel and last >= storage.numel):
-            raise _lie(
-                name,
-                f"it reaches to element {max(last, tensor.offset)} of a storage of {storage.numel}",
-            )
-        if tensor.numel > storage.numel:
-            limits.check(
-                f"bytes of the expanded tensor `{name}`", tensor.nbytes, limits.BROADCAST_BYTES
-            )
+    def find(self, storage: Storage) -> ArchiveRecord | None:
+        """Return the record that holds a storage, None where there is none."""
+        return self.archive.records.get(f"data/{storage.key}")
 
     def _read_pickle(self) -> Any:
         records = self.archive.records
@@ -149,14 +64,6 @@ class Checkpoint:
         if end != len(pickle):
             raise Refusal("XC105", f"{len(pickle) - end} bytes follow the STOP of the pickle")
         return value
-
-
-def _lie(name: str, reason: str) -> Refusal:
-    return Refusal(
-        "XC107",
-        f"tensor `{name}` contradicts its data: {reason}",
-        hint="The file was not written by torch.save: get it from its publisher again.",
-    )
 
 
 def _not_a_checkpoint(records: Mapping[str, ArchiveRecord]) -> XcompatError:

@@ -30,11 +30,11 @@ from xcompat.converters.model_files import (
 )
 from xcompat.converters.output import OutputFile, OutputFolder, output_errors
 from xcompat.converters.plain_json import differences, parse_object, to_json
+from xcompat.converters.report import Conversion, Dropped, WrittenFile
 from xcompat.converters.safetensors_file import SafetensorsLayout, check_names
 from xcompat.converters.source import read_small
 from xcompat.converters.torch_file import TorchLayout
 from xcompat.converters.values import Tensor, printable
-from xcompat.domain import Conversion, Dropped, WrittenFile
 from xcompat.errors import CannotLook
 from xcompat.version import __version__
 
@@ -240,7 +240,7 @@ def _dropped_files(files: ModelFiles) -> list[Dropped]:
 
 
 def _source_notes(files: ModelFiles, checkpoint: Checkpoint) -> Iterator[str]:
-    if not checkpoint.archive.checksummed:
+    if not checkpoint.checksummed:
         yield "the checkpoint records no checksums: damage to its weights cannot be noticed"
     if not files.speakers:
         yield f"there is no {SPEAKERS}: the model has no built-in speakers"

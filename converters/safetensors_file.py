@@ -80,7 +80,7 @@ class SafetensorsLayout:
         with source.naming():
             for tensor in self._tensors.values():
                 record = source.record(tensor.storage)
-                write_tensor(output, source.file, record, tensor, verify=source.archive.checksummed)
+                write_tensor(output, source.file, record, tensor, verify=source.checksummed)
 
 
 def check_names(tensors: Mapping[str, Tensor]) -> None:

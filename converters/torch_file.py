@@ -69,7 +69,7 @@ class TorchLayout:
 
         def writer(tensor: Tensor) -> Callable[[OutputFile], None]:
             record = checkpoint.record(tensor.storage)
-            verify = checkpoint.archive.checksummed
+            verify = checkpoint.checksummed
             return lambda output: write_tensor(
                 output, checkpoint.file, record, tensor, verify=verify
             )

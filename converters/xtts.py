@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from xcompat.converters.machine import XTTS_CONFIG
 from xcompat.converters.plain_json import to_plain
+from xcompat.converters.report import Dropped
 from xcompat.converters.values import Record, Tensor, printable
-from xcompat.domain import Dropped
 from xcompat.errors import Refusal
 
 TRAINER_PREFIX: Final = "xtts."

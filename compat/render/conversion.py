@@ -12,7 +12,7 @@ from xcompat.render.text import Page
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from xcompat.domain import Conversion
+    from xcompat.converters.report import Conversion
 
 
 def conversion_as_json(conversion: Conversion) -> dict[str, Any]:

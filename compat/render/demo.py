@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xcompat.domain import Conversion, Diagnosis, SmokeReport, StageResult
+from xcompat.converters.report import Conversion
+from xcompat.domain import Diagnosis, SmokeReport, StageResult
 from xcompat.render.conversion import show_conversion
 from xcompat.render.diagnosis import show_diagnosis
 from xcompat.render.smoke import show_report

@@ -1,0 +1,144 @@
+"""A file that tensors are read from: where the bytes of each are, whatever the format."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, Final
+
+from xcompat.converters import limits
+from xcompat.converters.source import SourceFile
+from xcompat.converters.values import Storage, Tensor, printable
+from xcompat.errors import Corruption, Refusal, XcompatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from xcompat.converters.archive import ArchiveRecord
+
+_BIG: Final = 1 << 62
+
+
+class TensorFile:
+    """An opened file of tensors. Use it as a context manager.
+
+    Attributes:
+        file: The file, open for reading.
+        value: What it holds, as inert values.
+        checksummed: Whether its records come with a CRC-32 to compare.
+
+    Raises:
+        XcompatError: What `_read` raises, with the file's name.
+    """
+
+    checksummed: bool
+    value: Any
+
+    def __init__(self, path: Path) -> None:
+        self.file = SourceFile(path)
+        try:
+            with self.naming():
+                self._read()
+        except BaseException:
+            self.file.__exit__(None, None, None)
+            raise
+
+    def _read(self) -> None:
+        """Read the structure of the file: set `value` and `checksummed`."""
+        raise NotImplementedError
+
+    def find(self, storage: Storage) -> ArchiveRecord | None:
+        """Return the record that holds a storage, None where there is none."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.file.__exit__(kind, error, traceback)
+
+    @contextlib.contextmanager
+    def naming(self) -> Iterator[None]:
+        """Say which file an error is about, where it does not say so itself."""
+        try:
+            yield
+        except XcompatError as error:
+            if self.file.name in error.message:
+                raise
+            message = f"{self.file.name}: {error.message}"
+            raise type(error)(error.code, message, hint=error.hint) from error
+
+    def record(self, storage: Storage) -> ArchiveRecord:
+        """Return the record that holds a storage, which `check_tensors` has found to be there."""
+        record = self.find(storage)
+        if record is None:
+            raise AssertionError(f"check_tensors has not seen storage {storage.key}")
+        return record
+
+    def check_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Make sure that each tensor lies within its storage and each storage fills its record.
+
+        Raises:
+            Refusal: XC107, naming the tensor; XC106, a tensor far larger than its storage.
+            Corruption: XC102, a storage has no record.
+        """
+        for name, tensor in tensors.items():
+            self._check_tensor(printable(name), tensor)
+        written = sum(tensor.nbytes for tensor in tensors.values())
+        limits.check(
+            "bytes of all tensors once they are packed",
+            written,
+            limits.EXPANSION * self.file.size + limits.BROADCAST_BYTES,
+        )
+
+    def _check_tensor(self, name: str, tensor: Tensor) -> None:
+        storage = tensor.storage
+        record = self.find(storage)
+        if record is None:
+            raise Corruption(
+                "XC102",
+                f"{self.file.name}: tensor `{name}` has no data: there is no record "
+                f"`data/{printable(storage.key)}`",
+                hint="The file is incomplete: download or copy it again.",
+            )
+        if record.size != storage.nbytes:
+            raise _lie(
+                name,
+                f"its storage has {record.size} bytes, not the {storage.nbytes} of "
+                f"{storage.numel} elements of {storage.dtype.name}",
+            )
+        limits.check(f"dimensions of tensor `{name}`", len(tensor.shape), limits.TENSOR_DIMENSIONS)
+        if len(tensor.shape) != len(tensor.stride):
+            raise _lie(
+                name, f"it has {len(tensor.shape)} dimensions, but {len(tensor.stride)} strides"
+            )
+        if any(not 0 <= number < _BIG for number in (tensor.offset, *tensor.shape, *tensor.stride)):
+            raise _lie(name, "its offset, shape or strides are out of range")
+        last = tensor.offset + sum(
+            (size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride, strict=True)
+        )
+        if tensor.offset > storage.numel or (tensor.numel and last >= storage.numel):
+            raise _lie(
+                name,
+                f"it reaches to element {max(last, tensor.offset)} of a storage of {storage.numel}",
+            )
+        if tensor.numel > storage.numel:
+            limits.check(
+                f"bytes of the expanded tensor `{name}`", tensor.nbytes, limits.BROADCAST_BYTES
+            )
+
+
+def _lie(name: str, reason: str) -> Refusal:
+    return Refusal(
+        "XC107",
+        f"tensor `{name}` contradicts its data: {reason}",
+        hint="The file was not written by torch.save: get it from its publisher again.",
+    )
