@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
-from xcompat.errors import ExitCode, XcompatError
+from xcompat.errors import ExitCode, Misuse, XcompatError
 
 if TYPE_CHECKING:
     from xcompat.domain import Environment
@@ -151,43 +151,99 @@ def show_recorded(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="Checkpoint (.pth), or model folder.")],
+    source: Annotated[
+        Path | None, typer.Argument(help="Checkpoint (.pth, .safetensors), or model folder.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder to write to; made if missing.")
     ] = None,
     kind: Annotated[
-        Literal["safetensors", "pth", "both"], typer.Option("--format", help="Weights to write.")
-    ] = "safetensors",
+        Literal["safetensors", "pth", "both"] | None,
+        typer.Option("--format", help="Weights to write; safetensors if not given."),
+    ] = None,
+    dtype: Annotated[
+        Literal["float16", "bfloat16"] | None,
+        typer.Option(help="Halve the size: cast what may be cast, and tell what it costs."),
+    ] = None,
+    in_place: Annotated[
+        bool,
+        typer.Option("--in-place", help="Replace the checkpoint by a .pth that every TTS loads."),
+    ] = False,
+    discard_original: Annotated[
+        bool,
+        typer.Option("--discard-original", help="With --in-place, keep no .original beside it."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what would be done, write nothing.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what exists.")] = False,
     fsync: Annotated[
-        bool, typer.Option("--fsync", help="Wait until the disk has it, against a loss of power.")
+        bool,
+        typer.Option("--fsync/--no-fsync", help="Wait until the disk has it, for a loss of power."),
+    ] = True,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read the result back and compare it with the source.")
+    ] = False,
+    sha256: Annotated[
+        bool,
+        typer.Option("--sha256", help="Compute it for the source: is it a published release?"),
+    ] = False,
+    find: Annotated[
+        bool, typer.Option("--find", help="List the checkpoints in the known caches.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
 ) -> None:
     """Turn a checkpoint into files that load without running anything from it."""
+    from xcompat.converters import Options, repair
     from xcompat.converters import convert as run
     from xcompat.render import conversion as render
     from xcompat.render.text import show_json
 
+    if find:
+        _find(as_json)
+    if source is None:
+        raise Misuse("XC113", "there is nothing to convert", hint="Name a checkpoint or a folder.")
+    if in_place and (output or kind or force):
+        raise Misuse(
+            "XC113",
+            "`--in-place` writes a .pth where the checkpoint is",
+            hint="Leave out -o, --format and --force.",
+        )
+    if discard_original and not in_place:
+        raise Misuse("XC113", "`--discard-original` goes with `--in-place` only")
     # A terminated conversion shall clean up as an interrupted one does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with render.progress_bar() as progress:
-        done = run(
-            source,
-            output,
-            format=kind,
+        options = Options(
+            dtype=dtype,
             dry_run=dry_run,
-            force=force,
             fsync=fsync,
+            verify=verify,
+            sha256=sha256,
             progress=progress,
         )
+        if in_place:
+            done = repair(source, keep_original=not discard_original, **options)
+        else:
+            done = run(source, output, format=kind or "safetensors", force=force, **options)
     if as_json:
         show_json(render.conversion_as_json(done))
     else:
         render.show_conversion(done)
+
+
+def _find(as_json: bool) -> NoReturn:
+    from xcompat.converters.caches import cache_places, find_checkpoints
+    from xcompat.render import caches as render
+    from xcompat.render.text import show_json
+
+    places = cache_places(os.environ, sys.platform, Path.home())
+    found = list(find_checkpoints(places))
+    if as_json:
+        show_json(render.found_as_json(places, found))
+    else:
+        render.show_found(places, found)
+    raise typer.Exit
 
 
 @app.command()

@@ -52,13 +52,20 @@ class ArchiveRecord:
     """Of the first data byte in the file."""
     size: int
     crc32: int
+    header: int
+    """Offset of the local header."""
+    end: int
+    """Offset behind the record and its data descriptor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
     """The directory of a torch zip archive, checked in full."""
 
+    root: str
+    """The top folder of all records."""
     records: Mapping[str, ArchiveRecord]
+    """By name, in the order of the file."""
     checksummed: bool
     """False where every stored CRC-32 is zero: torch can be told to record none."""
 
@@ -117,11 +124,11 @@ def read_archive(file: SourceFile) -> Archive:
         offset = _check_local_header(file, entry, start)
         position = _check_descriptor(file, entry, offset + entry.size, start)
         name = entry.name[len(root) + 1 :]
-        records[name] = ArchiveRecord(name, offset, entry.size, entry.crc32)
+        records[name] = ArchiveRecord(name, offset, entry.size, entry.crc32, entry.offset, position)
     if position != start:
         _refuse("unaccounted bytes before the directory")
     checksummed = any(record.crc32 for record in records.values())
-    return Archive(records, checksummed)
+    return Archive(root, records, checksummed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from xcompat.converters.archive import Archive, ArchiveRecord, read_archive
-from xcompat.converters.machine import Machine
+from xcompat.converters.machine import TENSORS_ONLY, Machine
 from xcompat.converters.recognise import refuse_foreign_format
 from xcompat.converters.tensor_file import TensorFile
 from xcompat.converters.values import printable
@@ -22,6 +22,8 @@ class Checkpoint(TensorFile):
 
     Attributes:
         archive: Its directory.
+        names_only_tensors: Whether its pickle names nothing but tensors and ordered dicts, so that
+            every torch loads it under `weights_only=True`.
 
     Raises:
         XcompatError: XC101 to XC108 and XC112, with the file's name; see `Machine.run`,
@@ -29,6 +31,7 @@ class Checkpoint(TensorFile):
     """
 
     archive: Archive
+    names_only_tensors: bool
 
     def _read(self) -> None:
         refuse_foreign_format(self.file)
@@ -60,7 +63,9 @@ class Checkpoint(TensorFile):
         if not self.archive.read(self.file, version).strip().isdigit():
             raise Corruption("XC102", "the archive's `version` record holds no number")
         pickle = self.archive.read(self.file, "data.pkl")
-        value, end = Machine().run(pickle)
+        machine = Machine()
+        value, end = machine.run(pickle)
+        self.names_only_tensors = machine.named <= TENSORS_ONLY
         if end != len(pickle):
             raise Refusal("XC105", f"{len(pickle) - end} bytes follow the STOP of the pickle")
         return value

@@ -66,6 +66,8 @@ GLOBALS: Final = {
     )
 }
 """Every name that a checkpoint may mention, by exact module and name."""
+TENSORS_ONLY: Final = frozenset({ORDERED_DICT, REBUILD_TENSOR, REBUILD_PARAMETER, *_STORAGES})
+"""What every torch loads under `weights_only=True`, since 1.13."""
 
 _NAME_HINT: Final = (
     "A checkpoint that names code can run it when torch loads it. "
@@ -83,10 +85,14 @@ class Machine:
 
     Args:
         legacy: Accept storages as torch wrote them before 1.6, with a sixth field.
+
+    Attributes:
+        named: Every global that the pickle has named so far.
     """
 
     def __init__(self, *, legacy: bool = False) -> None:
         self._legacy = legacy
+        self.named: set[Global] = set()
         self._stack: list[Any] = []
         self._outer: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
@@ -160,6 +166,7 @@ class Machine:
                 f"({self._where()}); nothing was imported or called",
                 hint=_TORCH_HINT if module.partition(".")[0] == "torch" else _NAME_HINT,
             )
+        self.named.add(known)
         return known
 
     def _push(self, value: Any) -> None:

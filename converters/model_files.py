@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MODEL: Final = "model.pth"
+MODEL_SAFETENSORS: Final = "model.safetensors"
 SPEAKERS: Final = "speakers_xtts.pth"
+SPEAKERS_SAFETENSORS: Final = "speakers_xtts.safetensors"
 CONFIG: Final = "config.json"
 VOCABULARY: Final = "vocab.json"
 TRAINING_FILES: Final = {
@@ -33,6 +35,10 @@ class ModelFiles:
     training: tuple[Path, ...]
     """Files that only training uses."""
 
+    def alone(self) -> ModelFiles:
+        """Return the checkpoint without its companions."""
+        return ModelFiles(self.checkpoint, None, None, None, (), ())
+
     def all(self) -> list[Path]:
         """Return every file that a conversion reads."""
         companions = (self.config, self.vocabulary, self.speakers)
@@ -43,7 +49,8 @@ def find_model_files(source: Path) -> ModelFiles:
     """Find the files of a model.
 
     Args:
-        source: A checkpoint, whose companions lie beside it, or a folder with a `model.pth`.
+        source: A checkpoint (`.pth` or `.safetensors`), whose companions lie beside it, or a folder
+            with a `model.pth`, or else a `model.safetensors`.
 
     Raises:
         CannotLook: XC112, there is nothing at `source`, or the folder holds no model.
@@ -56,19 +63,22 @@ def find_model_files(source: Path) -> ModelFiles:
         raise CannotLook(
             "XC112", f"cannot read {shown}: {error.strerror or error}", hint="Check the path."
         ) from error
-    if is_folder and MODEL not in names:
+    if is_folder and not {MODEL, MODEL_SAFETENSORS} & names.keys():
         found = ", ".join(printable(name, 40) for name in sorted(names) if name.endswith(".pth"))
         raise CannotLook(
             "XC112",
             f"{shown} holds no {MODEL}" + (f", only {found}" if found else ""),
             hint="Give the checkpoint itself." if found else "Give the folder of an XTTS model.",
         )
-    checkpoint = names[MODEL] if is_folder else source
+    checkpoint = (names.get(MODEL) or names[MODEL_SAFETENSORS]) if is_folder else source
+    speakers = (SPEAKERS, SPEAKERS_SAFETENSORS)
+    if checkpoint.suffix == ".safetensors":
+        speakers = (SPEAKERS_SAFETENSORS, SPEAKERS)
     return ModelFiles(
         checkpoint=checkpoint,
         config=names.get(CONFIG),
         vocabulary=names.get(VOCABULARY),
-        speakers=names.get(SPEAKERS) if checkpoint.name != SPEAKERS else None,
+        speakers=next((names[name] for name in speakers if name in names), None),
         licences=tuple(
             path
             for name, path in sorted(names.items())

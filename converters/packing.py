@@ -1,19 +1,22 @@
-"""Brings a tensor's elements from its storage into row-major order, in bounded memory."""
+"""Writes a tensor: its elements from its storage, in row-major order, in bounded memory."""
 
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from xcompat.converters import checksum
 from xcompat.converters.archive import ArchiveRecord, check_crc32
-from xcompat.converters.output import BUFFER_BYTES, OutputFile
+from xcompat.converters.casting import Caster
+from xcompat.converters.source import BUFFER_BYTES
+from xcompat.converters.values import Cast, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from xcompat.converters.output_file import OutputFile
     from xcompat.converters.source import SourceFile
-    from xcompat.converters.values import Tensor
+    from xcompat.converters.tensor_file import TensorFile
 
 _WINDOW_BYTES: Final = 8 << 20
 """How much of a storage is held in memory to pick elements from."""
@@ -23,49 +26,66 @@ _Format = Literal["B", "H", "I", "Q"]
 _FORMATS: Final[dict[int, _Format]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
-def write_tensor(
-    output: OutputFile, file: SourceFile, record: ArchiveRecord, tensor: Tensor, *, verify: bool
-) -> None:
-    """Append the elements of a tensor to an output file.
+class Written(NamedTuple):
+    """What `write_tensor` wrote."""
+
+    crc32: int
+    """Of the bytes that were appended."""
+    error: float = 0.0
+    """Square root of the sum of the squared differences that a cast made."""
+    norm: float = 0.0
+    """Square root of the sum of the squared elements that were cast."""
+
+
+def write_tensor(output: OutputFile, source: TensorFile, item: Tensor | Cast) -> Written:
+    """Append the elements of a tensor to an output file, comparing the source's checksum.
 
     Args:
-        output: Receives `tensor.nbytes` bytes.
-        file: The checkpoint.
-        record: The record that holds the tensor's storage.
-        tensor: What to write; `Checkpoint.check_tensors` has seen it.
-        verify: Compare the CRC-32 of the record. Where the tensor is the whole record this costs
-            no second pass.
+        output: Receives `item.nbytes` bytes.
+        source: Where the elements are. Where the tensor is a whole record, and not cast, comparing
+            the checksum costs no second pass.
+        item: What to write; `check_tensors` of the source has seen it.
 
     Raises:
         Corruption: XC102, the checksum does not match or the file is truncated.
+        Refusal: XC108, an element cannot be cast.
     """
-    itemsize = tensor.storage.dtype.itemsize
-    start = record.offset + tensor.offset * itemsize
-    if tensor.is_contiguous and tensor.nbytes == record.size:
-        crc32 = output.copy(file, start, tensor.nbytes)
-        if verify:
+    tensor = item.tensor if isinstance(item, Cast) else item
+    record = source.record(tensor.storage)
+    start = record.offset + tensor.offset * tensor.dtype.itemsize
+    if item is tensor and tensor.is_contiguous and tensor.nbytes == record.size:
+        crc32 = output.copy(source.file, start, tensor.nbytes)
+        if source.checksummed:
             check_crc32(record, crc32)
-        return
-    if verify:
-        check_crc32(record, _crc32_of(file, record))
-    if tensor.is_contiguous:
-        output.copy(file, start, tensor.nbytes)
-        return
-    for packed in _pack(file, start, tensor.shape, tensor.stride, itemsize):
-        output.write(packed.cast("B"))
-
-
-def _crc32_of(file: SourceFile, record: ArchiveRecord) -> int:
-    buffer = memoryview(bytearray(min(BUFFER_BYTES, record.size)))
+        return Written(crc32)
+    if source.checksummed:
+        check_crc32(record, crc32_of(source.file, record))
+    if item is tensor and tensor.is_contiguous:
+        return Written(output.copy(source.file, start, tensor.nbytes))
+    caster = Caster(item) if isinstance(item, Cast) else None
     crc32 = 0
-    remaining = record.size
-    file.seek(record.offset)
-    while remaining:
-        view = buffer[:remaining]
-        file.read_next(view)
-        crc32 = checksum.crc32(view, crc32)
-        remaining -= len(view)
+    for packed in _elements(source.file, start, tensor):
+        written = caster.convert(packed) if caster else packed
+        crc32 = checksum.crc32(written, crc32)
+        output.write(written)
+    return Written(crc32, caster.error, caster.norm) if caster else Written(crc32)
+
+
+def crc32_of(file: SourceFile, record: ArchiveRecord) -> int:
+    """Return the CRC-32 of a record as it is read now."""
+    crc32 = 0
+    for piece in file.pieces(record.offset, record.size):
+        crc32 = checksum.crc32(piece, crc32)
     return crc32
+
+
+def _elements(file: SourceFile, start: int, tensor: Tensor) -> Iterator[memoryview]:
+    """Yield the elements of a tensor in row-major order, as bytes."""
+    if tensor.is_contiguous:
+        yield from file.pieces(start, tensor.nbytes)
+        return
+    for packed in _pack(file, start, tensor.shape, tensor.stride, tensor.dtype.itemsize):
+        yield packed.cast("B")
 
 
 def _pack(

@@ -121,11 +121,21 @@ def _unrepresentable(path: _Path, reason: str) -> Refusal:
 
 
 def parse_object(content: bytes, name: str) -> dict[str, Any]:
-    """Return the object that a JSON file holds.
+    """Return the object that a JSON file holds, all of it representable.
+
+    Raises:
+        Corruption: XC102, as `load_object`.
+        Refusal: XC106 and XC108, as `to_plain`.
+    """
+    plain: dict[str, Any] = to_plain(load_object(content, name), name)
+    return plain
+
+
+def load_object(content: bytes, name: str) -> dict[str, Any]:
+    """Return the object that a JSON document holds.
 
     Raises:
         Corruption: XC102, it is not JSON, not an object, or has a key twice.
-        Refusal: XC106 and XC108, as `to_plain`.
     """
     try:
         value = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_unique)
@@ -135,8 +145,7 @@ def parse_object(content: bytes, name: str) -> dict[str, Any]:
         ) from error
     if not isinstance(value, dict):
         raise Corruption("XC102", f"{name} holds no JSON object", hint="Get that file again.")
-    plain: dict[str, Any] = to_plain(value, name)
-    return plain
+    return value
 
 
 def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:

@@ -33,6 +33,24 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CastReport:
+    """What casting to a narrower type did to the weights."""
+
+    dtype: str
+    """As torch calls it: `float16` or `bfloat16`."""
+    tensors: int
+    """How many were cast."""
+    kept: int
+    """How many floating-point tensors stayed as they were, because casting them does harm."""
+    error: float | None = None
+    """Relative error of all cast weights together: the norm of the difference over their norm.
+    Not known in a dry run."""
+    worst: str = ""
+    """The tensor with the largest relative error."""
+    worst_error: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Conversion:
     """What a conversion did, or, as a dry run, would do."""
 
@@ -55,4 +73,17 @@ class Conversion:
     """Identifier of the licence that binds the weights."""
     notes: tuple[str, ...] = ()
     """What a person should know: no checksums in the source, a licence to obey."""
+    cast: CastReport | None = None
+    in_place: bool = False
+    """Whether the output took the place of the source."""
+    original: str = ""
+    """Where a conversion in place keeps the file that it replaced; empty where it replaced none."""
+    shared: int = 0
+    """Bytes of the output that the file system shares with the source instead of storing them."""
+    sha256: str = ""
+    """Of the source, where it was asked for."""
+    release: str = ""
+    """The published file that has this SHA-256, for example `XTTS v2.0.3 (coqui/XTTS-v2)`."""
+    verified: bool = False
+    """Whether the output was read back and compared."""
     dry_run: bool = False

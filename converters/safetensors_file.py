@@ -12,15 +12,17 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from xcompat.converters import limits
-from xcompat.converters.packing import write_tensor
-from xcompat.converters.values import Tensor, printable
+from xcompat.converters.packing import Written, crc32_of, write_tensor
+from xcompat.converters.safetensors_source import SafetensorsSource
+from xcompat.converters.values import Cast, Tensor, printable
 from xcompat.errors import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
-    from xcompat.converters.checkpoint import Checkpoint
-    from xcompat.converters.output import OutputFile
+    from xcompat.converters.output_file import OutputFile
+    from xcompat.converters.tensor_file import TensorFile
 
 ALIGNMENT: Final = 64
 _METADATA: Final = "__metadata__"
@@ -33,15 +35,16 @@ class SafetensorsLayout:
 
     Attributes:
         size: Of the whole file, in bytes.
+        written: What became of each tensor, once it is written.
 
     Raises:
         Refusal: XC108, a name that the format reserves or cannot hold.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
+        self, source: TensorFile, tensors: Mapping[str, Tensor | Cast], metadata: Mapping[str, str]
     ) -> None:
-        self._checkpoint = checkpoint
+        self._source = source
         check_names(tensors)
         self._tensors = dict(sorted(tensors.items(), key=self._order))
         header: dict[str, object] = {_METADATA: dict(metadata)}
@@ -49,7 +52,7 @@ class SafetensorsLayout:
         for name, tensor in self._tensors.items():
             end = position + tensor.nbytes
             header[name] = {
-                "dtype": tensor.storage.dtype.name,
+                "dtype": tensor.dtype.name,
                 "shape": list(tensor.shape),
                 "data_offsets": [position, end],
             }
@@ -59,13 +62,15 @@ class SafetensorsLayout:
         limits.check("bytes of the safetensors header", len(encoded), _MAX_HEADER)
         self._head = len(encoded).to_bytes(8, "little") + encoded
         self.size = len(self._head) + position
+        self.written: list[tuple[Tensor | Cast, Written]] = []
 
-    def _order(self, item: tuple[str, Tensor]) -> tuple[bool, int, int, str]:
+    def _order(self, item: tuple[str, Tensor | Cast]) -> tuple[bool, int, int, str]:
         name, tensor = item
+        storage = (tensor.tensor if isinstance(tensor, Cast) else tensor).storage
         return (
             tensor.nbytes % ALIGNMENT != 0,
-            -tensor.storage.dtype.itemsize,
-            self._checkpoint.record(tensor.storage).offset,
+            -tensor.dtype.itemsize,
+            self._source.record(storage).offset,
             name,
         )
 
@@ -73,17 +78,35 @@ class SafetensorsLayout:
         """Write the file.
 
         Raises:
-            Corruption: XC102, the checkpoint is damaged.
+            Corruption: XC102, the source is damaged.
+            Refusal: XC108, an element cannot be cast.
         """
         output.write(self._head)
-        source = self._checkpoint
-        with source.naming():
+        with self._source.naming():
             for tensor in self._tensors.values():
-                record = source.record(tensor.storage)
-                write_tensor(output, source.file, record, tensor, verify=source.checksummed)
+                self.written.append((tensor, write_tensor(output, self._source, tensor)))
+
+    def differs(self, path: Path) -> str:
+        """Read back what was written; tell what is not as it should be, "" if nothing.
+
+        Raises:
+            Corruption: XC102, it is not a safetensors file.
+        """
+        with SafetensorsSource(path) as file:
+            if list(file.value) != list(self._tensors):
+                return "other tensors than were written"
+            for (name, tensor), (_, written) in zip(
+                self._tensors.items(), self.written, strict=True
+            ):
+                found = file.value[name]
+                if (found.dtype, found.shape) != (tensor.dtype, tensor.shape):
+                    return f"another type or shape of tensor `{printable(name)}`"
+                if crc32_of(file.file, file.record(found.storage)) != written.crc32:
+                    return f"other elements of tensor `{printable(name)}`"
+        return ""
 
 
-def check_names(tensors: Mapping[str, Tensor]) -> None:
+def check_names(tensors: Iterable[str]) -> None:
     """Refuse names that safetensors reserves or that are no Unicode text.
 
     Raises:

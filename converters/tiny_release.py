@@ -13,13 +13,14 @@ from collections import OrderedDict
 from math import prod
 from typing import TYPE_CHECKING, Any, Final
 
+from xcompat.converters import checksum
 from xcompat.converters.machine import (
     DATASET_CONFIG,
     XTTS_ARGS,
     XTTS_AUDIO_CONFIG,
     XTTS_CONFIG,
 )
-from xcompat.converters.output import OutputFile, OutputFolder, output_errors
+from xcompat.converters.output_folder import OutputFolder, output_errors
 from xcompat.converters.pickle_writer import pickle_bytes
 from xcompat.converters.plain_json import to_json, to_plain
 from xcompat.converters.torch_file import ArchiveLayout
@@ -27,6 +28,8 @@ from xcompat.converters.values import F32, I64, Dtype, Record, Storage, Tensor, 
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from xcompat.converters.output_file import OutputFile
 
 _SPEAKERS: Final = ("Claribel Dervla", "Torcull Diarmuid", "Nova Hogarth")
 _TOKENS: Final = (
@@ -95,7 +98,7 @@ def write_tiny_release(folder: Path) -> None:
         output.create("LICENSE.txt").write(_LICENCE.encode())
         voices.save(speakers, output.create("speakers_xtts.pth"))
         weights.save(checkpoint, output.create("model.pth"))
-        output.commit(last=("model.pth",))
+        output.commit(last=("model.pth",), replace=True)
 
 
 class _Weights:
@@ -119,7 +122,13 @@ class _Weights:
         """Write a checkpoint of these tensors as torch.save does."""
         sizes = {f"data/{key}": len(content) for key, content in self._storages.items()}
         layout = ArchiveLayout(pickle_bytes(value), sizes)
-        layout.write(output, lambda name: output.write(self._storages[name.split("/")[1]]))
+
+        def write_record(name: str) -> int:
+            content = self._storages[name.split("/")[1]]
+            output.write(content)
+            return checksum.crc32(content)
+
+        layout.write(output, write_record)
 
     def _store(self, values: array[Any], dtype: Dtype, shape: tuple[int, ...]) -> Tensor:
         key = str(len(self._storages))

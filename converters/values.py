@@ -32,7 +32,7 @@ DTYPES = (
     Dtype("BOOL", "BoolStorage", 1),
 )
 STORAGE_DTYPES = {dtype.storage: dtype for dtype in DTYPES}
-F32, I64 = DTYPES[:2]
+F32, I64, F16, BF16 = DTYPES[:4]
 
 UNSUPPORTED_STORAGES = (
     "ComplexDoubleStorage",
@@ -92,6 +92,11 @@ class Tensor:
     stride: tuple[int, ...]
 
     @property
+    def dtype(self) -> Dtype:
+        """Type of the elements."""
+        return self.storage.dtype
+
+    @property
     def numel(self) -> int:
         """Number of elements."""
         return prod(self.shape)
@@ -99,7 +104,7 @@ class Tensor:
     @property
     def nbytes(self) -> int:
         """Size in bytes once it is packed."""
-        return self.numel * self.storage.dtype.itemsize
+        return self.numel * self.dtype.itemsize
 
     @property
     def is_contiguous(self) -> bool:
@@ -112,6 +117,30 @@ class Tensor:
                 return False
             expected *= size
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """A tensor that is to be written with elements of another type."""
+
+    name: str
+    tensor: Tensor
+    dtype: Dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of its dimensions."""
+        return self.tensor.shape
+
+    @property
+    def numel(self) -> int:
+        """Number of elements."""
+        return self.tensor.numel
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes once it is cast and packed."""
+        return self.numel * self.dtype.itemsize
 
 
 def contiguous_stride(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ sizes those of `TTS.tts.layers.xtts.gpt.GPT.__init__`.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -92,17 +93,11 @@ def _split(value: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 def _choose(
     state_dict: Mapping[str, Any],
 ) -> tuple[dict[str, Tensor], dict[str, int], list[Dropped]]:
+    require_tensors(state_dict)
     tensors: dict[str, Tensor] = {}
     renamed = 0
     dropped: Counter[str] = Counter()
     for name, tensor in state_dict.items():
-        if type(name) is not str:
-            raise Refusal("XC108", f"the state dict has the key {name!r}, which is not text")
-        if not isinstance(tensor, Tensor):
-            raise Refusal(
-                "XC108",
-                f"`{printable(name)}` in the state dict is a {_type_name(tensor)}, not a tensor",
-            )
         is_prefixed = name.startswith(TRAINER_PREFIX)
         new_name = name.replace(TRAINER_PREFIX, "") if is_prefixed else name
         if rule := _drop_rule(new_name):
@@ -122,6 +117,22 @@ def _choose(
             for rule, count in dropped.items()
         ],
     )
+
+
+def require_tensors(state_dict: Mapping[Any, Any]) -> None:
+    """Make sure that a state dict holds tensors under names, and nothing else.
+
+    Raises:
+        Refusal: XC108.
+    """
+    for name, tensor in state_dict.items():
+        if type(name) is not str:
+            raise Refusal("XC108", f"the state dict has the key {name!r}, which is not text")
+        if not isinstance(tensor, Tensor):
+            raise Refusal(
+                "XC108",
+                f"`{printable(name)}` in the state dict is a {_type_name(tensor)}, not a tensor",
+            )
 
 
 def _drop_rule(name: str) -> str:
@@ -336,6 +347,16 @@ def check_vocabulary(vocabulary: Mapping[str, Any], source: str, model: Model) -
 SPEAKER_TENSORS: Final = ("gpt_cond_latent", "speaker_embedding")
 
 
+def holds_speakers(value: Any) -> bool:
+    """Whether this looks like the built-in speakers, flat or nested: the first one does."""
+    if not isinstance(value, dict) or not value:
+        return False
+    name, first = next(iter(value.items()))
+    if isinstance(first, dict):
+        return set(first) == set(SPEAKER_TENSORS)
+    return type(name) is str and name.rpartition("/")[2] in SPEAKER_TENSORS
+
+
 def read_speakers(value: Any) -> dict[str, dict[str, Tensor]]:
     """Return the built-in speakers of a `speakers_xtts.pth`, in their order.
 
@@ -354,6 +375,54 @@ def read_speakers(value: Any) -> dict[str, dict[str, Tensor]]:
                 f"speaker `{printable(name)}` has other parts than {' and '.join(SPEAKER_TENSORS)}"
             )
     return value
+
+
+def read_flat_speakers(tensors: Mapping[str, Tensor], order: str) -> dict[str, dict[str, Tensor]]:
+    """Return the built-in speakers of a safetensors file, whose names are `speaker/part`.
+
+    Args:
+        tensors: By their names in the file.
+        order: JSON array of the speakers, which consumers know by their order; the order of the
+            file where it is empty.
+
+    Raises:
+        Refusal: XC109, the file holds something else.
+    """
+    voices: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        voice, _, part = name.rpartition("/")
+        voices.setdefault(voice, {})[part] = tensor
+    read_speakers(voices)
+    if not order:
+        return voices
+    try:
+        ordered = json.loads(order)
+    except (ValueError, RecursionError):
+        ordered = None
+    if not isinstance(ordered, list) or any(type(voice) is not str for voice in ordered):
+        raise _not_speakers("the order of its speakers is no list of names")
+    if sorted(ordered) != sorted(voices):
+        raise _not_speakers("the order of its speakers names others than it holds")
+    return {voice: voices[voice] for voice in ordered}
+
+
+DVAE_TENSOR: Final = "codebook.embed"
+"""What only the discrete autoencoder has, `TTS.tts.layers.xtts.dvae.DiscreteVAE`."""
+
+
+def may_be_narrow(name: str, tensor: Tensor) -> bool:
+    """Whether a tensor may be cast to a half-precision type without harm.
+
+    Biases, norms and statistics make no size and much error, and the conditioning perceiver
+    computes NaN in half precision: these stay as they are.
+    """
+    return len(tensor.shape) >= 2 and not name.startswith(_WIDE_MODULES)
+
+
+_WIDE_MODULES: Final = (
+    "gpt.conditioning_perceiver.",
+    "hifigan_decoder.speaker_encoder.torch_spec.",
+)
 
 
 def _not_speakers(reason: str) -> Refusal:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from xcompat.render.text import Page
+from xcompat.render.text import Page, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from xcompat.converters.report import Conversion
+    from xcompat.converters.report import CastReport, Conversion
 
 
 def conversion_as_json(conversion: Conversion) -> dict[str, Any]:
@@ -42,6 +43,13 @@ def conversion_as_json(conversion: Conversion) -> dict[str, Any]:
             for item in conversion.dropped
         ],
         "license": conversion.licence,
+        "cast": asdict(conversion.cast) if conversion.cast else None,
+        "in_place": conversion.in_place,
+        "original": conversion.original,
+        "shared": conversion.shared,
+        "sha256": conversion.sha256,
+        "release": conversion.release,
+        "verified": conversion.verified,
         "notes": list(conversion.notes),
     }
 
@@ -52,22 +60,48 @@ def show_conversion(conversion: Conversion) -> None:
     page.line((conversion.source, "bold"), f": {conversion.kind}")
     page.line(f"{conversion.tensors:,} tensors, {conversion.parameters:,} elements")
     page.gap()
-    page.line(("Would write" if conversion.dry_run else "Wrote", "bold"), f" {conversion.output}")
+    if not conversion.files:
+        page.line(("Nothing to do", "bold"), f" in {conversion.output}")
+    else:
+        said = "Would write" if conversion.dry_run else "Wrote"
+        page.line((said, "bold"), f" {conversion.output}")
     width = max((len(file.path) for file in conversion.files), default=0) + 4
     for file in conversion.files:
         tensors = f", {file.tensors:,} tensors" if file.tensors else ""
-        page.entry(((f"  {file.path}", ""),), f"{_size(file.size)}{tensors}", width)
+        page.entry(((f"  {file.path}", ""),), f"{size(file.size)}{tensors}", width)
     for name in conversion.kept:
         page.line(f"  {name} is there and says the same: kept")
+    _show_proof(page, conversion)
     _show_changes(page, conversion)
-    if not conversion.dry_run:
+    if conversion.files and not conversion.dry_run and (told := _next(conversion)):
         page.gap()
-        page.line(("Next", "bold"), f": {_next(conversion)}")
+        page.line(("Next", "bold"), f": {told}")
+
+
+def _show_proof(page: Page, conversion: Conversion) -> None:
+    if conversion.original:
+        page.prose(("Original", "bold"), f": kept as {conversion.original}", hang=2)
+    if conversion.shared:
+        page.prose(
+            ("Shared", "bold"),
+            f": {size(conversion.shared)} are stored once for both files, and were not read:"
+            " their checksums were carried over",
+            hang=2,
+        )
+    if conversion.verified:
+        page.prose(("Verified", "bold"), ": read back, and every tensor is the source's", hang=2)
+    if conversion.sha256:
+        release = conversion.release or "no published release that xcompat knows"
+        page.prose(("SHA-256", "bold"), f" {conversion.sha256}: {release}", hang=2)
 
 
 def _next(conversion: Conversion) -> str:
+    if conversion.in_place:
+        return "start the app again: it loads this folder as it loaded the original"
     if any(file.path == "model.safetensors" for file in conversion.files):
         return f"xcompat smoke {shlex.quote(conversion.output)}"
+    if not any(file.path == "model.pth" for file in conversion.files):
+        return ""
     folder = conversion.output
     return f'TTS(model_path="{folder}", config_path="{folder}/config.json") in your app'
 
@@ -80,10 +114,23 @@ def _show_changes(page: Page, conversion: Conversion) -> None:
     for item in conversion.dropped:
         tensors = f" ({item.tensors:,} tensors)" if item.tensors else ""
         page.prose(("Left out", "bold"), f" {item.what}{tensors}: {item.reason}", hang=2)
+    if conversion.cast:
+        page.gap()
+        _show_cast(page, conversion.cast)
     if conversion.notes:
         page.gap()
     for note in conversion.notes:
         page.prose(("Note", "bold yellow"), f": {note}", hang=2)
+
+
+def _show_cast(page: Page, cast: CastReport) -> None:
+    told = f" {cast.tensors:,} tensors to {cast.dtype}; {cast.kept:,} stay as they are"
+    page.prose(("Cast", "bold"), told, hang=2)
+    if cast.error is not None:
+        page.prose(
+            f"  relative error {cast.error:.1e}; the most, {cast.worst_error:.1e}, in {cast.worst}",
+            hang=2,
+        )
 
 
 @contextlib.contextmanager
@@ -104,13 +151,3 @@ def progress_bar() -> Iterator[Callable[[int, int], None] | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("convert", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _size(size: int) -> str:
-    """Return a size in the decimal units that file managers and model pages use."""
-    value = float(size)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.2f} GB"

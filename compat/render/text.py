@@ -119,3 +119,13 @@ def show_bug(error: Exception) -> None:
 
 def _named(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+
+
+def size(count: int) -> str:
+    """Return a number of bytes in the decimal units that file managers and model pages use."""
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.2f} GB"

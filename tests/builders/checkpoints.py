@@ -55,6 +55,29 @@ def checkpoint(
     return zip_forge.archive(entries(asm.pickle(value), {**data, **(content or {})}))
 
 
+def trainer_checkpoint() -> bytes:
+    """Return what a trainer saves: prefixed names, the autoencoder, and the optimizer's state."""
+    tensors, content = state_dict("xtts.")
+    tensors["dvae.codebook.embed"] = asm.tensor(asm.storage("dvae", 400), (400,))
+    moment = asm.tensor(asm.storage("moment", 600), (600,))
+    value = {
+        "model": asm.ordered_dict(tensors),
+        "optimizer": asm.dict_({"state": asm.dict_({"exp_avg": moment})}),
+    }
+    content |= {"data/dvae": floats(400), "data/moment": floats(600)}
+    return zip_forge.archive(entries(asm.pickle(asm.dict_(value)), content))
+
+
+def damage_weights(path: Path) -> None:
+    """Change one bit of the last storage of a checkpoint."""
+    content = bytearray(path.read_bytes())
+    descriptor = content.rindex(
+        b"PK\x07\x08", 0, content.rindex(b"/version", 0, content.index(b"PK\x01\x02"))
+    )
+    content[descriptor - 1] ^= 1
+    path.write_bytes(content)
+
+
 def write(folder: Path, data: bytes, name: str = "model.pth") -> Path:
     path = folder / name
     path.write_bytes(data)

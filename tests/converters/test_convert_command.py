@@ -17,9 +17,8 @@ import safetensors
 
 from builders import checkpoints, zip_forge
 from builders import pickle_asm as asm
-from xcompat.converters import conversion as conversion_module
-from xcompat.converters import convert, write_tiny_release
-from xcompat.converters.output import OutputFile
+from xcompat.converters import convert, write_tiny_release, writing
+from xcompat.converters.output_file import OutputFile
 from xcompat.errors import CannotLook, XcompatError
 
 
@@ -218,7 +217,7 @@ def test_too_little_room_is_told_before_writing(
     release: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = type("Usage", (), {"free": 10})
-    monkeypatch.setattr(conversion_module.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(writing.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(CannotLook, match="are needed and 10 are free"):
         convert(release)
     assert [path.name for path in release.parent.iterdir()] == [release.name]
@@ -327,7 +326,7 @@ def test_a_config_that_contradicts_the_tensors_is_an_error_with_both_numbers(
 
 SLOW = """
 import sys, time
-from xcompat.converters.output import OutputFile
+from xcompat.converters.output_folder import OutputFile
 copy = OutputFile.copy
 mark = sys.argv[1]
 def slowly(self, *args):

@@ -40,8 +40,7 @@ def tensors_of(path: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
         checkpoint.check_tensors(model.tensors)
         for name, tensor in model.tensors.items():
             memory = Memory()
-            record = checkpoint.record(tensor.storage)
-            write_tensor(memory, checkpoint.file, record, tensor, verify=True)  # type: ignore[arg-type]
+            write_tensor(memory, checkpoint, tensor)  # type: ignore[arg-type]
             found[name] = (tensor.storage.dtype.name, tensor.shape, memory.content)
     return found
 

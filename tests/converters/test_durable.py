@@ -1,4 +1,4 @@
-"""What is on the disk when a conversion returns: everything with --fsync, or where it replaces."""
+"""What is on the disk when a conversion returns: everything, unless told not to wait for it."""
 
 import os
 import threading
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from builders import checkpoints
-from xcompat.converters import convert, output, write_tiny_release
+from xcompat.converters import convert, output_file, write_tiny_release
 from xcompat.errors import Corruption
 
 SYNCED = 6
@@ -36,15 +36,15 @@ def source(tmp_path) -> Path:
     return folder
 
 
-def test_nothing_waits_for_the_disk_unless_asked(source, tmp_path, synced):
+def test_nothing_waits_for_the_disk_where_that_is_not_wanted(source, tmp_path, synced):
     synced.clear()
-    convert(source, tmp_path / "out")
+    convert(source, tmp_path / "out", fsync=False)
     assert synced == []
 
 
-def test_fsync_brings_every_file_and_the_folder_to_the_disk(source, tmp_path, synced):
+def test_the_default_brings_every_file_and_the_folder_to_the_disk(source, tmp_path, synced):
     synced.clear()
-    convert(source, tmp_path / "out", fsync=True)
+    convert(source, tmp_path / "out")
     written = {path.stat().st_ino for path in (tmp_path / "out").iterdir()}
     assert len(written) == SYNCED
     assert set(synced) == written | {(tmp_path / "out").stat().st_ino}
@@ -54,14 +54,14 @@ def test_fsync_brings_every_file_and_the_folder_to_the_disk(source, tmp_path, sy
 def test_what_replaces_another_file_is_on_the_disk_first(source, tmp_path, synced):
     convert(source, tmp_path / "out")
     synced.clear()
-    convert(source, tmp_path / "out", force=True)
+    convert(source, tmp_path / "out", force=True, fsync=False)
     assert (tmp_path / "out" / "model.safetensors").stat().st_ino in synced
 
 
 def test_early_writeback_changes_nothing_and_ends_its_thread(source, tmp_path, monkeypatch):
-    convert(source, tmp_path / "plain")
-    monkeypatch.setattr(output, "WRITEBACK_BYTES", 1000)
-    convert(source, tmp_path / "durable", fsync=True)
+    convert(source, tmp_path / "plain", fsync=False)
+    monkeypatch.setattr(output_file, "WRITEBACK_BYTES", 1000)
+    convert(source, tmp_path / "durable")
     for name in ("model.safetensors", "speakers_xtts.safetensors"):
         assert (tmp_path / "durable" / name).read_bytes() == (
             tmp_path / "plain" / name
@@ -70,12 +70,12 @@ def test_early_writeback_changes_nothing_and_ends_its_thread(source, tmp_path, m
 
 
 def test_a_failed_conversion_ends_the_writeback_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(output, "WRITEBACK_BYTES", 1)
+    monkeypatch.setattr(output_file, "WRITEBACK_BYTES", 1)
     damaged = bytearray(checkpoints.checkpoint())
     damaged[damaged.index(checkpoints.floats(1, 100))] ^= 1
     file = checkpoints.write(tmp_path, bytes(damaged))
     with pytest.raises(Corruption, match="is damaged") as caught:
-        convert(file, tmp_path / "out", fsync=True)
+        convert(file, tmp_path / "out")
     assert caught.value.code == "XC102"
     assert not (tmp_path / "out").exists()
     assert threading.active_count() == 1

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import random
 import struct
+import sys
 import zlib
 from collections import OrderedDict
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 import safetensors
@@ -23,6 +27,9 @@ from xcompat.converters.machine import GLOBALS, Machine
 from xcompat.converters.pickle_writer import pickle_bytes
 from xcompat.converters.values import DTYPES, Dtype, Record, Storage, Tensor, contiguous_stride
 from xcompat.errors import XcompatError
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 LONG = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 SHORT = settings(
@@ -161,12 +168,24 @@ def test_a_tensor_is_pickled_as_torch_does() -> None:
     assert Machine().run(pickle_bytes(tensor))[0] == tensor
 
 
-@given(st.binary(), st.binary())
+def without_isal() -> ModuleType:
+    """Return the module as it is on a platform that has no wheel of ISA-L."""
+    with mock.patch.dict(sys.modules, {"isal": None, "isal.isal_zlib": None}):
+        spec = importlib.util.find_spec("xcompat.converters.checksum")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    assert module.crc32 is zlib.crc32
+    return module
+
+
+@pytest.mark.parametrize("module", [checksum, without_isal()], ids=["isal", "zlib"])
+@given(first=st.binary(), second=st.binary())
 @SHORT
-def test_checksums_combine(first: bytes, second: bytes) -> None:
-    whole = checksum.crc32_combine(zlib.crc32(first), zlib.crc32(second), len(second))
-    assert whole == zlib.crc32(first + second)
-    assert checksum.crc32_of_tail(zlib.crc32(first), whole, len(second)) == zlib.crc32(second)
+def test_checksums_combine(module: ModuleType, first: bytes, second: bytes) -> None:
+    whole = module.crc32_combine(zlib.crc32(first), zlib.crc32(second), len(second))
+    assert whole == zlib.crc32(first + second) == module.crc32(second, module.crc32(first))
 
 
 def test_a_hundred_thousand_tensors_are_read(tmp_path: Path) -> None:

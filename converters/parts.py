@@ -1,0 +1,90 @@
+"""Single files of an XTTS release that are no model: speakers, autoencoder, mel statistics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xcompat.converters import xtts
+from xcompat.converters.plan import Plan, read_voices, speaker_outputs, written_files
+from xcompat.converters.report import Conversion
+from xcompat.converters.safetensors_file import SafetensorsLayout, check_names
+from xcompat.converters.torch_file import TorchLayout
+from xcompat.converters.values import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from xcompat.converters.checkpoint import Checkpoint
+    from xcompat.converters.plan import Format, Layout
+    from xcompat.converters.safetensors_source import SafetensorsSource
+
+_MEL_STATISTICS = "mel_stats"
+
+
+def plan_part(
+    source: Checkpoint | SafetensorsSource, target: Path, model_format: Format
+) -> Plan | None:
+    """Plan the conversion of a part of a release; None if the file is something else.
+
+    Raises:
+        Refusal: XC107 and XC108, as `convert`.
+    """
+    with source.naming():
+        if xtts.holds_speakers(source.value):
+            voices = read_voices(source)
+            outputs = speaker_outputs(source, voices, model_format)
+            tensors = [tensor for parts in voices.values() for tensor in parts.values()]
+            kind = f"{len(voices)} built-in speakers of XTTS"
+        elif found := _state_dict(source.value):
+            name, kind = found
+            value = source.value
+            state_dict = value if isinstance(value, dict) else {_MEL_STATISTICS: value}
+            outputs = _outputs(source, state_dict, name, model_format)
+            tensors = list(state_dict.values())
+        else:
+            return None
+    conversion = Conversion(
+        source=str(source.file.path),
+        source_size=source.file.size,
+        output=str(target),
+        kind=kind,
+        tensors=len(tensors),
+        parameters=sum(tensor.numel for tensor in tensors),
+        files=written_files(outputs, dict.fromkeys(outputs, len(tensors))),
+        kept=(),
+        renamed={},
+        dropped=(),
+        licence=xtts.LICENCE,
+    )
+    return Plan(target, (source,), outputs, tuple(outputs), conversion, has_manifest=False)
+
+
+def _state_dict(value: Any) -> tuple[str, str] | None:
+    """Return the file's name, without its suffix, and what it is."""
+    if isinstance(value, Tensor) or (isinstance(value, dict) and set(value) == {_MEL_STATISTICS}):
+        return "mel_stats", "the mel statistics of XTTS, which normalise training targets"
+    if isinstance(value, dict) and isinstance(value.get(xtts.DVAE_TENSOR), Tensor):
+        return "dvae", "the autoencoder of XTTS, which makes training targets"
+    return None
+
+
+def _outputs(
+    source: Checkpoint | SafetensorsSource,
+    state_dict: Mapping[str, Tensor],
+    name: str,
+    model_format: Format,
+) -> dict[str, Layout]:
+    xtts.require_tensors(state_dict)
+    check_names(state_dict)
+    source.check_tensors(state_dict)
+    outputs: dict[str, Layout] = {}
+    if model_format != "safetensors":
+        is_tensor = set(state_dict) == {_MEL_STATISTICS}
+        value = state_dict[_MEL_STATISTICS] if is_tensor else dict(state_dict)
+        outputs[f"{name}.pth"] = TorchLayout(source, value)
+    if model_format != "pth":
+        metadata = {"format": "pt", "license": xtts.LICENCE}
+        outputs[f"{name}.safetensors"] = SafetensorsLayout(source, state_dict, metadata)
+    return outputs
