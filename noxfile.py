@@ -52,7 +52,15 @@ def typecheck(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the test suite: no network, no torch."""
     session.install("-e", ".", "--config-settings", "editable_mode=strict", *_group("tests"))
-    session.run("coverage", "run", "-m", "pytest", "-m", "not property", *session.posargs)
+    session.run(
+        "coverage",
+        "run",
+        "-m",
+        "pytest",
+        "-m",
+        "not property and not filesystems",
+        *session.posargs,
+    )
     session.run("coverage", "report")
 
 
@@ -61,6 +69,13 @@ def property(session: nox.Session) -> None:  # noqa: A001 - the marker's name
     """Run the long Hypothesis suites."""
     session.install("-e", ".", "--config-settings", "editable_mode=strict", *_group("tests"))
     session.run("pytest", "-m", "property", *session.posargs)
+
+
+@nox.session(default=False)
+def filesystems(session: nox.Session) -> None:
+    """Convert on file systems made for it (XFS, btrfs): needs root and their mkfs."""
+    session.install("-e", ".", "--config-settings", "editable_mode=strict", *_group("tests"))
+    session.run("pytest", "-m", "filesystems", *session.posargs)
 
 
 @nox.session
