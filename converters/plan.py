@@ -20,7 +20,7 @@ from xcompat.converters.model_files import (
     VOCABULARY,
     ModelFiles,
 )
-from xcompat.converters.plain_json import load_object, parse_object, to_json
+from xcompat.converters.plain_json import parse_object, to_json
 from xcompat.converters.report import CastReport, Conversion, Dropped, WrittenFile
 from xcompat.converters.safetensors_file import SafetensorsLayout, check_names
 from xcompat.converters.safetensors_source import SafetensorsSource
@@ -123,7 +123,7 @@ def plan_model(
     if files.vocabulary:
         vocabulary = read_small(files.vocabulary)
         shown = printable(str(files.vocabulary), 4096)
-        xtts.check_vocabulary(load_object(vocabulary, shown), shown, model)
+        xtts.check_vocabulary(parse_object(vocabulary, shown), shown, model)
         outputs[VOCABULARY] = Content(vocabulary)
     else:
         notes.append(f"there is no {VOCABULARY} beside the checkpoint: the model cannot read text")
