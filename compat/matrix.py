@@ -15,6 +15,8 @@ from xcompat import matrices
 from xcompat.domain import (
     CAPABILITIES,
     DECIDING,
+    LANGUAGES,
+    SIGNS,
     Capability,
     CapabilityOutcome,
     Condition,
@@ -233,11 +235,20 @@ def _condition(table: _Table) -> Condition:
         cuda_mismatch=_pair(table, "cuda_mismatch"),
         system=system,
         duplicates=tuple(distribution_name(n) for n in table.texts("duplicates", ())),
+        signs=_known(table.texts("signs", ()), SIGNS, "signs"),
+        languages=_known(table.texts("languages", ()), LANGUAGES, "languages"),
     )
     if condition == Condition():
         raise _Bad("conditions", "a condition that says nothing applies everywhere")
     table.no_more()
     return condition
+
+
+def _known(names: tuple[str, ...], known: tuple[str, ...], key: str) -> tuple[str, ...]:
+    for name in names:
+        if name not in known:
+            raise _Bad(key, f"`{name}` is none of the known {key}: {', '.join(known)}")
+    return names
 
 
 def _pair(table: _Table, key: str) -> tuple[str, str] | None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from xcompat.doctor import NEEDED, explain
+from xcompat.doctor import NEEDED
 from xcompat.domain import CAPABILITIES
 from xcompat.errors import CannotLook, Misuse
 from xcompat.probe import environment_of, platform_name, this_platform
+from xcompat.symptoms import explain_log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from xcompat.domain import Capability, Environment, KnownIssue, Matrix
 
@@ -22,6 +25,9 @@ _OWN_ERRORS = {
     "2": "an environment, a list of pins or the matrix (`xcompat doctor`)",
     "3": "the speaking test (`xcompat smoke`)",
 }
+
+_PIECE = 1 << 20
+"""Bytes of a log that are held at a time."""
 
 
 def environment_asked_for(
@@ -109,7 +115,7 @@ def issues_asked_for(
     if code is not None:
         return (_by_code(code, matrix),)
     assert error_file is not None
-    return explain(_text(error_file, stdin), matrix.issues)
+    return explain_log(_pieces(error_file, stdin), matrix.issues)
 
 
 def own_error(code: str | None) -> str:
@@ -143,12 +149,29 @@ def _code(spelled: str) -> str:
     return f"XC{int(match[1]):03}" if match else spelled
 
 
-def _text(file: str, stdin: BinaryIO) -> str:
-    if file == "-":
-        return stdin.read().decode("utf-8", "replace")
+def _pieces(file: str, stdin: BinaryIO) -> Iterator[str]:
+    """Yield the text of a log in pieces, whatever it is encoded in."""
     try:
-        return Path(file).read_bytes().decode("utf-8", "replace")
+        with contextlib.nullcontext(stdin) if file == "-" else Path(file).open("rb") as stream:
+            first = stream.read(_PIECE)
+            decoder = codecs.getincrementaldecoder(_encoding(first))("replace")
+            yield decoder.decode(first)
+            while piece := stream.read(_PIECE):
+                yield decoder.decode(piece)
     except OSError as error:
         raise CannotLook(
             "XC209", f"cannot read `{file}`: {error.strerror}", hint="check the path"
         ) from error
+
+
+def _encoding(beginning: bytes) -> str:
+    """Return the encoding of a log: PowerShell 5 writes UTF-16, with a mark in front or without.
+
+    The mark alone decides nothing: a file can be put together from others.
+    """
+    sample = beginning[:4096]
+    for start, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        every_second = sample[start::2]
+        if every_second.count(0) * 2 > len(every_second):
+            return encoding
+    return "utf-8"

@@ -1,7 +1,7 @@
 import pytest
 
 from builders.matrices import ALL_WORK, environment, issue, matrix, run
-from xcompat.doctor import diagnose, explain
+from xcompat.doctor import diagnose
 from xcompat.domain import Condition, Row
 
 
@@ -236,12 +236,25 @@ class TestBrackets:
 
 class TestPins:
     def test_what_is_not_pinned_is_assumed_and_told(self):
-        here = environment({"transformers": None, "torchcodec": None}, complete=False, python="")
+        here = environment({"torchaudio": None, "torchcodec": None}, complete=False, python="")
         found = diagnose(here, matrix([run("r1")]))
         assert found.verdict == "compatible"
         assert found.capabilities["speak"].note == (
-            "run r1; assumed: transformers 4.40.2, Python 3.11"
+            "run r1; assumed: torchaudio 2.9.1, Python 3.11"
         )
+
+    @pytest.mark.parametrize("name", ["TTS", "torch", "transformers"])
+    def test_nothing_works_for_sure_where_pins_leave_out_what_decides(self, name):
+        here = environment({name: None}, complete=False)
+        found = diagnose(here, matrix([run("r1")]))
+        said = "TTS or coqui-tts" if name == "TTS" else name
+        assert status(found) == ("unknown", "none")
+        assert found.capabilities["speak"].note == f"no version is said for {said}"
+
+    def test_a_failure_is_told_even_so(self):
+        here = environment({"transformers": None}, complete=False)
+        bad = run("r1", capabilities={"import": "fails"})
+        assert status(diagnose(here, matrix([bad])), "import") == ("fails", "recorded")
 
     def test_runs_that_differ_in_what_is_not_pinned_must_agree(self):
         bad = run("r2", {"transformers": "4.57.0"}, {"import": "fails"})
@@ -297,14 +310,3 @@ def test_bystanders_are_not_told():
     assert "secret-project" not in (
         diagnose(environment({"secret-project": "1"}), matrix()).environment.packages
     )
-
-
-def test_explain_puts_the_last_error_first():
-    issues = [
-        issue("XC001", ["load"], symptoms=["Unsupported global"]),
-        issue("XC002", ["import"], symptoms=["BeamSearchScorer"]),
-        issue("XC003", ["import"], symptoms=["never"]),
-    ]
-    text = "cannot import name 'BeamSearchScorer'\nthen\nUnsupported global: X\n"
-    assert [i.code for i in explain(text, issues)] == ["XC001", "XC002"]
-    assert explain("KeyError: 'speed'", issues) == ()
