@@ -83,6 +83,10 @@ def doctor(
             " again for more.",
         ),
     ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(metavar="L", help="Tell as well what speaking this language needs."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
 ) -> None:
     """Tell whether an environment can run XTTS v2, and what to do."""
@@ -94,9 +98,14 @@ def doctor(
 
     needed = capabilities_asked_for(need)
     environment = environment_asked_for(
-        python, requirements, python_version, platform, sys.stdin.buffer
+        python=python,
+        requirements=requirements,
+        python_version=python_version,
+        platform=platform,
+        language=language,
+        stdin=sys.stdin.buffer,
     )
-    diagnosis = diagnose(environment, matrix.load(), needed)
+    diagnosis = diagnose(environment, matrix.load(near=environment), needed)
     if as_json:
         show_json(render.diagnosis_as_json(diagnosis))
     else:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from xcompat.domain import (
@@ -28,6 +27,7 @@ from xcompat.domain import (
     Run,
     Verdict,
 )
+from xcompat.specifier import clauses, contains
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +50,7 @@ _SPOILING = ("missing-files", "missing-xtts-files", "changed-files", "patched-lo
 """Signs that code will run which no run has measured."""
 _INDISPENSABLE = ("torch", "transformers")
 """Distributions without whose versions nobody knows what would be installed."""
-_SPOKEN: tuple[Capability, ...] = ("speak", "stream", "clone", "api")
+_SPOKEN: tuple[Capability, ...] = ("speak", "stream", "api")
 """What a run did with an English sentence."""
 
 
@@ -250,6 +250,9 @@ def _evidence(capability: Capability, environment: Environment, matrix: Matrix) 
             continue
         if environment.python and _minor(run.environment.python) != _minor(environment.python):
             continue
+        # Neither the same versions nor a bracket: what issues concern it does not matter.
+        if len(_differing(run.environment, environment)) > 1:
+            continue
         if _numpy_differs(run.environment, environment):
             continue
         theirs = {issue.code for issue in about if _concerns(issue, run.environment, nothing)}
@@ -330,14 +333,10 @@ def _splits(operator: str, version: Version, lower: Version, higher: Version) ->
     return lower <= version <= higher
 
 
-@cache
 def _boundaries(specifier: str) -> tuple[tuple[str, Version], ...]:
     if specifier in ("", "*", "absent"):
         return ()
-    return tuple(
-        (each.operator, Version(each.version.removesuffix(".*")))
-        for each in SpecifierSet(specifier)
-    )
+    return tuple((operator, version) for operator, version, _ in clauses(specifier))
 
 
 def _inherited(
@@ -480,7 +479,12 @@ def _contains(specifier: str, version: str) -> bool:
     if specifier in ("*", "absent"):
         return specifier == "*"
     parsed = _version(version)
-    return parsed is not None and SpecifierSet(specifier).contains(parsed.base_version)
+    return parsed is not None and contains(specifier, _release(parsed))
+
+
+@cache
+def _release(version: Version) -> Version:
+    return Version(version.base_version)
 
 
 @cache

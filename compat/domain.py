@@ -172,6 +172,8 @@ class KnownIssue:
     """Any one suffices; an issue without conditions is known by its symptoms only."""
     symptoms: tuple[str, ...]
     """Regular expressions that match the real error text."""
+    generic: bool = False
+    """True where other programs show the same symptoms: a traceback must then speak of TTS."""
     cause: str
     fixes: tuple[str, ...]
     sources: tuple[str, ...]

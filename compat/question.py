@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import os
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from xcompat.doctor import NEEDED
-from xcompat.domain import CAPABILITIES
+from xcompat.domain import CAPABILITIES, LANGUAGES
 from xcompat.errors import CannotLook, Misuse
 from xcompat.probe import environment_of, platform_name, this_platform
-from xcompat.symptoms import explain_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,10 +32,12 @@ _PIECE = 1 << 20
 
 
 def environment_asked_for(
+    *,
     python: str | None,
     requirements: str | None,
     python_version: str | None,
     platform: str | None,
+    language: str | None,
     stdin: BinaryIO,
 ) -> Environment:
     """Return the Environment that the options of `doctor` name.
@@ -43,7 +46,8 @@ def environment_asked_for(
     for this machine's platform where no other is given, and for any Python.
 
     Raises:
-        Misuse: `XC205` for a line that is no pin, `XC210` where the options make no sense.
+        Misuse: `XC205` for a line that is no pin, `XC210` where the options make no sense, `XC211`
+            for a language that XTTS does not speak.
         CannotLook: where the environment or the file cannot be read.
     """
     if python is not None and requirements is not None:
@@ -63,12 +67,15 @@ def environment_asked_for(
     if requirements is not None:
         from xcompat.pins import environment_of_pins  # noqa: PLC0415 - needs more of packaging
 
-        return environment_of_pins(
+        pinned = environment_of_pins(
             requirements,
             stdin,
             python=python_version or "",
             platform=platform or this_platform(),
         )
+        return replace(pinned, language=_language(language))
+    from xcompat.surroundings import signs_around  # noqa: PLC0415 - of no use for pins
+
     found = environment_of(python)
     elsewhere = platform is not None and platform != found.platform
     return replace(
@@ -76,6 +83,27 @@ def environment_asked_for(
         python=python_version or found.python,
         platform=platform or found.platform,
         system={} if elsewhere else found.system,
+        signs={**found.signs, **signs_around(os.environ, sys.platform, Path.home())},
+        language=_language(language),
+    )
+
+
+def _language(spelled: str | None) -> str:
+    """Return a language as XTTS names it, or an empty text where none is asked for.
+
+    Raises:
+        Misuse: `XC211` where XTTS does not speak it.
+    """
+    if spelled is None:
+        return ""
+    wanted = spelled.lower().replace("_", "-")
+    for language in LANGUAGES:
+        if wanted.partition("-")[0] == language.partition("-")[0]:
+            return language
+    raise Misuse(
+        "XC211",
+        f"XTTS v2 does not speak `{spelled}`",
+        hint=f"it speaks {', '.join(LANGUAGES)}",
     )
 
 
@@ -115,6 +143,8 @@ def issues_asked_for(
     if code is not None:
         return (_by_code(code, matrix),)
     assert error_file is not None
+    from xcompat.symptoms import explain_log  # noqa: PLC0415 - compiles many expressions
+
     return explain_log(_pieces(error_file, stdin), matrix.issues)
 
 

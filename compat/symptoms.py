@@ -39,6 +39,7 @@ _DECORATION = re.compile(
     re.MULTILINE | re.VERBOSE,
 )
 
+_FAMILY = re.compile(r"\bTTS\b|xtts|XTTS|Xtts|coqui")
 _TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{[^}]*\}|.", re.DOTALL)
 """The parts of a regular expression: an escape, a set, a repetition, or a character."""
 _LITERAL = re.compile(r"\\[^\w\s]|[^\\\s\[\](){}?*+.|^$]")
@@ -95,21 +96,26 @@ class _Search:
         places = [
             place
             for words, pattern in self.symptoms
-            if (place := _first_place(words, pattern, text)) is not None
+            if (place := _first_place(words, pattern, text, generic=self.issue.generic)) is not None
         ]
         if places:
             self.found_at = offset + min(places)
 
 
-def _first_place(words: str, pattern: re.Pattern[str], text: str) -> int | None:
+def _first_place(words: str, pattern: re.Pattern[str], text: str, *, generic: bool) -> int | None:
     position = text.find(words)
     while position >= 0:
-        window = text[max(0, position - BEFORE) : position + AFTER]
-        if pattern.search(cleaned(window)):
+        window = cleaned(text[max(0, position - BEFORE) : position + AFTER])
+        if pattern.search(window) and not (generic and _is_foreign(window)):
             return position
         # The window shows what stands around the words in its second half as well.
         position = text.find(words, position + AFTER // 2)
     return None
+
+
+def _is_foreign(window: str) -> bool:
+    """Return whether a text says where the error arose, and does not speak of TTS."""
+    return 'File "' in window and not _FAMILY.search(window)
 
 
 def cleaned(text: str) -> str:

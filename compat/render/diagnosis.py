@@ -24,6 +24,8 @@ MEANING: dict[Capability, str] = {
     "api": "TTS.api writes a WAV file",
 }
 
+_SEEN = 5
+"""Places of one sign that are shown; JSON has all."""
 _SIGN = {
     "works": ("✓", "green"),
     "fails": ("✗", "red"),
@@ -44,6 +46,9 @@ def diagnosis_as_json(diagnosis: Diagnosis) -> dict[str, Any]:
             "packages": dict(environment.packages),
             "builds": dict(environment.builds),
             "duplicates": {name: list(v) for name, v in environment.duplicates.items()},
+            "system": dict(environment.system),
+            "signs": {name: list(seen) for name, seen in environment.signs.items()},
+            "language": environment.language,
             "source": environment.source,
             "complete": environment.complete,
         },
@@ -64,6 +69,7 @@ def diagnosis_as_json(diagnosis: Diagnosis) -> dict[str, Any]:
                 "title": finding.issue.title,
                 "cause": finding.issue.cause,
                 "packages": list(finding.packages),
+                "seen": list(finding.seen),
                 "fix": list(finding.issue.fixes),
                 "sources": list(finding.issue.sources),
             }
@@ -212,6 +218,10 @@ def _show_finding(page: Page, number: int, finding: Finding, environment: Enviro
     page.prose(f"{number}. ", (issue.code, style), f" {issue.title}", indent=2, hang=3)
     if finding.packages:
         page.prose((_installed(finding, environment), "dim"), indent=5)
+    for seen in finding.seen[:_SEEN]:
+        page.line("     ", (seen, "dim"))
+    if len(finding.seen) > _SEEN:
+        page.line("     ", (f"and {len(finding.seen) - _SEEN} more", "dim"))
     page.prose(issue.cause, indent=5)
     show_commands(page, issue.fixes, environment)
 
