@@ -73,6 +73,31 @@ def load(folder: Path | None = None, *, near: Environment | None = None) -> Matr
     return matrix
 
 
+def read_runs(text: str, name: str, seen: dict[str, str]) -> tuple[list[Run], list[str]]:
+    """Return the runs in the lines of a text, and the errors in them as `name:line: what`.
+
+    Args:
+        text: One run in each line; empty lines are passed over.
+        name: Of the file, for the errors.
+        seen: Runs that are known, by id, and where they are; those that are found are added.
+    """
+    runs, errors = [], []
+    for number, line in enumerate(text.splitlines(), start=1):
+        place = f"{name}:{number}"
+        if not line.strip():
+            continue
+        try:
+            run = _run(_Table(_json(line)))
+        except _Bad as error:
+            errors.append(f"{place}: {error.what}")
+            continue
+        if run.id in seen:
+            errors.append(f"{place}: the run `{run.id}` is already at {seen[run.id]}")
+        seen.setdefault(run.id, place)
+        runs.append(run)
+    return runs, errors
+
+
 class _Bad(Exception):  # noqa: N818 - never leaves this module
     """One error in the data, and the key that it concerns."""
 
@@ -108,19 +133,15 @@ class _Reader:
         runs: list[Run] = []
         seen: dict[str, str] = {}
         for path in sorted(self.folder.glob("runs/*.jsonl")):
-            for number, line in enumerate(self._text(path).splitlines(), start=1):
-                place = f"{self._name(path)}:{number}"
-                if not line.strip() or (self.near and _is_far(line, self.near)):
-                    continue
-                try:
-                    run = _run(_Table(_json(line)))
-                except _Bad as error:
-                    self.errors.append(f"{place}: {error.what}")
-                    continue
-                if run.id in seen:
-                    self.errors.append(f"{place}: the run `{run.id}` is already at {seen[run.id]}")
-                seen.setdefault(run.id, place)
-                runs.append(run)
+            text = self._text(path)
+            if self.near:
+                # An empty line keeps the place of what is left out.
+                text = "\n".join(
+                    "" if _is_far(line, self.near) else line for line in text.splitlines()
+                )
+            found, errors = read_runs(text, self._name(path), seen)
+            runs += found
+            self.errors += errors
         return runs
 
     def _check_cited(self, rows: list[tuple[Row, Path]], known: set[str]) -> None:

@@ -24,6 +24,8 @@ MEANING: dict[Capability, str] = {
     "api": "TTS.api writes a WAV file",
 }
 
+_WIDE = 72
+"""Columns from which on there is room for what a capability means."""
 _SEEN = 5
 """Places of one sign that are shown; JSON has all."""
 _SIGN = {
@@ -171,7 +173,9 @@ def _stops(finding: Finding, diagnosis: Diagnosis) -> bool:
 
 def _show_environment(page: Page, environment: Environment) -> None:
     python = f"Python {environment.python}" if environment.python else "Python not said"
-    page.line(f"  {python} on {environment.platform}, read from {_short(environment.source)}")
+    page.prose(
+        f"{python} on {environment.platform}, read from {_short(environment.source)}", indent=2
+    )
     told = []
     missing = []
     for name in DECIDING:
@@ -195,9 +199,14 @@ def _show_environment(page: Page, environment: Environment) -> None:
 
 def _show_capability(page: Page, capability: Capability, told: CapabilityStatus, said: str) -> None:
     sign, style = _SIGN[told.status]
-    label = ((f"  {sign} ", f"bold {style}"), (f"{capability:<15} ", "bold"))
     details = [*told.issues, *([told.note] if told.note not in ("", said) else [])]
     answer = f"{told.status}: {', '.join(details)}" if details else told.status
+    if page.width < _WIDE:
+        page.prose(
+            (f"{sign} ", f"bold {style}"), (capability, "bold"), f" {answer}", indent=2, hang=2
+        )
+        return
+    label = ((f"  {sign} ", f"bold {style}"), (f"{capability:<15} ", "bold"))
     page.entry((*label, (MEANING[capability], "")), answer, width=50)
 
 
