@@ -1,14 +1,13 @@
 """Finds known issues by their symptoms in what a person pastes: a traceback, a log, any text.
 
-Pure: from text to known issues. A log can be long and its lines decorated, so that every symptom is
-first looked for by the longest words that it must contain, and only what is around these words is
-cleaned and compared with the symptom itself.
+Pure: from text to known issues. A log can be long and its lines decorated, so that it is cleaned,
+every symptom is first looked for by the longest text that it must contain, and only what is around
+that is compared with the symptom itself.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 
     from xcompat.domain import KnownIssue
 
+_PIECE = 1 << 20
+"""Characters that are looked at together."""
 BEFORE = 6000
 """Characters before the words that a symptom may begin in: a traceback."""
 AFTER = 3000
@@ -42,7 +43,7 @@ _DECORATION = re.compile(
 _FAMILY = re.compile(r"\bTTS\b|xtts|XTTS|Xtts|coqui")
 _TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{[^}]*\}|.", re.DOTALL)
 """The parts of a regular expression: an escape, a set, a repetition, or a character."""
-_LITERAL = re.compile(r"\\[^\w\s]|[^\\\s\[\](){}?*+.|^$]")
+_LITERAL = re.compile(r"\\[^\w\s]|[^\\\[\](){}?*+.|^$]")
 
 
 def explain(text: str, issues: Iterable[KnownIssue]) -> tuple[KnownIssue, ...]:
@@ -54,74 +55,73 @@ def explain_log(pieces: Iterable[str], issues: Iterable[KnownIssue]) -> tuple[Kn
     """Return the known issues whose symptoms are in a log, in the order of their appearance.
 
     Args:
-        pieces: The log, cut anywhere, and any size of piece; only one of them is held at a time.
+        pieces: The log, cut anywhere; about a megabyte of it is held at a time.
         issues: What to look for.
     """
-    searches = [_Search(issue) for issue in issues if issue.symptoms]
-    for offset, text in _overlapping(pieces):
-        for search in searches:
-            if search.found_at is None:
-                search.look(text, offset)
-        if all(search.found_at is not None for search in searches):
+    wanted = [issue for issue in issues if issue.symptoms]
+    found: list[KnownIssue] = []
+    for piece in _overlapping(pieces):
+        # What decorates one log is a part of the message in another.
+        plain = _CONTROL.sub("", piece).replace("\r\n", "\n")
+        variants = {" ".join(plain.split()), " ".join(_DECORATION.sub("", plain).split())}
+        places = {
+            issue.code: place
+            for issue in wanted
+            if (place := min((_place(issue, text) for text in variants), default=1.0)) < 1
+        }
+        found += sorted(
+            (issue for issue in wanted if issue.code in places),
+            key=lambda issue: (places[issue.code], issue.code),
+        )
+        wanted = [issue for issue in wanted if issue.code not in places]
+        if not wanted:
             break
-    found = [search for search in searches if search.found_at is not None]
-    found.sort(key=lambda search: (search.found_at, search.issue.code))
-    return tuple(search.issue for search in found)
+    return tuple(found)
 
 
-def _overlapping(pieces: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """Yield pieces, each with the end of the one before it, and where they begin."""
-    before, position = "", 0
+def _overlapping(pieces: Iterable[str]) -> Iterator[str]:
+    """Yield a text in pieces of a good size, each with the end of the one before it."""
+    held: list[str] = []
+    size = 0
     for piece in pieces:
-        text = before + piece
-        yield position, text
-        before = text[-(BEFORE + AFTER) :]
-        position += len(text) - len(before)
+        held.append(piece)
+        size += len(piece)
+        if size >= _PIECE:
+            text = "".join(held)
+            yield text
+            held = [text[-(BEFORE + AFTER) :]]
+            size = 0
+    if size:
+        yield "".join(held)
 
 
-@dataclass(slots=True)
-class _Search:
-    """The search for one known issue."""
-
-    issue: KnownIssue
-    found_at: int | None = None
-    """Position of the words that give it away."""
-    symptoms: list[tuple[str, re.Pattern[str]]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.symptoms = [(required_words(each), _compiled(each)) for each in self.issue.symptoms]
-
-    def look(self, text: str, offset: int) -> None:
-        """Look for the symptoms in one piece of a log, which begins at `offset`."""
-        places = [
-            place
-            for words, pattern in self.symptoms
-            if (place := _first_place(words, pattern, text, generic=self.issue.generic)) is not None
-        ]
-        if places:
-            self.found_at = offset + min(places)
+def _place(issue: KnownIssue, text: str) -> float:
+    """Return where the first symptom of an issue is, as a fraction of a cleaned text, or 1."""
+    return min(
+        (
+            place / len(text)
+            for symptom in issue.symptoms
+            if (place := _first(symptom, text, generic=issue.generic)) >= 0
+        ),
+        default=1.0,
+    )
 
 
-def _first_place(words: str, pattern: re.Pattern[str], text: str, *, generic: bool) -> int | None:
+def _first(symptom: str, text: str, *, generic: bool) -> int:
+    words = required_text(symptom)
     position = text.find(words)
     while position >= 0:
-        window = cleaned(text[max(0, position - BEFORE) : position + AFTER])
-        if pattern.search(window) and not (generic and _is_foreign(window)):
+        window = text[max(0, position - BEFORE) : position + AFTER]
+        if _compiled(symptom).search(window) and not (generic and _is_foreign(window)):
             return position
-        # The window shows what stands around the words in its second half as well.
+        # The window has shown what stands around these words in its second half as well.
         position = text.find(words, position + AFTER // 2)
-    return None
+    return -1
 
 
 def _is_foreign(window: str) -> bool:
     """Return whether a text says where the error arose, and does not speak of TTS."""
     return 'File "' in window and not _FAMILY.search(window)
-
-
-def cleaned(text: str) -> str:
-    """Return a text as one line: without colours, decoration of lines and breaks of lines."""
-    plain = _CONTROL.sub("", text).replace("\r\n", "\n")
-    return " ".join(_DECORATION.sub("", plain).split())
 
 
 @cache
@@ -130,11 +130,10 @@ def _compiled(symptom: str) -> re.Pattern[str]:
 
 
 @cache
-def required_words(symptom: str) -> str:
-    r"""Return the longest word that every match of a symptom contains.
+def required_text(symptom: str) -> str:
+    """Return the longest text that every match of a symptom contains.
 
-    Words have no blanks, since a line may break there, and a symptom may say `\s+`. It is empty
-    where there is none, as in `a|b`.
+    It is empty where there is none, as in `a|b`.
     """
     words = [""]
     depth = 0
