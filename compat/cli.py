@@ -98,12 +98,7 @@ def doctor(
 
     needed = capabilities_asked_for(need)
     environment = environment_asked_for(
-        python=python,
-        requirements=requirements,
-        python_version=python_version,
-        platform=platform,
-        language=language,
-        stdin=sys.stdin.buffer,
+        python, requirements, python_version, platform, sys.stdin.buffer, language=language
     )
     diagnosis = diagnose(environment, matrix.load(near=environment), needed)
     if as_json:

@@ -37,7 +37,7 @@ def check_contribution(path: Path, matrix: Matrix) -> tuple[CheckedRun, ...]:
 
     Raises:
         CannotLook: XC209, the file cannot be read.
-        Refusal: XC212, with every error of every line as `file:line: what`.
+        Refusal: XC232, with every error of every line as `file:line: what`.
     """
     try:
         text = path.read_text("utf-8")
@@ -55,7 +55,7 @@ def check_contribution(path: Path, matrix: Matrix) -> tuple[CheckedRun, ...]:
     if errors:
         listed = "\n  ".join(errors)
         raise Refusal(
-            "XC212",
+            "XC232",
             f"these runs cannot be merged:\n  {listed}",
             hint="write them with `xcompat smoke --record FILE`, and do not change them by hand",
         )

@@ -32,13 +32,13 @@ _PIECE = 1 << 20
 
 
 def environment_asked_for(
-    *,
     python: str | None,
     requirements: str | None,
     python_version: str | None,
     platform: str | None,
-    language: str | None,
     stdin: BinaryIO,
+    *,
+    language: str | None = None,
 ) -> Environment:
     """Return the Environment that the options of `doctor` name.
 
@@ -46,7 +46,7 @@ def environment_asked_for(
     for this machine's platform where no other is given, and for any Python.
 
     Raises:
-        Misuse: `XC205` for a line that is no pin, `XC210` where the options make no sense, `XC211`
+        Misuse: `XC205` for a line that is no pin, `XC210` where the options make no sense, `XC231`
             for a language that XTTS does not speak.
         CannotLook: where the environment or the file cannot be read.
     """
@@ -92,7 +92,7 @@ def _language(spelled: str | None) -> str:
     """Return a language as XTTS names it, or an empty text where none is asked for.
 
     Raises:
-        Misuse: `XC211` where XTTS does not speak it.
+        Misuse: `XC231` where XTTS does not speak it.
     """
     if spelled is None:
         return ""
@@ -101,7 +101,7 @@ def _language(spelled: str | None) -> str:
         if wanted.partition("-")[0] == language.partition("-")[0]:
             return language
     raise Misuse(
-        "XC211",
+        "XC231",
         f"XTTS v2 does not speak `{spelled}`",
         hint=f"it speaks {', '.join(LANGUAGES)}",
     )

@@ -34,7 +34,7 @@ class Selection:
         """Return the matrix with the chosen runs only, and the rows that cite one of them.
 
         Raises:
-            Misuse: `XC213`, a version is none.
+            Misuse: `XC233`, a version is none.
         """
         runs = tuple(run for run in matrix.runs if self._chooses(run))
         chosen = {run.id for run in runs}
@@ -57,7 +57,7 @@ def _has_family(packages: Mapping[str, str], wanted: str) -> bool:
     names = (distribution_name(name.strip()),) if name.strip() else _FAMILY
     if names[0] not in _FAMILY:
         raise Misuse(
-            "XC213",
+            "XC233",
             f"`{name.strip()}` is not a TTS distribution",
             hint="write TTS, coqui-tts, or for example coqui-tts>=0.27",
         )
@@ -72,7 +72,7 @@ def _matches(version: str | None, wanted: str) -> bool:
         clauses(specifier)
     except ValueError as error:
         raise Misuse(
-            "XC213", str(error), hint="write a version such as 2.9, or for example >=2.9,<2.11"
+            "XC233", str(error), hint="write a version such as 2.9, or for example >=2.9,<2.11"
         ) from error
     try:
         return contains(specifier, Version(Version(version).base_version))

@@ -44,7 +44,7 @@ def telling_lost_output(stream: IO[str] | None = None) -> Iterator[None]:
         stream: What is written to; stdout for None.
 
     Raises:
-        CannotLook: XC214, the output cannot be written.
+        CannotLook: XC234, the output cannot be written.
     """
     try:
         yield
@@ -54,7 +54,7 @@ def telling_lost_output(stream: IO[str] | None = None) -> Iterator[None]:
     except OSError as error:
         _discard(stream or sys.stdout)
         raise CannotLook(
-            "XC214",
+            "XC234",
             f"the output cannot be written: {error.strerror}",
             hint="Free some space, or send it to another place.",
         ) from error
