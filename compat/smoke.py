@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from xcompat.child import run_stages
 from xcompat.converters import convert
-from xcompat.doctor import explain
 from xcompat.domain import Judgement, KnownIssue, SmokeReport, StageResult
 from xcompat.errors import CannotLook, Refusal
 from xcompat.judge import judge_sound
+from xcompat.symptoms import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -112,7 +112,7 @@ def build_model(
 def name_issue(stage: StageResult, issues: Sequence[KnownIssue]) -> StageResult:
     """Add the code of the known issue whose symptom a failed stage shows."""
     known = explain(f"{stage.traceback}\n{stage.error}", issues) if stage.error else ()
-    return replace(stage, issue=known[0].code) if known else stage
+    return replace(stage, issue=known[-1].code) if known else stage
 
 
 def _check_inputs(request: SmokeRequest) -> None:

@@ -4,10 +4,11 @@ import re
 
 import pytest
 
-from xcompat.doctor import diagnose, explain
+from xcompat.doctor import diagnose
 from xcompat.domain import Environment
 from xcompat.matrix import load
 from xcompat.render.issue import condition_text, show_issues
+from xcompat.symptoms import explain
 
 MATRIX = load()
 T22 = {"TTS": "0.22.0", "torch": "2.5.1", "torchaudio": "2.5.1", "transformers": "4.40.2",
