@@ -59,13 +59,16 @@ def run_stages(
         after: What to do here when a stage has worked and before the next one begins.
         on_begin: Called with the name of each stage.
         timeout: Seconds that one stage may take.
-        bytecode: Folder for the compiled modules, where they shall outlive the environment.
+        bytecode: Folder for what Python and numba compile, where it shall outlive the environment.
 
     Raises:
         CannotLook: The interpreter cannot be started (XC301).
     """
     script = Path(target.__file__).with_name("__main__.py")
-    options = ["-I", *(["-X", f"pycache_prefix={bytecode}"] if bytecode else [])]
+    options, variables = ["-I"], dict(os.environ)
+    if bytecode:
+        options += ["-X", f"pycache_prefix={bytecode}"]
+        variables["NUMBA_CACHE_DIR"] = str(bytecode / "numba")
     with tempfile.TemporaryDirectory(prefix="xcompat-") as folder, _stderr_file() as stderr:
         try:
             process = subprocess.Popen(
@@ -74,6 +77,7 @@ def run_stages(
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 cwd=folder,
+                env=variables,
                 encoding="utf-8",
                 start_new_session=True,
             )

@@ -52,7 +52,7 @@ def record_run(
         device: What to run them on.
         on_begin: Called with the name of each stage.
         timeout: Seconds that one stage may take.
-        bytecode: Folder for the compiled modules, where they shall outlive the environment.
+        bytecode: Folder for what Python and numba compile, where it shall outlive the environment.
 
     Raises:
         CannotLook: The interpreter cannot be started, or cannot say what it holds (XC301).
