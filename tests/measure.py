@@ -251,9 +251,9 @@ def _status(run: Mapping[str, Any], name: str) -> str:
     return str(run["capabilities"].get(name, {}).get("status", "not reached"))
 
 
-def forget_torch(run: Mapping[str, Any]) -> None:
-    """Delete what the torch of a run brought to uv's cache: up to 8 GB."""
-    names = [n for n in run["packages"] if n in _TORCH_FAMILY or n.startswith(("nvidia-", "cuda-"))]
+def forget_torch(packages: Iterable[str]) -> None:
+    """Delete what torch brought to uv's cache with an environment of these packages: up to 8 GB."""
+    names = [n for n in packages if n in _TORCH_FAMILY or n.startswith(("nvidia-", "cuda-"))]
     if names:
         subprocess.run(["uv", "--quiet", "cache", "clean", *names], check=False)
 
@@ -304,10 +304,10 @@ def main(words: list[str]) -> int:
         chosen = [cell for cell in chosen if cell.command not in commands]
     failures = []
     torches = list(dict.fromkeys(cell.torch for cell in chosen))
-    before: Mapping[str, Any] = {}
+    pin, installed = "", {}
     for number, cell in enumerate(sorted(chosen, key=lambda c: torches.index(c.torch)), start=1):
-        if options.tidy and before and before["packages"].get("torch") != cell.torch:
-            forget_torch(before)
+        if options.tidy and cell.torch not in (pin, installed.get("torch")):
+            forget_torch(installed)
         started = time.monotonic()
         try:
             run = measure(cell, options.scratch / "venv", options.scratch / "bytecode")
@@ -325,7 +325,7 @@ def main(words: list[str]) -> int:
             failures += differences(run, runs)
         else:
             append_run(MATRICES / "runs" / f"{run['platform']}.jsonl", run)
-        before = run
+        pin, installed = cell.torch, run["packages"]
     for failure in failures:
         print(failure, file=sys.stderr)
     return 1 if failures else 0
