@@ -304,7 +304,8 @@ def main(words: list[str]) -> int:
         chosen = [cell for cell in chosen if cell.command not in commands]
     failures = []
     torches = list(dict.fromkeys(cell.torch for cell in chosen))
-    pin, installed = "", {}
+    pin = ""
+    installed: Mapping[str, str] = {}
     for number, cell in enumerate(sorted(chosen, key=lambda c: torches.index(c.torch)), start=1):
         if options.tidy and cell.torch not in (pin, installed.get("torch")):
             forget_torch(installed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -79,8 +80,6 @@ def record(monkeypatch: pytest.MonkeyPatch):
     here = environment_of()
 
     def run(stand_in: StandIn, **options):
-        from dataclasses import replace
-
         return record_run(replace(here, interpreter=str(stand_in.path)), **options)
 
     return run
