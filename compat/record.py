@@ -76,22 +76,29 @@ def record_run(
             )
             results += outcome.stages
             stages = _not_reached(outcome)
-    now = datetime.datetime.now(datetime.timezone.utc)
     return {
-        "schema": SCHEMA,
-        "id": f"{now:%Y%m%dT%H%M%SZ}-{inventory['platform']}",
-        "date": f"{now:%Y-%m-%d}",
-        "tool": f"xcompat {__version__}",
-        "command": "xcompat smoke --record",
-        "cell": "",
-        "python": inventory["python"],
-        "platform": inventory["platform"],
+        **run_header(inventory["python"], inventory["platform"]),
         "device": device,
         "packages": dict(sorted(inventory["distributions"].items())),
         "builds": dict(environment.builds),
         "system": {"ffmpeg": inventory["ffmpeg"]},
         "capabilities": _capabilities(results),
         "tokens": _token_hash(results),
+    }
+
+
+def run_header(python: str, platform: str) -> dict[str, Any]:
+    """Return what every run says of itself: when, where and by what it was made."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return {
+        "schema": SCHEMA,
+        "id": f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03}Z-{platform}",
+        "date": f"{now:%Y-%m-%d}",
+        "tool": f"xcompat {__version__}",
+        "command": "xcompat smoke --record",
+        "cell": "",
+        "python": python,
+        "platform": platform,
     }
 
 

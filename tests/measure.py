@@ -11,7 +11,6 @@ with the time and the size of its source; uv stamps a file with the time of unpa
 from __future__ import annotations
 
 import argparse
-import datetime
 import itertools
 import json
 import os
@@ -29,8 +28,7 @@ from packaging.requirements import Requirement
 
 from xcompat.errors import XcompatError
 from xcompat.probe import environment_of, this_platform
-from xcompat.record import SCHEMA, append_run, record_run
-from xcompat.version import __version__
+from xcompat.record import append_run, record_run, run_header
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -192,7 +190,6 @@ def _not_installed(cell: Cell, words: str) -> dict[str, Any]:
     """
     if not any(verdict in words for verdict in _VERDICTS_ON_THE_SET):
         raise NotMeasured(words.strip())
-    now = datetime.datetime.now(datetime.timezone.utc)
     pins = {
         requirement.name: each.version
         for requirement in map(Requirement, cell.requirements)
@@ -200,14 +197,9 @@ def _not_installed(cell: Cell, words: str) -> dict[str, Any]:
         if each.operator == "=="
     }
     return {
-        "schema": SCHEMA,
-        "id": f"{now:%Y%m%dT%H%M%SZ}-{this_platform()}",
-        "date": f"{now:%Y-%m-%d}",
-        "tool": f"xcompat {__version__}",
+        **run_header(cell.python, this_platform()),
         "command": cell.command,
         "cell": cell.name,
-        "python": cell.python,
-        "platform": this_platform(),
         "device": "cpu",
         "packages": pins,
         "builds": {},
