@@ -178,7 +178,8 @@ def measure(cell: Cell, environment: Path, bytecode: Path) -> dict[str, Any]:
         raise NotMeasured(error.message) from error
     finally:
         shutil.rmtree(environment, ignore_errors=True)
-    run["capabilities"]["install"] = {"status": "works"}
+    if not cell.then:  # What was forced has not resolved.
+        run["capabilities"]["install"] = {"status": "works"}
     return {**run, "command": cell.command, "cell": cell.name}
 
 
