@@ -11,6 +11,7 @@ with the time and the size of its source; uv stamps a file with the time of unpa
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import itertools
 import json
 import os
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from xcompat.errors import XcompatError
 from xcompat.probe import environment_of, this_platform
@@ -166,21 +168,46 @@ def measure(cell: Cell, environment: Path, bytecode: Path) -> dict[str, Any]:
         steps.append(["pip", verb, "--python", str(interpreter), *words])
     try:
         for step in steps:
-            done = subprocess.run(
-                ["uv", "--quiet", *step], capture_output=True, text=True, check=False
-            )
+            done = _uv(*step)
             if done.returncode:
                 return _not_installed(cell, done.stderr)
         run = record_run(
             environment_of(str(interpreter)), timeout=STAGE_TIMEOUT_SECONDS, bytecode=bytecode
         )
+        refused = _refused_by_pip(environment, run["python"])
     except XcompatError as error:
         raise NotMeasured(error.message) from error
     finally:
         shutil.rmtree(environment, ignore_errors=True)
     if not cell.then:  # What was forced has not resolved.
-        run["capabilities"]["install"] = {"status": "works"}
+        run["capabilities"]["install"] = (
+            {"status": "fails", "error": refused} if refused else {"status": "works"}
+        )
     return {**run, "command": cell.command, "cell": cell.name}
+
+
+def _uv(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["uv", "--quiet", *words], capture_output=True, text=True, check=False)
+
+
+def _refused_by_pip(environment: Path, python: str) -> str:
+    """Return pip's words for a release that is not for this Python, or nothing.
+
+    uv leaves the upper bounds of Requires-Python out of account and installs it all the same.
+    """
+    folders = [str(path) for path in environment.glob("[Ll]ib/**/site-packages")]
+    for found in importlib.metadata.distributions(path=folders):
+        wanted = found.metadata["Requires-Python"] or ""
+        if not SpecifierSet(wanted).contains(python, prereleases=True):
+            name = found.metadata["Name"]
+            return f"Package '{name}' requires a different Python: {python} not in '{wanted}'"
+    return ""
+
+
+def _short(words: str) -> str:
+    """Return what an installer says in one line: how it begins and, if that is long, how it ends."""
+    line = " ".join(words.split())
+    return line if len(line) < 1200 else f"{line[:300]} ... {line[-800:]}"
 
 
 def _not_installed(cell: Cell, words: str) -> dict[str, Any]:
@@ -205,7 +232,7 @@ def _not_installed(cell: Cell, words: str) -> dict[str, Any]:
         "packages": pins,
         "builds": {},
         "system": {"ffmpeg": None},
-        "capabilities": {"install": {"status": "fails", "error": " ".join(words.split())}},
+        "capabilities": {"install": {"status": "fails", "error": _short(words)}},
         "tokens": None,
     }
 

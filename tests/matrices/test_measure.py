@@ -199,3 +199,16 @@ def test_a_network_that_fails_says_nothing_about_the_cell(
     uv_that("Failed to fetch", tmp_path, monkeypatch)
     with pytest.raises(NotMeasured, match="Failed to fetch"):
         measure.measure(Cell(tts="TTS"), tmp_path / "venv", tmp_path / "bytecode")
+
+
+def test_a_release_that_is_not_for_this_python_is_refused_as_pip_refuses_it(tmp_path: Path) -> None:
+    site = tmp_path / "lib" / "python3.13" / "site-packages"
+    for name, wanted in (("coqui_tts", "<3.13,>=3.10"), ("six", ">=2.7")):
+        (site / f"{name}-1.0.dist-info").mkdir(parents=True)
+        (site / f"{name}-1.0.dist-info" / "METADATA").write_text(
+            f"Name: {name}\nVersion: 1.0\nRequires-Python: {wanted}\n"
+        )
+    assert measure._refused_by_pip(tmp_path, "3.12.1") == ""
+    assert measure._refused_by_pip(tmp_path, "3.13.0") == (
+        "Package 'coqui_tts' requires a different Python: 3.13.0 not in '<3.13,>=3.10'"
+    )
