@@ -205,7 +205,7 @@ def _refused_by_pip(environment: Path, python: str) -> str:
 
 
 def _short(words: str) -> str:
-    """Return what an installer says in one line: how it begins and, if that is long, how it ends."""
+    """Return what an installer says as one line: all of it, or how it begins and ends."""
     line = " ".join(words.split())
     return line if len(line) < 1200 else f"{line[:300]} ... {line[-800:]}"
 
