@@ -6,6 +6,7 @@ import datetime
 import json
 import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,7 @@ def record_run(
                 timeout=timeout,
                 bytecode=bytecode,
             )
-            results += outcome.stages
+            results += _with_last_words(outcome)
             stages = _not_reached(outcome)
     return {
         **run_header(inventory["python"], inventory["platform"]),
@@ -115,6 +116,15 @@ def append_run(path: Path, run: Mapping[str, Any]) -> None:
         raise CannotLook(
             "XC304", f"{path} cannot be written: {error.strerror}", hint="Give another file."
         ) from error
+
+
+def _with_last_words(outcome: ChildOutcome) -> tuple[StageResult, ...]:
+    """Add to the error of a child that died what it wrote last: its only trace in a run."""
+    *before, last = outcome.stages
+    words = last.traceback.strip().rpartition("\n")[2]
+    if outcome.died and words:
+        last = replace(last, error=f"{last.error}: {words}")
+    return (*before, last)
 
 
 def _not_reached(outcome: ChildOutcome) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ for line in sys.stdin:
         print(stage, file=log)
     print(json.dumps({{"event": "begin", "stage": stage}}), flush=True)
     if stage == {aborts!r}:
+        print("what(): no such symbol", file=sys.stderr, flush=True)
         os.kill(os.getpid(), signal.SIGABRT)
     if stage == {hangs!r}:
         time.sleep(1000)
@@ -113,7 +114,9 @@ def test_a_child_that_aborts_is_replaced_for_the_stages_after(
     stand_in = StandIn(tmp_path, aborts=stage)
     run = record(stand_in)
     assert statuses(run) == dict.fromkeys(ALL, "works") | {capability: "fails"}
-    assert run["capabilities"][capability]["error"] == "the interpreter was killed by SIGABRT"
+    assert run["capabilities"][capability]["error"] == (
+        "the interpreter was killed by SIGABRT: what(): no such symbol"
+    )
     _, second = stand_in.children()
     assert second == ["import", "device", "load-converted", "condition", *rest]
 
