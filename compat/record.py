@@ -6,13 +6,14 @@ import datetime
 import json
 import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xcompat.child import run_stages
+from xcompat.child import STAGE_TIMEOUT_SECONDS, ChildOutcome, run_stages
 from xcompat.errors import CannotLook
 from xcompat.judge import judge_sound
-from xcompat.smoke import DEFAULT_TEXT, build_model
+from xcompat.smoke import DEFAULT_TEXT, convert_built_in
 from xcompat.version import __version__
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from xcompat.domain import Environment, StageResult
 
 SCHEMA = 1
+_BEFORE_SOUND = ("import", "device", "load-converted", "condition")
 _SOUND_STAGES = ("tokens", "speak", "stream", "clone", "api")
+_OPTIONAL = ("load-stock", *_SOUND_STAGES)
+_STAGES = ("import", "make-checkpoint", "load-stock", *_BEFORE_SOUND[1:], *_SOUND_STAGES)
 CAPABILITY_OF_STAGE = {
     "import": "import",
     "load-stock": "load",
@@ -39,42 +43,63 @@ def record_run(
     *,
     device: str = "cpu",
     on_begin: Callable[[str], None] = lambda _: None,
+    timeout: float = STAGE_TIMEOUT_SECONDS,
+    bytecode: Path | None = None,
 ) -> dict[str, Any]:
     """Run all capabilities in `environment` and return the run as JSON data.
+
+    Args:
+        environment: Where to run them.
+        device: What to run them on.
+        on_begin: Called with the name of each stage.
+        timeout: Seconds that one stage may take.
+        bytecode: Folder for what Python and numba compile, where it shall outlive the environment.
 
     Raises:
         CannotLook: The interpreter cannot be started, or cannot say what it holds (XC301).
     """
     python = Path(environment.interpreter)
     inventory = _inventory(python)
+    results: list[StageResult] = []
     with tempfile.TemporaryDirectory(prefix="xcompat-record-") as name:
         scratch = Path(name)
-        results, converted = build_model(python, scratch, on_begin, load_stock=True)
-        if converted.is_dir():
+        stages: Sequence[str] = _STAGES
+        while stages:
             outcome = run_stages(
                 python,
-                ("import", "device", "load-converted", "condition", *_SOUND_STAGES),
-                _request(scratch, converted, device),
-                optional=_SOUND_STAGES,
+                stages,
+                _request(scratch, device),
+                optional=_OPTIONAL,
+                after={"make-checkpoint": lambda: convert_built_in(scratch)},
                 on_begin=on_begin,
+                timeout=timeout,
+                bytecode=bytecode,
             )
-            results += outcome.stages
-    now = datetime.datetime.now(datetime.timezone.utc)
+            results += _with_last_words(outcome)
+            stages = _not_reached(outcome)
     return {
-        "schema": SCHEMA,
-        "id": f"{now:%Y%m%dT%H%M%SZ}-{inventory['platform']}",
-        "date": f"{now:%Y-%m-%d}",
-        "tool": f"xcompat {__version__}",
-        "command": "xcompat smoke --record",
-        "cell": "",
-        "python": inventory["python"],
-        "platform": inventory["platform"],
+        **run_header(inventory["python"], inventory["platform"]),
         "device": device,
         "packages": dict(sorted(inventory["distributions"].items())),
         "builds": dict(environment.builds),
         "system": {"ffmpeg": inventory["ffmpeg"]},
         "capabilities": _capabilities(results),
         "tokens": _token_hash(results),
+    }
+
+
+def run_header(python: str, platform: str) -> dict[str, Any]:
+    """Return what every run says of itself: when, where and by what it was made."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return {
+        "schema": SCHEMA,
+        "id": f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03}Z-{platform}",
+        "date": f"{now:%Y-%m-%d}",
+        "tool": f"xcompat {__version__}",
+        "command": "xcompat smoke --record",
+        "cell": "",
+        "python": python,
+        "platform": platform,
     }
 
 
@@ -93,9 +118,29 @@ def append_run(path: Path, run: Mapping[str, Any]) -> None:
         ) from error
 
 
-def _request(scratch: Path, converted: Path, device: str) -> dict[str, Any]:
+def _with_last_words(outcome: ChildOutcome) -> tuple[StageResult, ...]:
+    """Add to the error of a child that died what it wrote last: its only trace in a run."""
+    *before, last = outcome.stages
+    words = last.traceback.strip().rpartition("\n")[2]
+    if outcome.died and words:
+        last = replace(last, error=f"{last.error}: {words}")
+    return (*before, last)
+
+
+def _not_reached(outcome: ChildOutcome) -> tuple[str, ...]:
+    """Return the stages that a new child can still run after one that died in an optional stage."""
+    last = outcome.stages[-1].name
+    if not outcome.died or last not in _OPTIONAL:
+        return ()
+    rest = _STAGES[_STAGES.index(last) + 1 :]
+    return tuple(s for s in _STAGES if s in rest or s in _BEFORE_SOUND) if rest else ()
+
+
+def _request(scratch: Path, device: str) -> dict[str, Any]:
+    converted = scratch / "converted"
     return {
         "device": device,
+        "original": str(scratch / "original"),
         "model": str(converted),
         "pth": str(converted),
         "text": DEFAULT_TEXT,

@@ -1,8 +1,9 @@
 """The smoke inside the target interpreter: one stage after another, one JSON line per event.
 
-Standard output carries the JSON lines and nothing else; whatever TTS prints goes to standard
-error. Each stage announces itself first (`"event": "begin"`), so that the parent knows which one
-was running when a process dies.
+Standard input carries the names of the stages, one per line, and standard output the JSON lines and
+nothing else; whatever TTS prints goes to standard error, and what it asks finds nobody. Each stage
+announces itself first (`"event": "begin"`), so that the parent knows that it was reached when a
+process dies.
 """
 
 from __future__ import annotations
@@ -460,18 +461,19 @@ def _peak_memory(device: str) -> dict[str, int]:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the stages of the request (a JSON object, the only argument) until one fails."""
-    request = json.loads(arguments[0])
-    # Keep the real standard output for ourselves before anything can print to it.
+    """Run the stages that the parent names on standard input, one per line, until it ends."""
+    smoke = Smoke(json.loads(arguments[0]))
+    # Keep the real standard streams for ourselves before anything can read or print.
+    orders = os.fdopen(os.dup(0), encoding="utf-8")
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     warnings.filterwarnings("ignore")
 
     def emit(**event: Any) -> None:
         print(json.dumps(event), file=events, flush=True)
 
-    smoke = Smoke(request)
-    for stage in request["stages"]:
+    for stage in map(str.strip, orders):
         emit(event="begin", stage=stage)
         started = time.perf_counter()
         try:
@@ -485,8 +487,6 @@ def main(arguments: list[str]) -> int:
                 error=_one_line(error),
                 traceback=traceback.format_exc(),
             )
-            if stage not in request.get("optional", ()):
-                return 1
         else:
             seconds = time.perf_counter() - started
             emit(event="end", stage=stage, status="works", seconds=seconds, details=details)
