@@ -12,7 +12,7 @@ from xcompat.symptoms import explain
 
 MATRIX = load()
 T22 = {"TTS": "0.22.0", "torch": "2.5.1", "torchaudio": "2.5.1", "transformers": "4.40.2",
-       "six": "1.17.0", "trainer": "0.0.36", "coqpit": "0.0.17"}  # fmt: skip
+       "six": "1.17.0", "trainer": "0.0.36", "coqpit": "0.0.17", "pandas": "1.5.3"}  # fmt: skip
 C28 = {"coqui-tts": "0.28.0", "torch": "2.8.0", "torchaudio": "2.8.0", "transformers": "4.57.6",
        "six": "1.17.0", "coqui-tts-trainer": "0.4.0", "coqpit-config": "0.2.5"}  # fmt: skip
 
