@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 NEEDED: tuple[Capability, ...] = ("import", "load-converted", "speak")
 """What the verdict is about where the user asks for nothing else."""
 
-_NEEDS: dict[Capability, tuple[Capability, ...]] = {
+NEEDS: dict[Capability, tuple[Capability, ...]] = {
     "load": ("import",),
     "load-converted": ("import",),
     "speak": ("load-converted",),
@@ -299,7 +299,7 @@ def _inherited(
     environment: Environment,
 ) -> CapabilityStatus:
     """Return `own`, or a failure where something fails that the capability needs."""
-    needs = _NEEDS.get(capability, ())
+    needs = NEEDS.get(capability, ())
     if capability == "import" and not environment.complete:
         needs = ("install",)  # What is installed already has been installed somehow.
     for need in needs:
