@@ -281,6 +281,20 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What `resolve --apply` did."""
+
+    installer: str
+    """`uv` or `pip`."""
+    changed: Mapping[str, tuple[str | None, str | None]]
+    """Distribution to its version before and after; None where it was or is not there."""
+    restore_file: str
+    restore_commands: tuple[str, ...]
+    """What to type to have the versions again that were there before."""
+    after: Diagnosis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageResult:
     """Outcome of one smoke stage in the target interpreter."""
 

@@ -100,7 +100,7 @@ class _Question:
 
     def with_python_of(self, way: _Way) -> _Question:
         """Return the question for the Python that a way was run with."""
-        python = _minor(way.combination.runs[0].environment.python)
+        python = _minor(way.combination.recorded.python)
         return replace(self, environment=replace(self.environment, python=python))
 
 
@@ -130,10 +130,12 @@ def _combinations(environment: Environment, matrix: Matrix) -> Iterator[Combinat
         near = [run for run in runs if _distance(run.environment, environment) == nearest]
         # The best of them had what the others lacked beside these versions, such as six.
         works = max((_works(run) for run in near), key=len)
+        runs_of_it = tuple(run for run in near if _works(run) == works)
         yield Combination(
             packages={n: v for n, v in zip(DECIDING, versions, strict=True) if v is not None},
             works=works,
-            runs=tuple(run for run in near if _works(run) == works),
+            recorded=runs_of_it[0].environment,
+            runs=runs_of_it,
             row=next((rows[run.id] for run in runs if run.id in rows), None),
             here=nearest == (False, False),
         )
@@ -155,6 +157,8 @@ def _proposals(question: _Question, now: Diagnosis) -> Iterator[Proposal]:
         yield _proposal(question, way, ())
         return
     ways = _ways(question)
+    if now.verdict == "compatible":
+        ways = [way for way in ways if way.cost == 0] or ways
     best = _first(question, ways)
     if best is None:
         return
@@ -183,22 +187,22 @@ def _as_it_is(question: _Question, now: Diagnosis) -> _Way | None:
     installed = environment.packages
     if (
         now.verdict != "compatible"
-        or environment.duplicates.keys() & set(DECIDING)
-        or any(set(pair) <= installed.keys() for pair in SAME_FILES)
+        or not environment.complete
         or not all(meets(spec, installed.get(name)) for name, spec in question.keep.items())
     ):
         return None
-    packages = {name: installed[name] for name in DECIDING if name in installed}
-    return _Way(
-        combination=Combination(
-            packages=packages, works=frozenset(question.needed), runs=(), row=None, here=True
+    way = _way(
+        question,
+        Combination(
+            packages={name: str(public(installed[name])) for name in DECIDING if name in installed},
+            works=frozenset(question.needed),
+            recorded=environment,
+            runs=(),
+            row=None,
+            here=True,
         ),
-        changes=(),
-        requirements=tuple(f"{name}=={version}" for name, version in packages.items()),
-        result=environment,
-        delivered=frozenset(question.needed),
-        cost=0,
     )
+    return way if way and not way.changes else None
 
 
 def _ways(question: _Question) -> list[_Way]:
@@ -355,19 +359,19 @@ def _must_convert(way: _Way, result: Diagnosis) -> bool:
 def _notes(question: _Question, way: _Way) -> Iterator[str]:
     combination, torch = way.combination, question.environment.packages.get("torch", "")
     if combination.adapted:
-        yield f"never run: {', '.join(combination.adapted)} in place of what was run"
+        yield f"{', '.join(combination.adapted)}: not the version that was run"
     elif not combination.here:
         where = {
             f"{run.environment.platform} with Python {_minor(run.environment.python)}"
             for run in combination.runs
         }
-        yield f"run on {', '.join(sorted(where))}, never on this platform and Python"
+        yield f"run on {', '.join(sorted(where))}"
     if "+" in torch and any(change.name == "torch" for change in way.changes):
         yield (
             f"torch {torch} came from an index of its own: for such a build again, name that index"
             " to the installer (UV_INDEX or UV_TORCH_BACKEND for uv, PIP_EXTRA_INDEX_URL for pip)"
         )
-    recorded = combination.runs[0].environment.packages if combination.runs else {}
+    recorded = combination.recorded.packages
     for name in question.keep:
         after, before = way.result.packages.get(name), recorded.get(name)
         if name not in DECIDING and after and before and public(after) != public(before):

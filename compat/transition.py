@@ -42,6 +42,8 @@ class Combination:
     packages: Mapping[str, str]
     """Of the deciding distributions; what is not named was not installed."""
     works: frozenset[Capability]
+    recorded: Environment
+    """An environment in which they worked, with all that it had."""
     runs: tuple[Run, ...]
     """Runs that showed it, the nearest to the environment that there are."""
     row: Row | None
@@ -77,13 +79,10 @@ class Transition:
         self._combination = combination
         self._keep = keep
         self._matrix = matrix
-        run = combination.runs[0].environment
         self._installed = environment.packages
-        self._recorded = run.packages
-        self._recorded_builds = run.builds
-        self._same_python = not environment.python or _minor(run.python) == _minor(
-            environment.python
-        )
+        self._recorded = combination.recorded.packages
+        python = environment.python
+        self._same_python = not python or _minor(combination.recorded.python) == _minor(python)
         self._then: dict[str, str | None] = {}
         """Version afterwards; None: uninstalled, empty: whatever the installer takes."""
         self._first_out: set[str] = set()
@@ -118,6 +117,10 @@ class Transition:
         for name, specifier in self._keep.items():
             if name not in self._then and (name in self._installed or name in self._recorded):
                 yield f"{name}{specifier}"
+        for name in self._followers():
+            stays = name in self._installed and name not in self._then and name not in self._keep
+            if stays and (name in _ALWAYS_PINNED or self._troubles(name, None)):
+                yield f"{name}=={self._installed[name]}"
 
     def result(self) -> Environment:
         """Return the environment afterwards, with the dependencies that the run had."""
@@ -177,15 +180,14 @@ class Transition:
         torch = self._environment.builds.get("torch", "")
         audio = self._environment.builds.get("torchaudio", "")
         if self._changes("torch"):
-            torch = self._recorded_builds.get("torch", "")
+            torch = self._combination.recorded.builds.get("torch", "")
         if torch and audio and torch != audio and "torchaudio" in self._installed:
             self._first_out.add("torchaudio")
 
     def _pin_followers(self) -> None:
         """Pin what nobody asks for by name where it matters."""
-        paired = {name for pair in SAME_FILES for name in pair}
-        for name in (*_ALWAYS_PINNED, *sorted(_named_by_issues(self._matrix) - paired)):
-            if name in self._then or name not in self._recorded:
+        for name in self._followers():
+            if name in self._then:
                 continue
             have = self._installed.get(name)
             absent = have is None and name in _ALWAYS_PINNED
@@ -193,6 +195,12 @@ class Transition:
             strange = name == "tokenizers" and _minor(have or "") != _minor(self._recorded[name])
             if ((absent or strange) and self._same_python) or self._troubles(name, have):
                 self._then[name] = self._recorded_version(name)
+
+    def _followers(self) -> list[str]:
+        """Return what may matter beside the deciding distributions and their families."""
+        paired = {name for pair in SAME_FILES for name in pair}
+        named = sorted(_named_by_issues(self._matrix) - paired - set(_ALWAYS_PINNED))
+        return [name for name in (*_ALWAYS_PINNED, *named) if name in self._recorded]
 
     def _troubles(self, name: str, have: str | None) -> bool:
         """Return whether a known issue would apply only because a distribution stays as it is."""
