@@ -7,7 +7,7 @@ that nobody has run it. The doctor judges what comes out as it would judge the e
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
@@ -32,9 +32,9 @@ from xcompat.domain import (
 from xcompat.transition import (
     SAME_FILES,
     Combination,
+    Knowledge,
     Transition,
     choice,
-    errors,
     meets,
     public,
 )
@@ -52,7 +52,7 @@ def plan(environment: Environment, matrix: Matrix, constraints: Sequence[Constra
     their evidence, and by how new they are. An environment that works already is its own best.
     Without any proposal, the plan has the conflict that prevents one.
     """
-    question = _Question.of(environment, matrix, constraints)
+    question = _Question.of(environment, Knowledge(matrix), constraints)
     now = diagnose(environment, matrix, question.needed)
     proposals = tuple(_proposals(question, now))
     return Plan(
@@ -70,15 +70,16 @@ class _Question:
     """What is asked: an environment, what it must do, and what must stay."""
 
     environment: Environment
-    matrix: Matrix
+    knowledge: Knowledge
     needed: tuple[Capability, ...]
     constraints: tuple[Constraint, ...]
     keep: Mapping[str, str]
     combinations: tuple[Combination, ...]
+    _judged: dict[int, tuple[_Way, Diagnosis]] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, environment: Environment, matrix: Matrix, constraints: Sequence[Constraint]
+        cls, environment: Environment, knowledge: Knowledge, constraints: Sequence[Constraint]
     ) -> _Question:
         wanted = {each.name for each in constraints if each.kind == "need"}
         keep: dict[str, str] = {}
@@ -87,12 +88,32 @@ class _Question:
                 keep[each.name] = ",".join(filter(None, (keep.get(each.name), each.specifier)))
         return cls(
             environment=environment,
-            matrix=matrix,
+            knowledge=knowledge,
             needed=tuple(c for c in CAPABILITIES if c in wanted) or NEEDED,
             constraints=tuple(constraints),
             keep=keep,
-            combinations=tuple(_combinations(environment, matrix)),
+            combinations=tuple(_combinations(environment, knowledge.matrix)),
         )
+
+    @property
+    def matrix(self) -> Matrix:
+        """All that is recorded."""
+        return self.knowledge.matrix
+
+    @property
+    def required(self) -> frozenset[Capability]:
+        """What must work in a proposal: nothing that does not start is one."""
+        return frozenset({"import", *self.needed})
+
+    def judged(self, way: _Way) -> Diagnosis:
+        """Return what the doctor says of the environment after a way."""
+        if id(way) not in self._judged:
+            self._judged[id(way)] = way, diagnose(way.result, self.matrix, self.needed)
+        return self._judged[id(way)][1]
+
+    def suitable(self) -> Iterator[Combination]:
+        """Yield what was run and delivered what is required."""
+        return (each for each in self.combinations if each.works.issuperset(self.required))
 
     def holds(self, packages: Mapping[str, str]) -> bool:
         """Return whether all is kept that the deciding distributions are concerned with."""
@@ -158,7 +179,8 @@ def _proposals(question: _Question, now: Diagnosis) -> Iterator[Proposal]:
         return
     ways = _ways(question)
     if now.verdict == "compatible":
-        ways = [way for way in ways if way.cost == 0] or ways
+        # It works, and is untidy or not said in full: what decides stays as it is.
+        ways = [way for way in ways if _leaves_versions(way)] or ways
     best = _first(question, ways)
     if best is None:
         return
@@ -171,10 +193,18 @@ def _proposals(question: _Question, now: Diagnosis) -> Iterator[Proposal]:
         yield _proposal(question, way, _selector(question, way, ways))
 
 
+def _leaves_versions(way: _Way) -> bool:
+    return all(
+        change.now is None or public(change.now) == change.then
+        for change in way.changes
+        if change.name in DECIDING
+    )
+
+
 def _first(question: _Question, ways: Iterable[_Way]) -> _Way | None:
     """Return the first that the doctor does not turn down."""
     for way in ways:
-        verdict = diagnose(way.result, question.matrix, question.needed).verdict
+        verdict = question.judged(way).verdict
         vouched_for = way.combination.here and not way.combination.adapted
         if verdict == "compatible" or (verdict == "unknown" and not vouched_for):
             return way
@@ -195,7 +225,7 @@ def _as_it_is(question: _Question, now: Diagnosis) -> _Way | None:
         question,
         Combination(
             packages={name: str(public(installed[name])) for name in DECIDING if name in installed},
-            works=frozenset(question.needed),
+            works=question.required,
             recorded=environment,
             runs=(),
             row=None,
@@ -207,29 +237,42 @@ def _as_it_is(question: _Question, now: Diagnosis) -> _Way | None:
 
 def _ways(question: _Question) -> list[_Way]:
     """Return what holds all constraints, the best first: what was run, or else adaptations."""
-    suitable = [each for each in question.combinations if each.works.issuperset(question.needed)]
-    ways = [
-        way for each in suitable if question.holds(each.packages) and (way := _way(question, each))
-    ]
-    if not ways:
-        ways = [way for each in suitable if (way := _adapted_way(question, each))]
+    ways = list(_recorded_ways(question)) or list(_adapted_ways(question))
     ways.sort(key=_newness, reverse=True)
     ways.sort(key=_rank)
     return ways
 
 
+def _is_possible(question: _Question) -> bool:
+    return any(True for ways in (_recorded_ways, _adapted_ways) for _ in ways(question))
+
+
+def _recorded_ways(question: _Question) -> Iterator[_Way]:
+    for combination in question.suitable():
+        if question.holds(combination.packages) and (way := _way(question, combination)):
+            yield way
+
+
+def _adapted_ways(question: _Question) -> Iterator[_Way]:
+    for combination in question.suitable():
+        if way := _adapted_way(question, combination):
+            yield way
+
+
 def _way(question: _Question, combination: Combination) -> _Way | None:
     """Return what the combination changes in the environment; None where it cannot be."""
-    transition = Transition(question.environment, combination, question.keep, question.matrix)
+    transition = Transition(question.environment, combination, question.keep, question.knowledge)
     result = transition.result()
     claims = {
         capability
-        for issue in errors(question.matrix)
+        for issue in question.knowledge.errors
         if applies(issue, result)
         for capability in issue.capabilities
     }
     delivered = combination.works - _with_what_needs_them(claims)
-    if not delivered.issuperset(question.needed) or any(map(transition.takes_away, question.keep)):
+    if not delivered.issuperset(question.required) or any(
+        map(transition.takes_away, question.keep)
+    ):
         return None
     return _Way(
         combination=combination,
@@ -311,7 +354,7 @@ def _companions(
     """
     for run in reversed(question.matrix.runs):
         beside = run.environment.packages
-        if _minor(beside.get("torch", "")) == _minor(torch):
+        if "torch" in beside and _minor(beside["torch"]) == _minor(torch):
             audio = beside.get("torchaudio", "")
             own = public(audio) == public(beside["torch"])
             yield {
@@ -325,7 +368,7 @@ def _companions(
 
 
 def _proposal(question: _Question, way: _Way, selector: tuple[str, ...]) -> Proposal:
-    result = diagnose(way.result, question.matrix, question.needed)
+    result = question.judged(way)
     combination = way.combination
     return Proposal(
         evidence=_evidence(way, result),
@@ -443,7 +486,7 @@ def _conflict(question: _Question) -> Conflict:
     together = list(everything)
     for each in everything:
         fewer = [other for other in together if other is not each]
-        if not _ways(_relaxed(question, fewer)):
+        if not _is_possible(_relaxed(question, fewer)):
             together = fewer
     ways_out = []
     for each in together:
@@ -468,7 +511,7 @@ def _relaxed(question: _Question, constraints: Sequence[Constraint]) -> _Questio
         python=question.environment.python if "python" in kinds else "",
         platform=question.environment.platform if "platform" in kinds else "",
     )
-    return _Question.of(environment, question.matrix, constraints)
+    return _Question.of(environment, question.knowledge, constraints)
 
 
 def _in_the_way(question: _Question) -> tuple[KnownIssue, ...]:
@@ -487,9 +530,9 @@ def _in_the_way(question: _Question) -> tuple[KnownIssue, ...]:
     if stopping:
         return stopping
     results = [
-        Transition(question.environment, each, question.keep, question.matrix).result()
-        for each in question.combinations
-        if question.holds(each.packages) and each.works.issuperset(question.needed)
+        Transition(question.environment, each, question.keep, question.knowledge).result()
+        for each in question.suitable()
+        if question.holds(each.packages)
     ]
     return min((_stopping(question, each) for each in results), key=len, default=())
 
@@ -501,7 +544,7 @@ def _stopping(question: _Question, environment: Environment) -> tuple[KnownIssue
             wanted.update(NEEDS.get(capability, ()))
     return tuple(
         issue
-        for issue in errors(question.matrix)
+        for issue in question.knowledge.errors
         if wanted & set(issue.capabilities) and applies(issue, environment)
     )
 

@@ -58,6 +58,28 @@ class Combination:
         return "TTS" if "TTS" in self.packages else "coqui-tts"
 
 
+class Knowledge:
+    """What the matrix knows, sorted once for all questions.
+
+    Attributes:
+        matrix: All of it.
+        errors: The known issues that claim a failure.
+        naming: Distribution to the errors that depend on its version.
+        relevant: All distributions that can make a difference.
+    """
+
+    def __init__(self, matrix: Matrix) -> None:
+        self.matrix = matrix
+        self.errors = tuple(issue for issue in matrix.issues if issue.severity == "error")
+        self.naming: dict[str, list[KnownIssue]] = {}
+        for issue in self.errors:
+            for name in {name for each in issue.conditions for name in each.packages}:
+                self.naming.setdefault(name, []).append(issue)
+        warned = {n for issue in matrix.issues for c in issue.conditions for n in c.packages}
+        paired = {name for pair in SAME_FILES for name in pair}
+        self.relevant = {*DECIDING, *_ALWAYS_PINNED, *paired, *warned}
+
+
 class Transition:
     """What becomes of each distribution of an environment.
 
@@ -65,7 +87,7 @@ class Transition:
         environment: Where the combination is put.
         combination: What is put there.
         keep: Specifiers of distributions that a person wants to keep.
-        matrix: Its known issues say which other versions matter, its runs which there are.
+        knowledge: Says which other versions matter.
     """
 
     def __init__(
@@ -73,18 +95,20 @@ class Transition:
         environment: Environment,
         combination: Combination,
         keep: Mapping[str, str],
-        matrix: Matrix,
+        knowledge: Knowledge,
     ) -> None:
         self._environment = environment
         self._combination = combination
         self._keep = keep
-        self._matrix = matrix
+        self._knowledge = knowledge
         self._installed = environment.packages
         self._recorded = combination.recorded.packages
         python = environment.python
         self._same_python = not python or _minor(combination.recorded.python) == _minor(python)
         self._then: dict[str, str | None] = {}
         """Version afterwards; None: uninstalled, empty: whatever the installer takes."""
+        self._limits: dict[str, str] = {}
+        """Of what is left to the installer: specifiers that a known issue asks for."""
         self._first_out: set[str] = set()
         self._decide()
         self._part_families()
@@ -110,10 +134,8 @@ class Transition:
         """Yield what to ask the installer for: what changes, and what must stay as it is."""
         for name, version in self._then.items():
             if version is not None:
-                specifier = (
-                    f"=={self._of_build(name, version)}" if version else self._keep.get(name, "")
-                )
-                yield f"{name}{specifier}"
+                exact = f"=={self._of_build(name, version)}"
+                yield f"{name}{exact if version else self._specifier(name)}"
         for name, specifier in self._keep.items():
             if name not in self._then and (name in self._installed or name in self._recorded):
                 yield f"{name}{specifier}"
@@ -123,7 +145,10 @@ class Transition:
                 yield f"{name}=={self._installed[name]}"
 
     def result(self) -> Environment:
-        """Return the environment afterwards, with the dependencies that the run had."""
+        """Return the environment afterwards, of the distributions that can make a difference.
+
+        Dependencies that are not there yet get the versions that the run had.
+        """
         builds = dict(self._environment.builds)
         if self._changes("torch"):
             builds.pop("torch", None)
@@ -189,22 +214,25 @@ class Transition:
         for name in self._followers():
             if name in self._then:
                 continue
-            have = self._installed.get(name)
+            have, recorded = self._installed.get(name), self._recorded[name]
             absent = have is None and name in _ALWAYS_PINNED
             # tokenizers goes with one range of transformers; an older patch of it still does.
-            strange = name == "tokenizers" and _minor(have or "") != _minor(self._recorded[name])
-            if ((absent or strange) and self._same_python) or self._troubles(name, have):
+            strange = name == "tokenizers" and _minor(have or "") != _minor(recorded)
+            troubles = self._troubles(name, have)
+            if ((absent or strange) and self._same_python) or troubles:
                 self._then[name] = self._recorded_version(name)
+            if troubles and have is not None:
+                self._limits[name] = f"=={recorded.partition('.')[0]}.*"
 
     def _followers(self) -> list[str]:
         """Return what may matter beside the deciding distributions and their families."""
         paired = {name for pair in SAME_FILES for name in pair}
-        named = sorted(_named_by_issues(self._matrix) - paired - set(_ALWAYS_PINNED))
+        named = sorted(self._knowledge.naming.keys() - paired - {*DECIDING, *_ALWAYS_PINNED})
         return [name for name in (*_ALWAYS_PINNED, *named) if name in self._recorded]
 
     def _troubles(self, name: str, have: str | None) -> bool:
         """Return whether a known issue would apply only because a distribution stays as it is."""
-        issues = _errors_naming(self._matrix, name)
+        issues = self._knowledge.naming.get(name)
         if not issues:
             return False
         result = self.result()
@@ -229,7 +257,9 @@ class Transition:
                 self._then[name] = recorded if fits else ""
 
     def _packages(self) -> dict[str, str]:
-        packages = {**self._recorded, **self._installed}
+        relevant = self._knowledge.relevant | self._keep.keys()
+        both = {**self._recorded, **self._installed}
+        packages = {name: both[name] for name in relevant if name in both}
         for name in DECIDING:
             packages.pop(name, None)
         for name, version in self._then.items():
@@ -240,9 +270,16 @@ class Transition:
 
     def _likely(self, name: str) -> str | None:
         """Return a version that the installer may take where it is left to it."""
-        specifier = self._keep.get(name, "")
-        known = (self._recorded.get(name), choice(name, specifier, self._environment, self._matrix))
+        specifier = self._specifier(name)
+        known = (
+            self._recorded.get(name),
+            choice(name, specifier, self._environment, self._knowledge.matrix),
+        )
         return next((version for version in known if meets(specifier, version)), None)
+
+    def _specifier(self, name: str) -> str:
+        """Return what the installer must hold of what is left to it."""
+        return ",".join(filter(None, (self._keep.get(name), self._limits.get(name))))
 
     def _changes(self, name: str) -> bool:
         if name not in self._then:
@@ -301,11 +338,6 @@ def choice(name: str, specifier: str, environment: Environment, matrix: Matrix) 
     return max(known).public if known else None
 
 
-def errors(matrix: Matrix) -> list[KnownIssue]:
-    """Return the known issues that claim a failure."""
-    return [issue for issue in matrix.issues if issue.severity == "error"]
-
-
 @cache
 def public(version: str | None) -> str | None:
     """Return a version without its build: `2.9.1` of `2.9.1+cu128`."""
@@ -319,15 +351,6 @@ def _version(text: str) -> Version | None:
         return Version(text)
     except InvalidVersion:
         return None
-
-
-def _errors_naming(matrix: Matrix, name: str) -> list[KnownIssue]:
-    return [each for each in errors(matrix) if any(name in c.packages for c in each.conditions)]
-
-
-def _named_by_issues(matrix: Matrix) -> set[str]:
-    named = {name for each in errors(matrix) for c in each.conditions for name in c.packages}
-    return named - set(DECIDING)
 
 
 def _build(version: str) -> str:
