@@ -219,8 +219,9 @@ class Transition:
             # tokenizers goes with one range of transformers; an older patch of it still does.
             strange = name == "tokenizers" and _minor(have or "") != _minor(recorded)
             troubles = self._troubles(name, have)
-            if ((absent or strange) and self._same_python) or troubles:
-                self._then[name] = self._recorded_version(name)
+            version = self._recorded_version(name)
+            if ((absent or strange) and version) or troubles:
+                self._then[name] = version
             if troubles and have is not None:
                 self._limits[name] = f"=={recorded.partition('.')[0]}.*"
 

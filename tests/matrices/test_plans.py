@@ -7,9 +7,10 @@ from functools import cache
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
+from packaging.requirements import Requirement
 
 from xcompat.doctor import applies
-from xcompat.domain import CAPABILITIES, DECIDING, Constraint, Environment
+from xcompat.domain import CAPABILITIES, DECIDING, Constraint, Environment, distribution_name
 from xcompat.matrix import load
 from xcompat.resolve import plan
 from xcompat.transition import SAME_FILES, meets, public
@@ -113,9 +114,12 @@ def _check_constraints(proposal, wanted):
             assert after[each.name] is not None
             version = after[each.name]
             assert not version or meets(each.specifier, version)
-        requirements = [r for r in proposal.requirements if r.partition("=")[0] == each.name]
-        for requirement in requirements:
-            assert meets(each.specifier, requirement.partition("==")[2])
+        asked = map(Requirement, proposal.requirements)
+        for specifier in (
+            str(r.specifier) for r in asked if distribution_name(r.name) == each.name
+        ):
+            exact = re.fullmatch(r"==([^,*]+)", specifier)
+            assert meets(each.specifier, exact[1]) if exact else each.specifier in specifier
 
 
 def _check_order(proposal, here):
