@@ -12,7 +12,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,6 +52,7 @@ print(json.dumps({
     "purelib": paths["purelib"],
 }))
 """
+_STDERR = 2
 _PATIENCE = 30.0
 """Seconds that an interrupted installer gets to end by itself."""
 
@@ -469,7 +469,7 @@ def _captured(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
 def _run(command: Sequence[str]) -> int:
     """Run an installer, its output on stderr; an interrupt lets it end by itself first."""
     try:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno())
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=_STDERR)
     except OSError as error:
         raise _not_started(command, error) from error
     try:

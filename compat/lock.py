@@ -94,7 +94,7 @@ def write_lock(
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".xcompat-", dir=file.parent) as folder:
-            solved = Path(folder) / "lock"
+            solved = Path(folder) / file.name
             if preferred:
                 solved.write_text("".join(f"{each}\n" for each in preferred), "utf-8")
             command = [
