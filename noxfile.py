@@ -48,10 +48,13 @@ BROKEN: dict[str, tuple[list[str], list[str]]] = {
         ],
         [],
     ),
-    "newcomer-coqui-pip": (["coqui-tts"], []),
+    "report-keeps-tts-pip": (
+        ["TTS==0.22.0", "torch==2.9.1", "torchaudio==2.9.1", "transformers==4.57.2"],
+        ["TTS", "torch"],
+    ),
 }
 """Environments that do not work: what is installed, and what `resolve` must keep. One whose name
-ends in `-pip` is made with venv and pip, the others with uv."""
+ends in `-pip` is pip's, the others are uv's."""
 CELLS = nox.project.load_toml(ROOT / "matrices" / "cells.toml")["cell"]
 
 
@@ -206,18 +209,17 @@ def _mend(session: nox.Session, scratch: Path, name: str) -> None:
 
 def _made(session: nox.Session, environment: Path, installed: list[str], *, pip: bool) -> str:
     python = str(environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
-    session.run(
-        "uv", "venv", "-q", "--python", "3.11", str(environment), *(["--seed"] if pip else [])
-    )
+    seed = ("--seed",) if pip else ()
+    session.run("uv", "venv", "-q", "--python", "3.11", *seed, str(environment))
+    # Of pip's environment too: uv links torch from its cache, pip would copy gigabytes.
+    by_uv = [each for each in installed if not pip or each.startswith("torch")]
+    session.run("uv", "pip", "install", "-q", "--python", python, *by_uv)
     if pip:
-        # As `python -m venv` leaves it: nothing says that uv made it.
         settings = environment / "pyvenv.cfg"
         lines = settings.read_text(encoding="utf-8").splitlines()
         kept = [line for line in lines if not line.startswith("uv")]
         settings.write_text("\n".join(kept) + "\n", encoding="utf-8")
         session.run(python, "-m", "pip", "install", "-q", *installed, external=True)
-    else:
-        session.run("uv", "pip", "install", "-q", "--python", python, *installed)
     return python
 
 
