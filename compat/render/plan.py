@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from xcompat.render.diagnosis import command_in, diagnosis_as_json
+from xcompat.render.diagnosis import command_in, diagnosis_as_json, short
 from xcompat.render.text import Page
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ def show_plan(plan: Plan) -> None:
     page = Page()
     environment = plan.environment
     python = f"Python {environment.python}" if environment.python else "Python not said"
-    where = f", read from {environment.source}" if environment.source else ""
-    page.prose(f"For {python} on {environment.platform}{where}.")
+    where = f", read from {short(environment.source)}" if environment.source else ""
+    page.line(f"For {python} on {environment.platform}{where}")
     for each in plan.constraints:
         page.line("  ", _option(each))
     page.gap()
@@ -101,8 +101,7 @@ def show_plan(plan: Plan) -> None:
         _show_proposal(page, title, other, environment)
         if other.selector:
             page.prose(("to take this way, keep what it keeps:", "dim"), indent=5)
-            keep = " ".join(f"--keep {_quoted(each)}" for each in other.selector)
-            page.line("       ", (f"xcompat resolve {keep}", "bold"))
+            page.line("       ", (_command_that_selects(plan, other), "bold"))
 
 
 def show_prepared(uninstalls: Sequence[str], installs: Sequence[str]) -> None:
@@ -303,6 +302,14 @@ def _option(constraint: Constraint) -> str:
     if constraint.kind == "need":
         return f"--need {constraint.name}"
     return f"Python {constraint.name}" if constraint.kind == "python" else constraint.name
+
+
+def _command_that_selects(plan: Plan, proposal: Proposal) -> str:
+    environment = plan.environment
+    words = [f"--python {short(environment.interpreter)}"] if environment.interpreter else []
+    words += [_option(each) for each in plan.constraints]
+    words += [f"--keep {_quoted(each)}" for each in proposal.selector]
+    return " ".join(["xcompat resolve", *words])
 
 
 def _quoted(requirement: str) -> str:

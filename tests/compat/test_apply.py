@@ -255,6 +255,7 @@ class TestTrouble:
 
     def test_ctrl_c_halfway_tells_the_way_back(self, type_, make, tmp_path, monkeypatch):
         python = make(tmp_path / "env", REPORT)
+        monkeypatch.setattr("xcompat.apply._PATIENCE", 0.5)
         stub_uv(
             tmp_path, monkeypatch,
             'case "$*" in *--target*|*--dry-run*|*" -r "*) ;;'
