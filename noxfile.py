@@ -24,37 +24,6 @@ PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 RUNS = ROOT / "matrices" / "runs"
 PINNED = ("torch", "torchaudio", "torchcodec", "transformers")
 """What a cell pins beside its TTS."""
-BROKEN: dict[str, tuple[list[str], list[str]]] = {
-    "report": (
-        ["TTS==0.22.0", "torch==2.9.1", "torchaudio==2.9.1", "transformers==4.57.2"],
-        [],
-    ),
-    "report-keeps-tts": (
-        ["TTS==0.22.0", "torch==2.9.1", "torchaudio==2.9.1", "transformers==4.57.2"],
-        ["TTS", "torch"],
-    ),
-    "both-installed": (
-        [
-            *("TTS==0.22.0", "coqui-tts==0.28.0", "six"),
-            *("torch==2.8.0", "torchaudio==2.8.0", "transformers==4.57.6"),
-        ],
-        [],
-    ),
-    "newcomer": (["TTS"], []),
-    "coqui-0.27.5-transformers-5": (
-        [
-            *("coqui-tts==0.27.5", "six"),
-            *("torch==2.8.0", "torchaudio==2.8.0", "transformers==5.1.0"),
-        ],
-        [],
-    ),
-    "report-keeps-tts-pip": (
-        ["TTS==0.22.0", "torch==2.9.1", "torchaudio==2.9.1", "transformers==4.57.2"],
-        ["TTS", "torch"],
-    ),
-}
-"""Environments that do not work: what is installed, and what `resolve` must keep. One whose name
-ends in `-pip` is pip's, the others are uv's."""
 CELLS = nox.project.load_toml(ROOT / "matrices" / "cells.toml")["cell"]
 
 
@@ -76,7 +45,7 @@ def typecheck(session: nox.Session) -> None:
     """Check types, strictly."""
     session.install("-e", ".", "--config-settings", "editable_mode=strict", *_group("typecheck"))
     session.run("mypy", "-p", "xcompat")
-    session.run("mypy", "noxfile.py", "tests/bench.py")
+    session.run("mypy", "noxfile.py", "tests/bench.py", "tests/mend.py")
 
 
 @nox.session
@@ -149,6 +118,13 @@ def bench(session: nox.Session) -> None:
     session.run("python", "tests/bench.py", *session.posargs)
 
 
+@nox.session(default=False)
+def resolve(session: nox.Session) -> None:
+    """Break environments, let `resolve --apply` mend them, and hear them speak: `-- NAME...`."""
+    session.install(".[lock]")
+    session.run("python", "tests/mend.py", session.create_tmp(), *session.posargs)
+
+
 @nox.session
 def cells(session: nox.Session) -> None:
     """Run the cells marked `ci` again; fail if an outcome is not the recorded one."""
@@ -173,54 +149,6 @@ def matrix(session: nox.Session) -> None:
     if not chosen:
         parser.error("name cells, or give --tts; cells: " + " ".join(c["name"] for c in CELLS))
     _matrix(session, chosen, check=options.check)
-
-
-@nox.session(default=False)
-def resolve(session: nox.Session) -> None:
-    """Break environments, let `resolve --apply` mend them, and hear them speak: `-- NAME...`."""
-    session.install(".", "uv")
-    for name in session.posargs or BROKEN:
-        scratch = Path(session.create_tmp()) / "resolve"
-        shutil.rmtree(scratch, ignore_errors=True)
-        try:
-            _mend(session, scratch, name)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _mend(session: nox.Session, scratch: Path, name: str) -> None:
-    installed, kept = BROKEN[name]
-    keep = [word for each in kept for word in ("--keep", each)]
-    python = _made(session, scratch / "venv", installed, pip=name.endswith("-pip"))
-    session.run("xcompat", "doctor", "--python", python, success_codes=[1], silent=True)
-    session.run("xcompat", "resolve", "--python", python, *keep, "--apply", "--yes")
-    session.run("xcompat", "doctor", "--python", python, silent=True)
-    again = session.run("xcompat", "resolve", "--python", python, *keep, "--json", silent=True)
-    if any(json.loads(str(again))["proposals"][0]["changes"]):
-        session.error(f"{name}: the plan changes its own result")
-    maker = ROOT / "compat" / "target" / "__main__.py"
-    model = str(scratch / "model")
-    session.run(python, "-I", str(maker), "make-checkpoint", model, external=True)
-    session.run("xcompat", "convert", model)
-    words = ("--python", python, "-o", str(scratch / "speech.wav"))
-    session.run("xcompat", "smoke", f"{model}-converted", *words)
-    session.log(f"{name}: speaks")
-
-
-def _made(session: nox.Session, environment: Path, installed: list[str], *, pip: bool) -> str:
-    python = str(environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
-    seed = ("--seed",) if pip else ()
-    session.run("uv", "venv", "-q", "--python", "3.11", *seed, str(environment))
-    # Of pip's environment too: uv links torch from its cache, pip would copy gigabytes.
-    by_uv = [each for each in installed if not pip or each.startswith("torch")]
-    session.run("uv", "pip", "install", "-q", "--python", python, *by_uv)
-    if pip:
-        settings = environment / "pyvenv.cfg"
-        lines = settings.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if not line.startswith("uv")]
-        settings.write_text("\n".join(kept) + "\n", encoding="utf-8")
-        session.run(python, "-m", "pip", "install", "-q", *installed, external=True)
-    return python
 
 
 def _cell(name: str) -> dict[str, Any]:

@@ -201,14 +201,17 @@ def _leaves_versions(way: _Way) -> bool:
     )
 
 
-def _first(question: _Question, ways: Iterable[_Way]) -> _Way | None:
-    """Return the first that the doctor does not turn down."""
+def _first(question: _Question, ways: Sequence[_Way]) -> _Way | None:
+    """Return the first that the doctor vouches for, or else the first that it does not turn down.
+
+    It cannot vouch for what was adapted or was run elsewhere, and is not expected to.
+    """
     for way in ways:
+        expected = way.combination.here and not way.combination.adapted
         verdict = question.judged(way).verdict
-        vouched_for = way.combination.here and not way.combination.adapted
-        if verdict == "compatible" or (verdict == "unknown" and not vouched_for):
+        if verdict == "compatible" or (verdict == "unknown" and not expected):
             return way
-    return None
+    return next((way for way in ways if question.judged(way).verdict == "unknown"), None)
 
 
 def _as_it_is(question: _Question, now: Diagnosis) -> _Way | None:
@@ -385,7 +388,7 @@ def _proposal(question: _Question, way: _Way, selector: tuple[str, ...]) -> Prop
 
 def _evidence(way: _Way, result: Diagnosis) -> Evidence:
     if result.verdict != "compatible":
-        return _evidence_of_runs(way.combination)
+        return "none" if way.combination.here else _evidence_of_runs(way.combination)
     if any(result.capabilities[capability].basis == "bracketed" for capability in result.needed):
         return "bracketed"
     return "row" if result.row else "run"

@@ -35,6 +35,11 @@ _ALWAYS_PINNED = ("numpy", "tokenizers")
 """Nobody asks for them by name, and they are what breaks next: pinned to what was run."""
 
 
+_SAME = {"numpy": 1, "tokenizers": 2}
+"""How many numbers of a version must be those of the run: what is compiled against numpy 1 does
+not run on numpy 2, and a transformers takes the patches of one minor version of tokenizers."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Combination:
     """Versions that were run together, or, adapted, some others in their place."""
@@ -216,8 +221,8 @@ class Transition:
                 continue
             have, recorded = self._installed.get(name), self._recorded[name]
             absent = have is None and name in _ALWAYS_PINNED
-            # tokenizers goes with one range of transformers; an older patch of it still does.
-            strange = name == "tokenizers" and _minor(have or "") != _minor(recorded)
+            parts = _SAME.get(name, 0)
+            strange = have is not None and _begin(have, parts) != _begin(recorded, parts)
             troubles = self._troubles(name, have)
             version = self._recorded_version(name)
             if ((absent or strange) and version) or troubles:
@@ -359,5 +364,9 @@ def _build(version: str) -> str:
     return version.partition("+")[2].partition(",")[0].strip()
 
 
-def _minor(version: str) -> str:
-    return ".".join(version.split(".")[:2])
+def _begin(version: str, parts: int) -> list[str]:
+    return version.split(".")[:parts]
+
+
+def _minor(version: str) -> list[str]:
+    return _begin(version, 2)
