@@ -91,7 +91,7 @@ def make_environment(root: Path, installed: list[str], *, pip: bool) -> str:
 
 
 def xcompat(*words: str, expected: int = 0) -> str:
-    """Run xcompat, show and return what it says, and end the process where it says something else."""
+    """Run xcompat; show and return what it says."""
     return run([sys.executable, "-m", "xcompat", *words], expected)
 
 
