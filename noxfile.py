@@ -35,7 +35,7 @@ def typecheck(session: nox.Session) -> None:
     """Check types, strictly."""
     session.install("-e", ".", "--config-settings", "editable_mode=strict", *_group("typecheck"))
     session.run("mypy", "-p", "xcompat")
-    session.run("mypy", "noxfile.py", "tests/bench.py", "tests/measure.py")
+    session.run("mypy", "noxfile.py", "tests/bench.py", "tests/measure.py", "tests/mend.py")
 
 
 @nox.session
@@ -106,6 +106,13 @@ def bench(session: nox.Session) -> None:
     """Measure what the README quotes, in paired runs."""
     session.install(".")
     session.run("python", "tests/bench.py", *session.posargs)
+
+
+@nox.session(default=False)
+def resolve(session: nox.Session) -> None:
+    """Break environments, let `resolve --apply` mend them, and hear them speak: `-- NAME...`."""
+    session.install(".[lock]")
+    session.run("python", "tests/mend.py", session.create_tmp(), *session.posargs)
 
 
 @nox.session
