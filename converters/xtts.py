@@ -190,7 +190,7 @@ def _require_xtts(tensors: Mapping[str, Tensor]) -> None:
     if missing:
         top = Counter(name.split(".", 1)[0] for name in tensors)
         found = ", ".join(
-            f"{printable(name, 40)} ({count} tensors)" for name, count in top.most_common(5)
+            f"{printable(name, 40)} ({count} tensors)" for name, count in top.most_common()[:5]
         )
         raise _not_xtts(f"`{missing[0]}` is missing; found: {found or 'no tensors'}")
     for name in needed[:-1]:
