@@ -10,7 +10,7 @@ import pytest
 from fuzz import target
 from fuzz.mutate import blindly, mutate
 from fuzz.seeds import seeds
-from xcompat.converters import conversion
+from xcompat.converters.safetensors_file import SafetensorsLayout
 
 CHANGES = 300
 
@@ -38,7 +38,7 @@ def test_changed_seeds_end_as_promised(corpus: list[bytes], tmp_path: Path) -> N
 
 
 def test_the_target_notices_a_wrong_tensor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written = conversion.SafetensorsLayout.write
+    written = SafetensorsLayout.write
 
     def damage(self, output):
         written(self, output)
@@ -47,7 +47,7 @@ def test_the_target_notices_a_wrong_tensor(tmp_path: Path, monkeypatch: pytest.M
         content[-1] ^= 1
         path.write_bytes(content)
 
-    monkeypatch.setattr(conversion.SafetensorsLayout, "write", damage)
+    monkeypatch.setattr(SafetensorsLayout, "write", damage)
     with pytest.raises(target.Broken, match="safetensors file holds something else"):
         target.check(next(seeds()), tmp_path)
 
