@@ -55,6 +55,13 @@ class Checkpoint(TensorFile):
                 "this is a TorchScript archive: a compiled program, not a checkpoint",
                 hint="Use the model.pth of the release or of your training.",
             )
+        for name in records:
+            if name.endswith(".pkl") and name != "data.pkl":
+                raise Refusal(
+                    "XC103",
+                    f"the archive holds a second pickle, `{printable(name)}`",
+                    hint="torch.save writes one, data.pkl: save the checkpoint again with torch.",
+                )
         if "byteorder" in records and self.archive.read(self.file, "byteorder") != b"little":
             raise Refusal(
                 "XC101",

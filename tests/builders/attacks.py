@@ -113,6 +113,9 @@ GLOBALS = [
     Attack("behind a forbidden opcode", in_pickle(asm.NEXT_BUFFER + SYSTEM), "XC104"),
     Attack("escape sequences in its name", beside(asm.name("os\x1b[31m", "\u202esystem")), "XC104",
            says=r"os\x1b[31m.\u202esystem"),
+    # GHSA-mxhj-88fx-4pcv of fickling: a call by OBJ whose result is dropped at once
+    Attack("OBJ and POP", in_pickle(asm.MARK + asm.name("smtplib", "SMTP") + asm.text("h")
+        + asm.OBJ + asm.POP + asm.NONE), "XC104"),
     # Art of Hide and Seek, arXiv 2508.19774: the payload stands before a broken tail
     Attack("before a broken tail", stream(asm.proto() + SYSTEM + b"\xff\xff"), "XC104"),
 ]  # fmt: skip
@@ -203,6 +206,15 @@ CONFUSION = [
         asm.EMPTY_DICT + asm.EMPTY_TUPLE + asm.NONE + asm.SETITEM), "XC105"),
     Attack("key twice", in_pickle(asm.EMPTY_DICT + (asm.text("a") + asm.NONE + asm.SETITEM) * 2),
         "XC105", says="twice"),
+    # GHSA-9gvj-pp9x-gcfr: a scanner whose memo is not the one of the machine loses the thread here
+    Attack("STACK_GLOBAL of numbers", in_pickle(asm.number(1) + asm.number(2) + asm.STACK_GLOBAL,
+        4), "XC105"),
+    Attack("frame within a frame", in_pickle(b"\x95" + struct.pack("<Q", 40) + b"\x95"
+        + struct.pack("<Q", 1) + asm.NONE, 4), "XC105", says="frame"),
+    Attack("frame beyond the end", in_pickle(b"\x95" + struct.pack("<Q", 1 << 40) + asm.NONE, 4),
+        "XC105", says="frame"),
+    Attack("a memo entry that a text hides", in_pickle(asm.text("j\1\0\0\0") + asm.get(1)),
+        "XC105"),
     Attack("GET of nothing", in_pickle(asm.get(7)), "XC105"),
     Attack("PUT of nothing", in_pickle(asm.put(7)), "XC105"),
     Attack("PUT twice", in_pickle(asm.text("os") + asm.put(1) + asm.EMPTY_LIST + asm.put(1)),
@@ -322,6 +334,31 @@ ZIP = [
         [*genuine(), zip_forge.Entry("archive/../x", b"")]), "XC103"),
     Attack("absolute name", zip_forge.archive(
         [*genuine(), zip_forge.Entry("/archive/x", b"")]), "XC103"),
+    # Readers that fold or normalise names see one name where others see two
+    Attack("Kelvin sign", zip_forge.archive(
+        [*genuine(), zip_forge.Entry("archive/data.p\u212al", b"")]), "XC103"),
+    Attack("long s", zip_forge.archive(
+        [*genuine(), zip_forge.Entry("archive/ver\u017fion", b"4")]), "XC103"),
+    Attack("decomposed letter", zip_forge.archive(
+        [*genuine(), zip_forge.Entry("archive/e\u0301", b"")]), "XC103"),
+    Attack("zero width space", zip_forge.archive(
+        [*genuine(), zip_forge.Entry("archive/data.pkl\u200b", b"")]), "XC103"),
+    Attack("NUL in a name", zip_forge.archive(
+        [*genuine(), zip_forge.Entry("archive/data.pkl\0.txt", b"")]), "XC103"),
+    Attack("dot folder", zip_forge.archive(
+        [*genuine(), zip_forge.Entry("archive/./data.pkl", b"")]), "XC103"),
+    Attack("two slashes", zip_forge.archive(
+        [*genuine(), zip_forge.Entry("archive//data.pkl", b"")]), "XC103"),
+    Attack("drive letter", zip_forge.archive(
+        [zip_forge.Entry("C:/" + entry.name.partition("/")[2], entry.data)
+         for entry in genuine()]), "XC103"),
+    Attack("directory in another order", zip_forge.archive(
+        zip_forge.change(zip_forge.change(genuine(), "byteorder", offset=0), "data.pkl",
+            offset=1)), "XC103"),
+    Attack("zip64 size of a record", zipped(told_size=0xFFFFFFFF, central_extra=struct.pack(
+        "<2H2Q", 1, 16, 1 << 40, 1 << 40)), "XC103"),
+    Attack("zip64 field cut off", zipped(told_size=0xFFFFFFFF, central_extra=struct.pack(
+        "<2HI", 1, 16, 7)), "XC103"),
     Attack("backslash", zip_forge.archive(
         [*genuine(), zip_forge.Entry("archive/a\\b", b"")]), "XC103"),
     Attack("folder entry", zip_forge.archive(
