@@ -482,6 +482,11 @@ VALUES = [
 
 OTHER_MODELS = [
     Attack("list", in_pickle(asm.list_()), "XC109"),
+    # picklescan's own sample of the zip format: a tensor of some other model
+    Attack("only a tensor", in_pickle(asm.tensor(asm.storage("0", 6), (3, 2))), "XC109"),
+    Attack("empty embedding", checkpoints.checkpoint(
+        {"gpt.mel_embedding.weight": asm.tensor(asm.storage("1", 8), (0, 2))}), "XC109",
+        says="empty"),
     Attack("no state dict", in_pickle(asm.dict_({"weights": asm.NONE})), "XC109", says="weights"),
     Attack("empty state dict", in_pickle(asm.dict_({"model": asm.ordered_dict({})})), "XC109"),
     Attack("another model", in_pickle(asm.dict_({"model": asm.ordered_dict(

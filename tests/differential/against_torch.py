@@ -61,7 +61,7 @@ def same(left: torch.Tensor, right: torch.Tensor) -> bool:
 
 
 def state_dict_of(path: Path, **options: Any) -> dict[str, torch.Tensor]:
-    loaded = torch.load(path, map_location="cpu", **{"weights_only": True, **options})
+    loaded = torch.load(str(path), map_location="cpu", **{"weights_only": True, **options})
     return loaded["model"] if "model" in loaded else loaded
 
 
@@ -187,10 +187,16 @@ def refusals() -> None:
     check_refused(beside(torch.Size([1])), "size", {"XC104"})
     check_refused(torch.nn.Linear(2, 2), "only a module", {"XC104"})
     check_refused(beside(3), "number", {"XC108"})
+    check_refused(items["gpt.gpt.ln_f.weight"], "only a tensor", {"XC109"})
     check_refused({"model": {**items, 3: torch.ones(1)}}, "number as a name", {"XC108"})
     old = partial(check_refused, _use_new_zipfile_serialization=False)
     for protocol in range(2, 6):
-        old({"model": items}, f"before 1.6, protocol {protocol}", {"XC101"}, pickle_protocol=protocol)
+        old(
+            {"model": items},
+            f"before 1.6, protocol {protocol}",
+            {"XC101"},
+            pickle_protocol=protocol,
+        )
     check_refused({"model": items}, "protocol 0", {"XC105"}, pickle_protocol=0)
     check_refused({"model": items}, "protocol 1", {"XC105"}, pickle_protocol=1)
 
