@@ -166,9 +166,8 @@ class Machine:
         """Refuse an opcode, but look ahead: a forbidden name tells more about the file."""
         refused = self._opcode, self._position
         try:
-            for self._opcode, ahead, self._position in chain(
-                [(self._opcode, argument, self._position)], islice(tokens, _LOOK_AHEAD)
-            ):
+            here = (self._opcode, argument, self._position)
+            for self._opcode, ahead, self._position in chain([here], islice(tokens, _LOOK_AHEAD)):
                 if self._opcode in {Op.GLOBAL, Op.INST}:
                     self._find(*_two_lines(ahead))
         except Refusal as error:
@@ -243,10 +242,10 @@ class Machine:
         self._stack.append(None)
 
     def _true(self, _: bytes) -> None:
-        self._stack.append(True)  # noqa: FBT003 - a value
+        self._stack.append(True)
 
     def _false(self, _: bytes) -> None:
-        self._stack.append(False)  # noqa: FBT003 - a value
+        self._stack.append(False)
 
     def _unsigned(self, argument: bytes) -> None:
         self._stack.append(int.from_bytes(argument, "little"))
@@ -517,7 +516,7 @@ _FLOAT: Final = struct.Struct(">d")
 _LONG_BINGET: Final = re.compile(rb"j(?=(..[\x00-\x1f]\x00))", re.DOTALL)
 """Followed by an index below 2^21; it overlaps with the next one where that begins within it."""
 
-# What a value holds in memory, in bytes, on CPython with 64 bits. Numbers count where they are kept.
+# Bytes of memory that a value holds, on CPython with 64 bits; numbers count where they are kept.
 _CONTAINER: Final = 80
 _ORDERED_DICT: Final = 320
 _ITEM: Final = 40

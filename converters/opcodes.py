@@ -215,8 +215,9 @@ def lex(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes, int]]:
 
 
 def _argument(data: bytes, position: int, base: int, form: int) -> tuple[int, int]:
-    """Return begin and end of an argument that tells its own length; an end beyond what is there
-    says that more is needed.
+    """Return begin and end of an argument that tells its own length.
+
+    An end beyond what is there says that more is needed.
     """
     begin = position + 1
     if form == _UNKNOWN:

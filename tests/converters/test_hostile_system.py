@@ -1,4 +1,4 @@
-"""Disks that are full, sources that move, two at once: the folder holds a whole result or nothing."""
+"""Disks that are full, sources that move, two at once: a whole result is left, or nothing."""
 
 from __future__ import annotations
 

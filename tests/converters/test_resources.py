@@ -1,4 +1,4 @@
-"""What the worst inputs cost, at the real limits: processor time, and memory that stays resident."""
+"""What the worst inputs cost, at the real limits: processor time and resident memory."""
 
 from __future__ import annotations
 

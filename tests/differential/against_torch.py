@@ -62,7 +62,7 @@ def same(left: torch.Tensor, right: torch.Tensor) -> bool:
 
 def state_dict_of(path: Path, **options: Any) -> dict[str, torch.Tensor]:
     loaded = torch.load(str(path), map_location="cpu", **{"weights_only": True, **options})
-    return loaded["model"] if "model" in loaded else loaded
+    return loaded.get("model", loaded)
 
 
 def check(value: Any, label: str, **options: Any) -> None:
@@ -139,7 +139,7 @@ def kinds() -> dict[str, torch.Tensor]:
 def with_metadata(items: dict[str, torch.Tensor]) -> OrderedDict[str, torch.Tensor]:
     """As `Module.state_dict` returns it."""
     state: OrderedDict[str, torch.Tensor] = OrderedDict(items)
-    state._metadata = OrderedDict({"": {"version": 1}})  # type: ignore[attr-defined] # noqa: SLF001
+    state._metadata = OrderedDict({"": {"version": 1}})  # type: ignore[attr-defined]
     return state
 
 
@@ -182,7 +182,7 @@ def refusals() -> None:
     check_refused(beside(quantized), "quantized", {"XC104"})
     check_refused(beside(torch.eye(3).to_sparse()), "sparse", {"XC104"})
     check_refused(beside(torch.randn(3, dtype=torch.complex64).conj()), "conjugate", {"XC107"})
-    check_refused(beside(torch._neg_view(torch.randn(3))), "negative", {"XC105"})  # noqa: SLF001
+    check_refused(beside(torch._neg_view(torch.randn(3))), "negative", {"XC105"})
     check_refused(beside(torch.nn.Linear(2, 2)), "module", {"XC104"})
     check_refused(beside(torch.Size([1])), "size", {"XC104"})
     check_refused(torch.nn.Linear(2, 2), "only a module", {"XC104"})

@@ -10,12 +10,15 @@ import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
-from random import Random
+from typing import TYPE_CHECKING
 
 from builders import pickle_asm as asm
 from builders import zip_forge
 from xcompat.converters.opcodes import Op, lex
 from xcompat.errors import XcompatError
+
+if TYPE_CHECKING:
+    from random import Random
 
 Blind = Callable[[bytes, int], bytes]
 """Changes bytes without knowing what they are; must not return more than so many."""
@@ -26,7 +29,8 @@ WORDS = (
     asm.NEWOBJ, asm.BINPERSID, asm.MEMOIZE, asm.STACK_GLOBAL, asm.STOP, asm.POP, asm.DUP,
     asm.put(1), asm.get(1), asm.put(300), asm.get(300), b"q\0", b"h\0", asm.proto(4),
     asm.text("model"), asm.text("config"), asm.text("storage"), asm.text("0"), asm.text("cpu"),
-    asm.text("gpt.gpt.ln_f.weight"), asm.text("xtts."), asm.text("_metadata"), asm.raw_text(b"\xff"),
+    asm.text("gpt.gpt.ln_f.weight"), asm.text("xtts."), asm.text("_metadata"),
+    asm.raw_text(b"\xff"),
     asm.number(0), asm.number(-1), asm.number(1 << 40), asm.real(float("nan")), asm.bytes_(b"x"),
     asm.name("collections", "OrderedDict"), asm.name("collections", "defaultdict"),
     asm.name("torch._utils", "_rebuild_tensor_v2"), asm.name("torch._utils", "_rebuild_parameter"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from builders import checkpoints, zip_forge
 from builders import pickle_asm as asm
 from builders.attacks import ATTACKS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LARGEST = 100_000
 """Bytes of a seed. What is larger tests a limit, and is too slow to change a thousand times."""

@@ -40,7 +40,7 @@ def write_seeds(corpus: Path) -> None:
 
 def scratch() -> Path:
     """A folder in memory where there is one: a conversion writes five files."""
-    memory = Path("/dev/shm")  # noqa: S108
+    memory = Path("/dev/shm")
     return Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None))
 
 
@@ -75,8 +75,10 @@ def replay(corpus: Path) -> None:
         started = time.perf_counter()
         outcomes[target.check(file.read_bytes(), folder)] += 1
         slowest = max(slowest, (time.perf_counter() - started, file.name))
-    print(f"{outcomes.total()} files: {dict(sorted(outcomes.items()))}")
-    print(f"the slowest took {slowest[0]:.3f} s: {slowest[1]}")
+    sys.stdout.write(
+        f"{outcomes.total()} files: {dict(sorted(outcomes.items()))}\n"
+        f"the slowest took {slowest[0]:.3f} s: {slowest[1]}\n"
+    )
 
 
 def main() -> None:

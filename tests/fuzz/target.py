@@ -10,15 +10,19 @@ import shutil
 import sys
 import zipfile
 from math import prod
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import safetensors
 
 from xcompat.converters import convert
 from xcompat.converters.checkpoint import Checkpoint
-from xcompat.converters.values import Tensor
 from xcompat.converters.xtts import read_model
 from xcompat.errors import XcompatError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from xcompat.converters.values import Tensor
 
 FORBIDDEN = ("exec", "compile", "marshal.", "pickle.", "subprocess.", "os.system", "os.exec",
              "os.posix_spawn", "os.fork", "socket.", "ctypes.", "code.__new__")  # fmt: skip
@@ -26,7 +30,7 @@ SMALL = 1 << 20
 """Elements up to which tensors are compared one by one."""
 
 
-class Broken(AssertionError):
+class Broken(AssertionError):  # noqa: N818 - what it is
     """A promise of the converter that did not hold."""
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 import pytest
-
 from fuzz import target
 from fuzz.mutate import blindly, mutate
 from fuzz.seeds import seeds
+
 from xcompat.converters.safetensors_file import SafetensorsLayout
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CHANGES = 300
 

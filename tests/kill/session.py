@@ -178,7 +178,7 @@ class Session:
         )
         return [*XCOMPAT, str(work), "--in-place"]
 
-    def judge(
+    def judge(  # noqa: PLR0917 - what was done, and what came of it
         self, way: Way, work: Path, before: Content, number: int, code: int, errors: bytes
     ) -> None:
         whole = self.whole[way][0]
@@ -248,7 +248,7 @@ def main() -> None:
     for index in range(options.moments):
         way = WAYS[index % len(WAYS)]
         number = signal.SIGINT if index % 5 == 4 else signal.SIGKILL
-        # Before it writes, the interpreter is still starting, and tells an interrupt in its own way.
+        # Before that, the interpreter still starts, and tells an interrupt in its own way.
         earliest = 0 if number == signal.SIGINT else -0.3
         session.end(way, number, noise.uniform(earliest, 1.1) * session.whole[way][1])
     for index in range(PAIRS):
