@@ -1,11 +1,13 @@
 """`xcompat matrix` as a user sees it: filters, narrow terminals, runs that are sent in."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from builders.matrices import BASE, RUN_LINE, write_matrix
 from xcompat import matrix
+from xcompat.doctor import diagnose
 from xcompat.matrix import load
 from xcompat.selection import Selection
 
@@ -163,10 +165,11 @@ def test_an_odd_version_matches_nothing():
 
 
 def test_near_leaves_out_what_says_nothing_and_changes_no_answer():
-    from xcompat.doctor import diagnose  # noqa: PLC0415
-
     everything = load()
     for recorded in everything.runs:
-        near = load(near=recorded.environment)
-        assert len(near.runs) < len(everything.runs)
-        assert diagnose(recorded.environment, near) == diagnose(recorded.environment, everything)
+        packages = recorded.environment.packages
+        for changed in ({}, {"transformers": "4.51.0"}, {"torch": "2.8.1"}, {"torch": "0.1"}):
+            here = replace(recorded.environment, packages={**packages, **changed})
+            near = load(near=here)
+            assert len(near.runs) < len(everything.runs)
+            assert diagnose(here, near) == diagnose(here, everything)
