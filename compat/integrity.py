@@ -21,7 +21,7 @@ _NEEDED: Final = re.compile(
     r"TTS/(?:__init__|api|utils/io|tts/models/xtts|tts/configs/xtts_config)\.py"
     r"|TTS/tts/layers/xtts/(?:gpt|gpt_inference|hifigan_decoder|latent_encoder|perceiver_encoder"
     r"|stream_generator|tokenizer|xtts_manager|zh_num2words)\.py"
-    r"|coqpit/(?:__init__|coqpit)\.py"
+    r"|coqpit/(?:__init__|coqpit)\.py|trainer/(?:__init__|generic_utils|io)\.py"
 )
 """What `import TTS.tts.models.xtts` runs, in TTS 0.20 to 0.22.0 and coqui-tts 0.24 to 0.28.0."""
 _CUSTOMISED: Final = ("sitecustomize.py", "usercustomize.py")

@@ -394,6 +394,7 @@ def _run(table: _Table) -> Run:
             packages=packages,
             source="",
             builds=builds | table.mapping("builds"),
+            signs=_signs(_Table(table.take("signs", {}), "signs")),
             system=system,
         ),
         capabilities=_outcomes(_Table(table.take("capabilities"), "capabilities")),
@@ -401,6 +402,12 @@ def _run(table: _Table) -> Run:
     )
     table.no_more()
     return run
+
+
+def _signs(table: _Table) -> dict[str, tuple[str, ...]]:
+    signs = {sign: seen for sign in SIGNS if (seen := table.texts(sign, ()))}
+    table.no_more()
+    return signs
 
 
 def _outcomes(table: _Table) -> dict[Capability, CapabilityOutcome]:

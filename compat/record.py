@@ -83,6 +83,7 @@ def record_run(
         "packages": dict(sorted(inventory["distributions"].items())),
         "builds": dict(environment.builds),
         "system": {"ffmpeg": inventory["ffmpeg"]},
+        **_signs(environment),
         "capabilities": _capabilities(results),
         "tokens": _token_hash(results),
     }
@@ -116,6 +117,14 @@ def append_run(path: Path, run: Mapping[str, Any]) -> None:
         raise CannotLook(
             "XC304", f"{path} cannot be written: {error.strerror}", hint="Give another file."
         ) from error
+
+
+def _signs(environment: Environment) -> dict[str, Any]:
+    """Return what was seen beside versions, where anything was."""
+    told = {
+        sign: [_without_home(each) for each in seen] for sign, seen in environment.signs.items()
+    }
+    return {"signs": told} if told else {}
 
 
 def _with_last_words(outcome: ChildOutcome) -> tuple[StageResult, ...]:
