@@ -115,7 +115,7 @@ class Smoke:
         import torch
 
         stock = _stock_load(Path(self.request["pth"]))
-        self.model = loader.load_xtts(self.request["model"], self.device)
+        self.model = loader.load_xtts(self.request["model"], device=self.device)
         # The maker's generator is the truth: no unpickled original is needed to compare with.
         for label, model in (("stock", stock), ("load_xtts", self.model)):
             loaded = _checkpoint_tensors(model)
@@ -128,7 +128,7 @@ class Smoke:
 
     def run_load(self) -> dict[str, Any]:
         """Load the converted folder with `load_xtts`."""
-        self.model = loader.load_xtts(self.request["model"], self.device)
+        self.model = loader.load_xtts(self.request["model"], device=self.device)
         parameters = sum(p.numel() for p in self.model.parameters())
         return {"parameters": parameters}
 
