@@ -59,6 +59,7 @@ def record_run(
                 on_begin=on_begin,
             )
             results += outcome.stages
+        through_runtime = _through_runtime(python, scratch, converted, device, on_begin)
     now = datetime.datetime.now(datetime.timezone.utc)
     return {
         "schema": SCHEMA,
@@ -75,7 +76,32 @@ def record_run(
         "system": {"ffmpeg": inventory["ffmpeg"]},
         "capabilities": _capabilities(results),
         "tokens": _token_hash(results),
+        "runtime_capabilities": _capabilities(through_runtime),
+        "runtime_tokens": _token_hash(through_runtime),
     }
+
+
+def _through_runtime(
+    python: Path,
+    scratch: Path,
+    converted: Path,
+    device: str,
+    on_begin: Callable[[str], None],
+) -> tuple[StageResult, ...]:
+    """Measure the same capabilities with the xcompat runtime, in a process of their own."""
+    built: tuple[StageResult, ...] = ()
+    if not converted.is_dir():  # stock TTS could not make one
+        built, converted = build_model(python, scratch / "xcompat", on_begin, runtime="xcompat")
+    if not converted.is_dir():
+        return built
+    outcome = run_stages(
+        python,
+        ("import", "device", "load-converted", "condition", *_SOUND_STAGES),
+        {**_request(scratch, converted, device), "runtime": "xcompat"},
+        optional=_SOUND_STAGES,
+        on_begin=on_begin,
+    )
+    return (*built, *outcome.stages)
 
 
 def append_run(path: Path, run: Mapping[str, Any]) -> None:

@@ -35,6 +35,8 @@ class SmokeRequest:
     model: Path | None = None
     """Converted folder; None builds the tiny untrained model with the target's own classes."""
     device: str = "auto"
+    runtime: str = "auto"
+    """Who decodes: `stock` TTS and transformers, `xcompat`, or `auto`: stock where it works."""
     text: str = DEFAULT_TEXT
     language: str = "en"
     speaker: str | None = None
@@ -62,7 +64,9 @@ def run_smoke(
         built: tuple[StageResult, ...] = ()
         model = request.model
         if model is None:
-            built, model = build_model(request.python, scratch, on_begin)
+            built, model = build_model(
+                request.python, scratch, on_begin, runtime=request.runtime
+            )
         stages = built
         memory: Mapping[str, int] = {}
         if not _broken(built):
@@ -84,6 +88,7 @@ def build_model(
     on_begin: Callable[[str], None],
     *,
     load_stock: bool = False,
+    runtime: str = "stock",
 ) -> tuple[tuple[StageResult, ...], Path]:
     """Make the tiny release checkpoint in the target and convert it here.
 
@@ -92,6 +97,7 @@ def build_model(
         scratch: Folder for both.
         on_begin: Called with the name of each stage.
         load_stock: Also load the original with stock TTS, in the same process.
+        runtime: With any other than `stock`, TTS is imported with stand-ins where it needs them.
 
     Returns:
         The stages that ran, and the converted folder (absent if one of them failed).
@@ -100,7 +106,7 @@ def build_model(
     outcome = run_stages(
         python,
         ("import", "make-checkpoint", *(("load-stock",) if load_stock else ())),
-        {"original": str(original)},
+        {"original": str(original), "runtime": runtime},
         optional=("load-stock",),
         on_begin=on_begin,
     )
@@ -140,6 +146,7 @@ def _child_request(request: SmokeRequest, model: Path, scratch: Path) -> dict[st
     wav = request.wav.resolve()
     return {
         "device": request.device,
+        "runtime": request.runtime,
         "model": str(model.resolve()),
         "text": request.text,
         "language": request.language,
@@ -182,8 +189,18 @@ def _report(
         judgements=judgements,
         figures=_figures(stages, details, memory),
         outputs=outputs,
-        notes=(str(device["reason"]),) if device else (),
+        notes=_notes(details),
     )
+
+
+def _notes(details: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    notes = []
+    if "device" in details:
+        notes.append(str(details["device"]["reason"]))
+    loaded = details.get("load", {})
+    if loaded.get("runtime") == "xcompat":
+        notes.append(f"spoke through the xcompat runtime: {loaded['reason']}")
+    return tuple(notes)
 
 
 def _judgements(

@@ -103,7 +103,7 @@ def _build_model(config: Any, vocab_file: Path) -> Any:
     from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
     from TTS.tts.models.xtts import Xtts
 
-    with loader.without_random_initialisation():
+    with loader.without_initialisation():
         model = Xtts(config)
         model.tokenizer = VoiceBpeTokenizer(vocab_file=str(vocab_file))
         model.init_models()

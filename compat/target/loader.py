@@ -106,8 +106,15 @@ def _read(folder: Path, device: str, *, build_generator: bool) -> Any:
 
     config = XttsConfig()
     config.load_json(str(folder / "config.json"))
-    with without_random_initialisation():
-        model = Xtts(config)
+    class NotYetBuilt(Xtts):  # type: ignore[misc]
+        """`load_checkpoint` builds the parts; the constructor would build them before it."""
+
+        def init_models(self) -> None:
+            pass
+
+    with without_initialisation():
+        model = NotYetBuilt(config)
+        model.__class__ = Xtts
         state_dict = load_file(str(folder / MODEL_FILE), device=device)
         # Instance attributes shadow the two methods for this one call of the stock loader.
         model.get_compatible_checkpoint_state_dict = lambda _: state_dict
@@ -174,24 +181,35 @@ def _speaker_manager(path: Path) -> Any:
 
 
 @contextlib.contextmanager
-def without_random_initialisation() -> Iterator[None]:
+def without_initialisation() -> Iterator[None]:
     """Leave new parameters of this thread uninitialised inside the block.
 
     They are about to be overwritten, and building XTTS at full size spends most of its time on
     random numbers. Nothing is patched: a mode of torch, which holds for this thread alone, lets
-    the two in-place generators of random numbers return their tensor as it is.
+    the initialisers return their tensor as it is.
     """
     import torch
     from torch.overrides import TorchFunctionMode
 
-    skipped = (torch.Tensor.normal_, torch.Tensor.uniform_)
+    skipped = {torch.Tensor.normal_, torch.Tensor.uniform_}
+    skipped.update(
+        function
+        for name, function in vars(torch.nn.init).items()
+        if name.endswith("_") and not name.startswith("_") and callable(function)
+    )
 
-    class WithoutRandomNumbers(TorchFunctionMode):
+    class WithoutInitialisation(TorchFunctionMode):
         def __torch_function__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
             del types
-            return args[0] if func in skipped else func(*args, **(kwargs or {}))
+            kwargs = kwargs or {}
+            if func in skipped:
+                return args[0] if args else kwargs["tensor"]
+            if func is torch.norm_except_dim:  # how weight_norm finds the lengths of its filters
+                weight, _, dim = args
+                return weight.new_empty([n if d == dim else 1 for d, n in enumerate(weight.shape)])
+            return func(*args, **kwargs)
 
-    with WithoutRandomNumbers():
+    with WithoutInitialisation():
         yield
