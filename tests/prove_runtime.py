@@ -14,6 +14,7 @@ import os
 import random
 import sys
 import tempfile
+import time
 import traceback
 import types
 import warnings
@@ -56,6 +57,9 @@ from xcompat_target import (  # type: ignore[import-not-found]  # noqa: E402
 )
 
 import torch  # noqa: E402
+
+
+torch.set_num_threads(1)  # the model is tiny, and other work on the machine slows two the more
 
 
 class Failed(Exception):  # noqa: N818
@@ -443,8 +447,10 @@ def main() -> int:
     def tell(name: str, act: Callable[[], str]) -> None:
         nonlocal failures
         try:
+            started = time.time()
             with contextlib.redirect_stdout(sys.stderr):  # TTS prints as it works
                 said = act()
+            said += f" ({time.time() - started:.0f} s)"
         except Exception as error:
             failures += 1
             said = f"FAILED {type(error).__name__}: {error}"
@@ -452,7 +458,8 @@ def main() -> int:
                 traceback.print_exc()
         print(f"{name:<12} {said}", flush=True)
 
-    before = bystanders()
+    with contextlib.redirect_stdout(sys.stderr):
+        before = bystanders()
     with tempfile.TemporaryDirectory() as scratch:
         proofs = Proofs(Path(sys.argv[1]), Path(scratch))
         for name in PROOFS:
