@@ -64,9 +64,7 @@ def run_smoke(
         built: tuple[StageResult, ...] = ()
         model = request.model
         if model is None:
-            built, model = build_model(
-                request.python, scratch, on_begin, runtime=request.runtime
-            )
+            built, model = build_model(request.python, scratch, on_begin, runtime=request.runtime)
         stages = built
         memory: Mapping[str, int] = {}
         if not _broken(built):

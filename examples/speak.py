@@ -1,7 +1,7 @@
 """An app that speaks through TTS.api, with the two lines that make it work on any transformers.
 
-    xcompat convert path/to/XTTS-v2 -o XTTS-v2-converted --format both
-    python examples/speak.py XTTS-v2-converted "It speaks." out.wav
+xcompat convert path/to/XTTS-v2 -o XTTS-v2-converted --format both
+python examples/speak.py XTTS-v2-converted "It speaks." out.wav
 """
 
 from __future__ import annotations

@@ -198,9 +198,7 @@ def bench_decode(folder: Path, rounds: int, count: int, variants: list[str]) -> 
     }
 
 
-def timed(
-    act: Callable[[Any], Any], models: dict[str, Any], rounds: int
-) -> dict[str, list[float]]:
+def timed(act: Callable[[Any], Any], models: dict[str, Any], rounds: int) -> dict[str, list[float]]:
     seconds: dict[str, list[float]] = {name: [] for name in models}
     for index in range(rounds + 1):
         order = list(models) if index % 2 else list(models)[::-1]
@@ -261,11 +259,13 @@ def accuracy(models: dict[str, Any], voice: Any, ids: Any, decode: Any) -> dict[
         if name in ("stock", "float32"):
             continue
         rough = measure(model)
+        same = (rough[0].argmax(-1) == logits.argmax(-1)).float().mean()
+        relative = (rough[1] - latents).norm() / latents.norm()
         first = (rough[0][0] - logits[0]).abs().max() / (logits[0].max() - logits[0].min())
         result[name] = {
             "first-token logits, largest error / range": f"{float(first):.1e}",
-            "forced tokens with the same argmax": f"{float((rough[0].argmax(-1) == logits.argmax(-1)).float().mean()):.3f}",
-            "forced latents, relative error": f"{float((rough[1] - latents).norm() / latents.norm()):.1e}",
+            "forced tokens with the same argmax": f"{float(same):.3f}",
+            "forced latents, relative error": f"{float(relative):.1e}",
             "log-mel distance (nepers, mean)": f"{float((rough[2] - sound).abs().mean()):.3f}",
             "greedy prefix equal to float32": common_prefix(codes[0], decode(model)[0]),
         }

@@ -46,7 +46,7 @@ def load_target() -> None:
 
 load_target()
 
-from xcompat_target import (  # type: ignore[import-not-found]  # noqa: E402
+from xcompat_target import (  # type: ignore[import-not-found]
     decode,
     imports,
     loader,
@@ -56,7 +56,7 @@ from xcompat_target import (  # type: ignore[import-not-found]  # noqa: E402
     weights,
 )
 
-import torch  # noqa: E402
+import torch
 
 
 torch.set_num_threads(1)  # the model is tiny, and other work on the machine slows two the more
@@ -214,7 +214,9 @@ class Proofs:
                 pair = []
                 for model in (self.ours, self.stock):
                     torch.manual_seed(seed)
-                    codes = self.codes(model, self.voices[seed], TEXTS[1], do_sample=True, **setting)
+                    codes = self.codes(
+                        model, self.voices[seed], TEXTS[1], do_sample=True, **setting
+                    )
                     pair.append((codes, torch.get_rng_state()))
                 expect(torch.equal(pair[0][0], pair[1][0]), f"seed {seed}, {setting}: other tokens")
                 expect(torch.equal(pair[0][1], pair[1][1]), f"seed {seed}, {setting}: random state")
@@ -236,9 +238,7 @@ class Proofs:
                 max_new_tokens=TOKENS,
             )  # fmt: skip
         for row in range(2):
-            alone = self.codes(
-                self.ours, self.voices[row], TEXTS[0], repetition_penalty=PENALTY
-            )[0]
+            alone = self.codes(self.ours, self.voices[row], TEXTS[0], repetition_penalty=PENALTY)[0]
             expect(torch.equal(both[row, : len(alone)], alone), f"row {row} differs")
         return "2 of 2 rows equal"
 
@@ -472,7 +472,7 @@ def main() -> int:
         if before["xtts"] == after["xtts"] == "TTS.tts.models.xtts" or not proofs.fault:
             changed = [name for name in changed if name != "PreTrainedModel"]
         expect(not changed, f"others can see a change of {changed}")
-        return f"VITS, GPT-2 and {len(before) - 2} other things as before; import: {after['xtts'][:70]}"
+        return f"VITS, GPT-2 and {len(before) - 2} others as before; import: {after['xtts'][:70]}"
 
     tell("unnoticed", unnoticed)
     return 1 if failures else 0

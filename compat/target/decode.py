@@ -82,9 +82,9 @@ def read_options(kwargs: dict[str, Any], limit: int, *, streaming: bool = False)
         ValueError: A value outside the range that transformers allows.
     """
     given = dict(kwargs)
-    if not streaming and given.pop("return_dict_in_generate", None):
-        raise UnsupportedOption(_refusal("return_dict_in_generate", True))
-    given.pop("return_dict_in_generate", None)
+    as_dict = given.pop("return_dict_in_generate", None)
+    if as_dict and not streaming:
+        raise UnsupportedOption(_refusal("return_dict_in_generate", as_dict))
     for name in _WITHOUT_EFFECT:
         given.pop(name, None)
     for name, values in _NEUTRAL.items():
@@ -160,7 +160,10 @@ class Decoder:
         self.blocks = [_Block(block, make) for block in gpt.gpt.h]
 
     def prefix(self, cond_latents: Any, text_inputs: Any) -> Any:
-        """Embed voice and text, shapes (1 or b, n, channels) and (b, t), as (b, n+t+2, channels)."""
+        """Embed voice and text, shapes (1 or b, n, channels) and (b, t).
+
+        Shape (b, n + t + 2, channels): the text gets its start and stop tokens.
+        """
         import torch
         from torch.nn import functional as F
 
@@ -180,8 +183,7 @@ class Decoder:
 
         sequences = prefix.repeat_interleave(options.num_return_sequences, dim=0)
         count, length, _ = sequences.shape
-        cache = _Cache(len(self.blocks), count, self.heads, length + options.max_new_tokens,
-                       self.channels // self.heads, sequences)  # fmt: skip
+        cache = self._cache(count, length + options.max_new_tokens, sequences)
         seen = torch.zeros(count, self.gpt.num_audio_tokens, dtype=torch.bool,
                            device=sequences.device)  # fmt: skip
         seen[:, [_FAKE_PROMPT_TOKEN, self.start]] = True
@@ -210,9 +212,12 @@ class Decoder:
         audio = self.gpt.mel_embedding.weight[inputs] + self.positions[: inputs.shape[1]]
         count = max(prefix.shape[0], audio.shape[0])
         sequence = torch.cat([prefix.expand(count, -1, -1), audio.expand(count, -1, -1)], dim=1)
-        cache = _Cache(len(self.blocks), count, self.heads, sequence.shape[1],
-                       self.channels // self.heads, sequence)  # fmt: skip
+        cache = self._cache(count, sequence.shape[1], sequence)
         return self.gpt.final_norm(self._hidden(sequence, cache)[:, prefix.shape[1] :])
+
+    def _cache(self, count: int, capacity: int, like: Any) -> _Cache:
+        shape = (count, self.heads, capacity, self.channels // self.heads)
+        return _Cache(len(self.blocks), shape, like)
 
     def _hidden(self, inputs: Any, cache: _Cache) -> Any:
         """Run the blocks on new positions, shape (n, t, channels), after those in the cache."""
@@ -259,10 +264,7 @@ def choose(logits: Any, seen: Any, options: Options) -> Any:
 class _Cache:
     """Keys and values of every layer, each (n, heads, capacity, channels per head)."""
 
-    def __init__(
-        self, layers: int, count: int, heads: int, capacity: int, width: int, like: Any
-    ) -> None:
-        shape = (count, heads, capacity, width)
+    def __init__(self, layers: int, shape: tuple[int, int, int, int], like: Any) -> None:
         self.layers = [(like.new_empty(shape), like.new_empty(shape)) for _ in range(layers)]
         self.used = 0
 
@@ -414,9 +416,8 @@ def _check_transformer(gpt: Any, channels: int, heads: int) -> None:
         "add_cross_attention": False,
     }.items():
         if getattr(config, setting, None) != value:
-            raise CannotAttach(
-                f"gpt.gpt.config.{setting} is {getattr(config, setting, 'missing')!r}, not {value!r}"
-            )
+            found = getattr(config, setting, "missing")
+            raise CannotAttach(f"gpt.gpt.config.{setting} is {found!r}, not {value!r}")
     # TTS adds its own positions and replaces those of GPT-2 by zeros.
     if list(getattr(_attribute(gpt, "gpt.wpe"), "parameters", list)()):
         raise CannotAttach("gpt.gpt.wpe has weights: positions are added twice")

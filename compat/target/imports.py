@@ -129,9 +129,7 @@ def _put_back() -> dict[str, types.ModuleType]:
     return displaced
 
 
-def _take_out(
-    filled: set[str], before: set[str], displaced: dict[str, types.ModuleType]
-) -> None:
+def _take_out(filled: set[str], before: set[str], displaced: dict[str, types.ModuleType]) -> None:
     """Move what depends on a stand-in from `sys.modules` to `_kept`."""
     ours = {n: m for n, m in sys.modules.items() if _is_tts(n) and n not in before}
     _kept.update({name: ours[name] for name in _tainted(filled, ours)})
@@ -263,9 +261,7 @@ class _Loader(importlib.abc.Loader):
         self, name: str, globals: Any = None, locals: Any = None,  # noqa: A002
         fromlist: Any = (), level: int = 0,
     ) -> Any:  # fmt: skip
-        fillings = {
-            gap.name: gap for gap in self.gaps if gap.source == name and self.hook.active
-        }
+        fillings = {gap.name: gap for gap in self.gaps if gap.source == name and self.hook.active}
         try:
             found = builtins.__import__(name, globals, locals, fromlist, level)
         except ModuleNotFoundError as error:

@@ -8,7 +8,7 @@ import json
 import pickletools
 import zipfile
 from pathlib import Path
-from typing import Any, Iterator, Optional, Sequence
+from typing import Any, ContextManager, Iterator, Optional, Sequence
 
 from . import decode, imports
 from . import runtime as attached_runtime
@@ -63,7 +63,9 @@ def load_xtts(
     dtype = _checked(dtype, quantize, runtime)
     if not (folder / MODEL_FILE).is_file():
         raise NotConvertedError(_how_to_convert(folder))
-    importing = imports.importing_tts() if runtime != "stock" else contextlib.nullcontext([])
+    importing: ContextManager[list[str]] = contextlib.nullcontext([])
+    if runtime != "stock":
+        importing = imports.importing_tts()
     with importing as filled:
         from TTS.tts.layers.xtts.gpt import GPT
 
@@ -106,6 +108,7 @@ def _read(folder: Path, device: str, *, build_generator: bool) -> Any:
 
     config = XttsConfig()
     config.load_json(str(folder / "config.json"))
+
     class NotYetBuilt(Xtts):  # type: ignore[misc]
         """`load_checkpoint` builds the parts; the constructor would build them before it."""
 
@@ -142,7 +145,7 @@ def _how_to_convert(folder: Path) -> str:
     names = f" ({', '.join(asked)})" if asked else ""
     return (
         f"{folder} is not converted: to read its model.pth, torch would have to run the pickle "
-        f'inside it, which asks for code of its own choice{names}. Convert it first, which runs '
+        f"inside it, which asks for code of its own choice{names}. Convert it first, which runs "
         f'none of it: xcompat convert "{folder}"'
     )
 
@@ -198,7 +201,7 @@ def without_initialisation() -> Iterator[None]:
         if name.endswith("_") and not name.startswith("_") and callable(function)
     )
 
-    class WithoutInitialisation(TorchFunctionMode):
+    class WithoutInitialisation(TorchFunctionMode):  # type: ignore[misc]
         def __torch_function__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:

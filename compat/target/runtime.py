@@ -3,14 +3,12 @@
 `attach` sets attributes on the instance it is given, and nowhere else: no class, no module and no
 other model changes. What is set, and what it stands in for:
 
-| on | attribute | instead of |
-|---|---|---|
-| `model.gpt` | `generate`, `get_generator` | transformers' `generate` and TTS's streaming copy of it |
-| `model.gpt` | `compute_embeddings` | the same, without the transformers model that it fills |
-| `model.gpt` | `forward` | the second pass over the GPT, for latents that the decoder has |
-| `model.gpt` | `init_gpt_for_inference` | building a transformers model to generate with |
-| `model` | `get_conditioning_latents` | itself, reading audio through soundfile |
-| `TTS(...).synthesizer` | `output_sample_rate` | the rate of the reference audio, where that was put |
+* `model.gpt.generate`, `.get_generator`: transformers' `generate`, and TTS's streaming copy of it;
+* `model.gpt.compute_embeddings`: the same, without the transformers model that it fills;
+* `model.gpt.forward`: the second pass over the GPT, for latents that the decoder has;
+* `model.gpt.init_gpt_for_inference`: building a transformers model to generate with;
+* `model.get_conditioning_latents`: itself, reading audio through soundfile;
+* `TTS(...).synthesizer.output_sample_rate`: the rate of reference audio, where TTS put that.
 
 `Runtime.detach`, or leaving the `with` block, removes all of it.
 """
@@ -62,7 +60,7 @@ class Runtime:
             gpt.eval()
         self._set, self._rate, self._last = [], None, None
 
-    def __enter__(self) -> Runtime:
+    def __enter__(self) -> Runtime:  # noqa: PYI034 - typing.Self is younger than Python 3.9
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -101,7 +99,7 @@ class Runtime:
             prefix.shape[0], prefix.shape[1] + 1, dtype=torch.long, device=prefix.device
         )
         ids[:, -1] = self.decoder.start
-        ids.xcompat_prefix = prefix  # type: ignore[attr-defined]
+        ids.xcompat_prefix = prefix
         return ids
 
     def _get_generator(self, fake_inputs: Any, **kwargs: Any) -> Iterator[tuple[Any, Any]]:
@@ -163,9 +161,7 @@ def _nothing_to_build(kv_cache: bool = True, use_deepspeed: bool = False) -> Non
         raise decode.UnsupportedOption("the xcompat runtime does not do use_deepspeed=True")
 
 
-def attach(
-    model: Any, *, dtype: Optional[str] = None, quantize: Optional[str] = None
-) -> Runtime:
+def attach(model: Any, *, dtype: Optional[str] = None, quantize: Optional[str] = None) -> Runtime:
     """Let a loaded model speak through xcompat's decoder instead of transformers' `generate`.
 
     Args:
@@ -191,7 +187,8 @@ def attach(
     if "generate" in vars(xtts.gpt):
         raise decode.CannotAttach("gpt.generate is already replaced: detach that first")
     decoder = decode.Decoder(xtts.gpt, dtype=dtype, quantize=quantize)
-    _prove(type(xtts.gpt))
+    gpt_class: Any = type(xtts.gpt)
+    _prove(gpt_class)
     return Runtime(xtts, decoder, synthesizer)
 
 

@@ -293,9 +293,7 @@ class Smoke:
         return {"picture": self.request["picture"]}
 
     def _load(self) -> Any:
-        return loader.load_xtts(
-            self.request["model"], device=self.device, runtime=self.runtime
-        )
+        return loader.load_xtts(self.request["model"], device=self.device, runtime=self.runtime)
 
     def _sampling(self) -> dict[str, Any]:
         names = ("temperature", "length_penalty", "repetition_penalty", "top_k", "top_p")

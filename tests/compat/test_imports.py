@@ -33,8 +33,7 @@ XTTS = {
         "def init_stream_support(): PreTrainedModel.generate_stream = BeamSearchScorer\n"
     ),
     "TTS/tts/layers/tortoise/arch_utils.py": (
-        "from transformers import LogitsWarper\n"
-        "class TypicalLogitsWarper(LogitsWarper): pass\n"
+        "from transformers import LogitsWarper\nclass TypicalLogitsWarper(LogitsWarper): pass\n"
     ),
     "TTS/tts/models/vits.py": "class Vits: pass\n",
 }

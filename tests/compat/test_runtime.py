@@ -41,7 +41,15 @@ def test_the_options_that_tts_passes_are_read() -> None:
 
 
 def test_defaults_are_those_of_transformers() -> None:
-    assert decode.read_options({}, LIMIT) == decode.Options(LIMIT, False, 1.0, 50, 1.0, 1.0, 1)
+    assert decode.read_options({}, LIMIT) == decode.Options(
+        max_new_tokens=LIMIT,
+        do_sample=False,
+        temperature=1.0,
+        top_k=50,
+        top_p=1.0,
+        repetition_penalty=1.0,
+        num_return_sequences=1,
+    )
     assert decode.read_options({"top_k": None, "temperature": None}, LIMIT).top_k == 50
 
 
@@ -200,7 +208,9 @@ def test_load_xtts_refuses_what_it_does_not_know(
 
 
 def test_load_xtts_says_what_an_unconverted_folder_would_execute(tmp_path: Path) -> None:
-    asked = b"\x80\x02cTTS.tts.configs.xtts_config\nXttsConfig\n)\x81."  # protocol 2, as torch writes
+    asked = (
+        b"\x80\x02cTTS.tts.configs.xtts_config\nXttsConfig\n)\x81."  # protocol 2, as torch writes
+    )
     with zipfile.ZipFile(tmp_path / "model.pth", "w") as archive:
         archive.writestr("model/data.pkl", asked)
     with pytest.raises(FileNotFoundError) as refusal:
