@@ -24,6 +24,7 @@ from typing import Any, Callable
 TEXTS = ("Good morning to all of you.", "It took me quite a long time to develop a voice.")
 PENALTY = 5.0
 TOKENS = 40
+SEEDS = 3
 TOLERANCE = 1e-5
 """Largest difference of latents, of magnitude 1, that counts as equal (issue 7)."""
 
@@ -209,7 +210,7 @@ class Proofs:
             {},
         ]
         count = 0
-        for seed in range(4):
+        for seed in range(SEEDS):
             for setting in settings:
                 pair = []
                 for model in (self.ours, self.stock):
@@ -226,7 +227,7 @@ class Proofs:
                 torch.manual_seed(seed)
                 streams.append(self.streamed(model, self.voices[seed], TEXTS[1]))
             expect(streams[0] == streams[1], f"seed {seed}: other streamed tokens")
-        return f"{count} decodes and 4 streams equal stock"
+        return f"{count} decodes and {SEEDS} streams equal stock"
 
     def batch(self) -> str:
         """A batch decodes as its members do, one by one."""
@@ -245,7 +246,7 @@ class Proofs:
     def speech(self) -> str:
         """Whole `inference` and `inference_stream`: same latents and sound as stock."""
         worst = 0.0
-        long = " ".join(TEXTS * 4)
+        long = " ".join(TEXTS * 2)
         calls: list[tuple[str, str, dict[str, Any]]] = [
             ("plain", TEXTS[1], {}),
             ("slow", TEXTS[1], {"speed": 0.7}),
@@ -258,7 +259,11 @@ class Proofs:
             for model in (self.ours, self.stock):
                 if model is not None:
                     torch.manual_seed(9)
-                    outs.append(model.inference(text, "en", *self.voices[2], **kwargs))
+                    outs.append(
+                        model.inference(
+                            text, "en", *self.voices[2], max_new_tokens=TOKENS, **kwargs
+                        )
+                    )
             expect(all(torch.isfinite(torch.from_numpy(o["wav"])).all() for o in outs), name)
             if len(outs) == 2:
                 expect(outs[0]["wav"].shape == outs[1]["wav"].shape, f"{name}: other length")

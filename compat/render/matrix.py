@@ -10,7 +10,9 @@ from xcompat.render.issue import issues_as_json
 from xcompat.render.text import Page
 
 if TYPE_CHECKING:
-    from xcompat.domain import Matrix, Run
+    from collections.abc import Mapping
+
+    from xcompat.domain import Capability, CapabilityOutcome, Matrix, Run
 
 _COLUMNS = {
     "import": "imp",
@@ -43,10 +45,8 @@ def matrix_as_json(matrix: Matrix) -> dict[str, Any]:
                     for name in DECIDING
                     if name in run.environment.packages
                 },
-                "capabilities": {
-                    capability: {"status": outcome.status, "error": outcome.error}
-                    for capability, outcome in run.capabilities.items()
-                },
+                "capabilities": _outcomes(run.capabilities),
+                "runtime_capabilities": _outcomes(run.runtime_capabilities),
             }
             for run in matrix.runs
         ],
@@ -63,6 +63,15 @@ def matrix_as_json(matrix: Matrix) -> dict[str, Any]:
             for row in matrix.rows
         ],
         "issues": issues_as_json(matrix.issues)["issues"],
+    }
+
+
+def _outcomes(
+    capabilities: Mapping[Capability, CapabilityOutcome],
+) -> dict[str, dict[str, str]]:
+    return {
+        capability: {"status": outcome.status, "error": outcome.error}
+        for capability, outcome in capabilities.items()
     }
 
 
