@@ -6,14 +6,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -24,6 +28,13 @@ PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 RUNS = ROOT / "matrices" / "runs"
 PINNED = ("torch", "torchaudio", "torchcodec", "transformers")
 """What a cell pins beside its TTS."""
+PROVED_WITH_RUNTIME = (
+    "tts-without-torchcodec",
+    "tts-transformers-5",
+    "coqui-newest",
+    "extra-xtts",
+    "coqui-0.27.5-transformers-5.1",
+)
 CELLS = nox.project.load_toml(ROOT / "matrices" / "cells.toml")["cell"]
 
 
@@ -94,6 +105,21 @@ def make_checkpoint(session: nox.Session) -> None:
     if not arguments or arguments[0].startswith("-"):
         arguments = [str(ROOT / "checkpoints"), *arguments]
     session.run("python", "-I", str(maker), "make-checkpoint", *arguments)
+
+
+@nox.session(default=False)
+def runtime(session: nox.Session) -> None:
+    """Prove the xcompat runtime in the environments of some cells: `-- NAME...`."""
+    session.install(".", "uv")
+    for name in session.posargs or PROVED_WITH_RUNTIME:
+        with _environment(session, _cell(name)) as (scratch, interpreter):
+            original, converted = scratch / "original", scratch / "converted"
+            python = (str(interpreter), "-I")
+            maker = (str(ROOT / "compat" / "target" / "__main__.py"), "make-checkpoint")
+            session.run(*python, *maker, str(original), external=True)
+            session.run("xcompat", "convert", str(original), "-o", str(converted), "--format=both")
+            proof = str(ROOT / "tests" / "prove_runtime.py")
+            session.run(*python, proof, str(converted), external=True)
 
 
 @nox.session(default=False)
@@ -169,11 +195,12 @@ def _matrix(session: nox.Session, chosen: list[dict[str, Any]], *, check: bool) 
         session.error("not as recorded:\n  " + "\n  ".join(differences))
 
 
-def _measure(session: nox.Session, cell: dict[str, Any]) -> dict[str, Any]:
-    """Make the cell's environment, record a run in it, delete it."""
+@contextlib.contextmanager
+def _environment(session: nox.Session, cell: dict[str, Any]) -> Iterator[tuple[Path, Path]]:
+    """Make the cell's environment; yield a scratch folder and the interpreter; delete both."""
     scratch = Path(session.create_tmp()) / "cell"
     shutil.rmtree(scratch, ignore_errors=True)
-    environment, lines = scratch / "venv", scratch / "run.jsonl"
+    environment = scratch / "venv"
     interpreter = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     try:
         session.run("uv", "venv", "-q", "--python", cell.get("python", "3.11"), str(environment))
@@ -181,10 +208,17 @@ def _measure(session: nox.Session, cell: dict[str, Any]) -> dict[str, Any]:
             *("uv", "pip", "install", "-q", "--python", str(interpreter)),
             *_requirements(cell),
         )
-        session.run("xcompat", "smoke", "--python", str(interpreter), "--record", str(lines))
-        run: dict[str, Any] = json.loads(lines.read_text(encoding="utf-8"))
+        yield scratch, interpreter
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _measure(session: nox.Session, cell: dict[str, Any]) -> dict[str, Any]:
+    """Record a run in the cell's environment."""
+    with _environment(session, cell) as (scratch, interpreter):
+        lines = scratch / "run.jsonl"
+        session.run("xcompat", "smoke", "--python", str(interpreter), "--record", str(lines))
+        run: dict[str, Any] = json.loads(lines.read_text(encoding="utf-8"))
     run["capabilities"]["install"] = {"status": "works"}
     return {**run, "command": _command(cell), "cell": cell.get("name", "")}
 

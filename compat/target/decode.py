@@ -9,6 +9,7 @@ as they come, where TTS runs the whole GPT a second time.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, Callable, Iterator, NamedTuple, Optional
 
@@ -149,7 +150,7 @@ class Decoder:
         self, gpt: Any, *, dtype: Optional[str] = None, quantize: Optional[str] = None
     ) -> None:
         check_structure(gpt)
-        make = _projection_maker(dtype, quantize)
+        self._make = _projection_maker(dtype, quantize)
         self.gpt = gpt
         self.heads: int = gpt.heads
         self.channels: int = gpt.model_dim
@@ -157,7 +158,7 @@ class Decoder:
         self.stop: int = gpt.stop_audio_token
         self.limit: int = gpt.max_gen_mel_tokens
         self.positions = gpt.mel_pos_embedding.emb.weight
-        self.blocks = [_Block(block, make) for block in gpt.gpt.h]
+        self._follow(self.positions.device)
 
     def prefix(self, cond_latents: Any, text_inputs: Any) -> Any:
         """Embed voice and text, shapes (1 or b, n, channels) and (b, t).
@@ -181,6 +182,7 @@ class Decoder:
         """
         import torch
 
+        self._follow(prefix.device)
         sequences = prefix.repeat_interleave(options.num_return_sequences, dim=0)
         count, length, _ = sequences.shape
         cache = self._cache(count, length + options.max_new_tokens, sequences)
@@ -208,12 +210,19 @@ class Decoder:
         import torch
         from torch.nn import functional as F
 
+        self._follow(prefix.device)
         inputs = F.pad(codes[:, :-1], (1, 0), value=self.start)
         audio = self.gpt.mel_embedding.weight[inputs] + self.positions[: inputs.shape[1]]
         count = max(prefix.shape[0], audio.shape[0])
         sequence = torch.cat([prefix.expand(count, -1, -1), audio.expand(count, -1, -1)], dim=1)
         cache = self._cache(count, sequence.shape[1], sequence)
         return self.gpt.final_norm(self._hidden(sequence, cache)[:, prefix.shape[1] :])
+
+    def _follow(self, device: Any) -> None:
+        """Make the copies of the weights again where the model was moved to another device."""
+        if getattr(self, "_device", None) != device:
+            self._device = device
+            self.blocks = [_Block(block, self._make) for block in self.gpt.gpt.h]
 
     def _cache(self, count: int, capacity: int, like: Any) -> _Cache:
         shape = (count, self.heads, capacity, self.channels // self.heads)
@@ -354,13 +363,38 @@ def _int8_projection(layer: Any) -> Callable[[Any], Any]:
     whole = (weight / scales[:, None]).round().to(torch.int8).contiguous()
     scales = scales.to(torch.bfloat16)
     bias = layer.bias.detach()
-    multiply = torch._weight_int8pack_mm  # noqa: SLF001 - the only 8-bit product for bfloat16
+    multiply = _int8_product(str(weight.device))
 
     def project(inputs: Any) -> Any:
         rows = inputs.reshape(-1, inputs.shape[-1]).to(torch.bfloat16)
         return (multiply(rows, whole, scales).to(inputs.dtype) + bias).view(*inputs.shape[:-1], -1)
 
     return project
+
+
+@functools.lru_cache(maxsize=None)
+def _int8_product(device: str) -> Callable[[Any, Any, Any], Any]:
+    """Return torch's product of bfloat16 rows with 8-bit (out, in) weights and their scales.
+
+    Raises:
+        CannotAttach: This torch has none for `device`, or it computes something else.
+    """
+    import torch
+
+    product = getattr(torch, "_weight_int8pack_mm", None)
+    rows = torch.eye(32, device=device, dtype=torch.bfloat16)
+    whole = (torch.arange(32 * 32, device=device) % 255 - 127).to(torch.int8).view(32, 32)
+    scales = torch.full((32,), 0.5, device=device, dtype=torch.bfloat16)
+    try:
+        found = product(rows, whole, scales)  # type: ignore[misc]
+    except Exception as error:
+        raise CannotAttach(
+            f"quantize='int8' needs an 8-bit product that torch {torch.__version__} does not have "
+            f"for {device}; on the CPU, torch 2.4 or newer has it ({error})"
+        ) from error
+    if not torch.equal(found, whole.t().to(torch.bfloat16) * 0.5):
+        raise CannotAttach(f"the 8-bit product of torch {torch.__version__} is not as expected")
+    return product  # type: ignore[return-value]
 
 
 def check_structure(gpt: Any) -> None:
