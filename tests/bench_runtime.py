@@ -28,6 +28,8 @@ TEXT = "It took me quite a long time to develop a voice, and now I am not going 
 PENALTY = 5.0
 STREAM_CHUNK = 20
 LOADERS = ("stock", "xcompat")
+CPU_SECONDS: dict[tuple[str, str], list[float]] = {}
+"""Of each timed call, by what it did and the variant: what other work on the machine spares."""
 STARTED = "XCOMPAT_BENCH_STARTED"
 
 warnings.filterwarnings("ignore")
@@ -193,6 +195,14 @@ def bench_decode(folder: Path, rounds: int, count: int, variants: list[str]) -> 
             }
             for what, measured in seconds.items()
         },
+        "stock / variant, CPU seconds": {
+            what: {
+                name: median(a / b for a, b in zip(CPU_SECONDS[what, variants[0]], times))
+                for (did, name), times in CPU_SECONDS.items()
+                if did == what
+            }
+            for what in ("decode", "whole", "first_chunk")
+        },
         "accuracy": accuracy(models, voice, ids, decode) if "float32" in models else {},
         "bytes read per token": bandwidth(models, seconds["decode"], count),
     }
@@ -203,10 +213,11 @@ def timed(act: Callable[[Any], Any], models: dict[str, Any], rounds: int) -> dic
     for index in range(rounds + 1):
         order = list(models) if index % 2 else list(models)[::-1]
         for name in order:
-            started = time.perf_counter()
+            started, cpu = time.perf_counter(), time.process_time()
             act(models[name])
             if index:  # the first round is cold
                 seconds[name].append(time.perf_counter() - started)
+                CPU_SECONDS.setdefault((act.__name__, name), []).append(time.process_time() - cpu)
     return seconds
 
 
@@ -285,6 +296,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=60)
+    parser.add_argument("--threads", type=int, help="of torch; all cores if not given")
     parser.add_argument("--loader", choices=LOADERS, default="stock")
     parser.add_argument("--variants", default="stock,float32,bfloat16,int8")
     options = parser.parse_args()
@@ -294,6 +306,9 @@ def main() -> None:
         elif options.what == "load":
             result = bench_load(options.folder, options.rounds)
         else:
+            import torch
+
+            torch.set_num_threads(options.threads or torch.get_num_threads())
             result = bench_decode(
                 options.folder, options.rounds, options.tokens, options.variants.split(",")
             )
