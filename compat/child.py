@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -10,6 +11,7 @@ import subprocess
 import tempfile
 import threading
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from xcompat import target
@@ -29,6 +31,8 @@ class ChildOutcome(NamedTuple):
     stages: tuple[StageResult, ...]
     memory: Mapping[str, int]
     """`host_bytes` and `device_bytes` at their peak; empty where the child died first."""
+    died: bool
+    """Whether the child hung, aborted or exited in the last of the stages."""
 
 
 def run_stages(
@@ -37,27 +41,43 @@ def run_stages(
     request: Mapping[str, Any],
     *,
     optional: Sequence[str] = (),
+    after: Mapping[str, Callable[[], object]] = MappingProxyType({}),
     on_begin: Callable[[str], None] = lambda _: None,
     timeout: float = STAGE_TIMEOUT_SECONDS,
+    bytecode: Path | None = None,
 ) -> ChildOutcome:
     """Run `stages` in one child of `python`, until one that is not optional fails.
 
     A stage that hangs for `timeout` seconds is killed; a process that aborts fails the stage that
     was running. Neither takes the caller down.
 
+    Args:
+        python: Interpreter of the target environment.
+        stages: Names of what to run, in this order.
+        request: What the stages are to know, as JSON data.
+        optional: Stages whose failure does not end the run.
+        after: What to do here when a stage has worked and before the next one begins.
+        on_begin: Called with the name of each stage.
+        timeout: Seconds that one stage may take.
+        bytecode: Folder for what Python and numba compile, where it shall outlive the environment.
+
     Raises:
         CannotLook: The interpreter cannot be started (XC301).
     """
     script = Path(target.__file__).with_name("__main__.py")
-    message = json.dumps({**request, "stages": list(stages), "optional": list(optional)})
+    options, variables = ["-I"], dict(os.environ)
+    if bytecode:
+        options += ["-X", f"pycache_prefix={bytecode}"]
+        variables["NUMBA_CACHE_DIR"] = str(bytecode / "numba")
     with tempfile.TemporaryDirectory(prefix="xcompat-") as folder, _stderr_file() as stderr:
         try:
             process = subprocess.Popen(
-                [str(python), "-I", str(script), "smoke", message],
-                stdin=subprocess.DEVNULL,
+                [str(python), *options, str(script), "smoke", json.dumps(request)],
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 cwd=folder,
+                env=variables,
                 encoding="utf-8",
                 start_new_session=True,
             )
@@ -68,7 +88,15 @@ def run_stages(
                 hint="Give the interpreter of the environment to test with --python.",
             ) from error
         try:
-            return _listen(process, stderr, on_begin, timeout)
+            dialogue = _Dialogue(process, timeout)
+            return _conduct(
+                dialogue,
+                stages,
+                stderr,
+                optional=optional,
+                after=after,
+                on_begin=on_begin,
+            )
         finally:
             _kill(process)
 
@@ -77,45 +105,90 @@ def _stderr_file() -> IO[bytes]:
     return tempfile.TemporaryFile(prefix="xcompat-")
 
 
-def _listen(
-    process: subprocess.Popen[str],
+class _Died(Exception):  # noqa: N818 - never leaves this module
+    """The child hung or ended where it should have answered; the message says how."""
+
+
+class _Dialogue:
+    """Orders to a child and what it answers."""
+
+    def __init__(self, process: subprocess.Popen[str], timeout: float) -> None:
+        self._process = process
+        self._timeout = timeout
+        self._lines = _lines_of(process)
+
+    def order(self, stage: str) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # That it ended is heard from its output.
+            self._process.stdin.write(f"{stage}\n")
+            self._process.stdin.flush()
+
+    def end(self) -> Mapping[str, int]:
+        """Let the child go, and return its peak memory."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            return self.answer()
+        except _Died:
+            return {}
+
+    def answer(self) -> dict[str, Any]:
+        """Return the next event.
+
+        Raises:
+            _Died: There is none.
+        """
+        try:
+            line = self._lines.get(timeout=self._timeout)
+        except queue.Empty:
+            _kill(self._process)
+            raise _Died(f"no answer within {self._timeout:.0f} s") from None
+        if line is None:
+            raise _Died(_how_it_ended(self._process.wait()))
+        event: dict[str, Any] = json.loads(line)
+        del event["event"]
+        return event
+
+
+def _conduct(
+    dialogue: _Dialogue,
+    stages: Sequence[str],
     stderr: IO[bytes],
+    *,
+    optional: Sequence[str],
+    after: Mapping[str, Callable[[], object]],
     on_begin: Callable[[str], None],
-    timeout: float,
 ) -> ChildOutcome:
     results: list[StageResult] = []
-    memory: Mapping[str, int] = {}
-    running = ""
-    lines = _lines_of(process)
-    while True:
+    for stage in stages:
+        begun = False
         try:
-            line = lines.get(timeout=timeout)
-        except queue.Empty:
-            _kill(process)
-            results.append(_failed(running, f"no answer within {timeout:.0f} s", stderr))
-            break
-        if line is None:
-            process.wait()
-            if running:
-                results.append(_failed(running, _how_it_ended(process.returncode), stderr))
-            elif not results:
+            dialogue.order(stage)
+            dialogue.answer()
+            begun = True
+            on_begin(stage)
+            event = dialogue.answer()
+        except _Died as death:
+            tail = _tail(stderr)
+            if not (begun or results):
                 raise CannotLook(
                     "XC301",
                     "the target interpreter ended before the smoke began",
-                    hint=_tail(stderr).strip().rpartition("\n")[2],
+                    hint=tail.strip().rpartition("\n")[2],
+                ) from death
+            results.append(
+                StageResult(
+                    name=stage, status="fails", seconds=0.0, error=str(death), traceback=tail
                 )
+            )
+            return ChildOutcome(tuple(results), {}, died=True)
+        results.append(StageResult(name=event.pop("stage"), **event))
+        if results[-1].status == "works":
+            after.get(stage, lambda: None)()
+        elif stage not in optional:
             break
-        event = json.loads(line)
-        kind = event.pop("event")
-        if kind == "begin":
-            running = event["stage"]
-            on_begin(running)
-        elif kind == "end":
-            running = ""
-            results.append(StageResult(name=event.pop("stage"), **event))
-        else:
-            memory = event
-    return ChildOutcome(tuple(results), memory)
+    return ChildOutcome(tuple(results), dialogue.end(), died=False)
 
 
 def _lines_of(process: subprocess.Popen[str]) -> queue.SimpleQueue[str | None]:
@@ -132,12 +205,6 @@ def _lines_of(process: subprocess.Popen[str]) -> queue.SimpleQueue[str | None]:
 
     threading.Thread(target=read, daemon=True).start()
     return lines
-
-
-def _failed(stage: str, error: str, stderr: IO[bytes]) -> StageResult:
-    return StageResult(
-        name=stage, status="fails", seconds=0.0, error=error, traceback=_tail(stderr)
-    )
 
 
 def _how_it_ended(status: int) -> str:
@@ -160,3 +227,6 @@ def _kill(process: subprocess.Popen[str]) -> None:
         else:
             process.kill()
     process.wait()
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()

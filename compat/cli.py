@@ -83,6 +83,10 @@ def doctor(
             " again for more.",
         ),
     ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(metavar="L", help="Tell as well what speaking this language needs."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
 ) -> None:
     """Tell whether an environment can run XTTS v2, and what to do."""
@@ -94,9 +98,9 @@ def doctor(
 
     needed = capabilities_asked_for(need)
     environment = environment_asked_for(
-        python, requirements, python_version, platform, sys.stdin.buffer
+        python, requirements, python_version, platform, sys.stdin.buffer, language=language
     )
-    diagnosis = diagnose(environment, matrix.load(), needed)
+    diagnosis = diagnose(environment, matrix.load(near=environment), needed)
     if as_json:
         show_json(render.diagnosis_as_json(diagnosis))
     else:
@@ -135,18 +139,65 @@ def explain(
 
 @app.command("matrix")
 def show_recorded(
+    tts: Annotated[
+        str, typer.Option(metavar="TTS", help="Runs of TTS, coqui-tts, or coqui-tts>=0.27 only.")
+    ] = "",
+    torch: Annotated[
+        str, typer.Option(metavar="V", help="Runs with this torch only, such as 2.9 or >=2.9.")
+    ] = "",
+    transformers: Annotated[
+        str, typer.Option(metavar="V", help="Runs with this transformers only.")
+    ] = "",
+    platform: Annotated[
+        str, typer.Option(metavar="P", help="Runs on this platform only, such as macosx-arm64.")
+    ] = "",
+    capability: Annotated[
+        str | None, typer.Option(metavar="CAP", help="This capability only, with its errors.")
+    ] = None,
+    check: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Check runs that somebody sends in.")
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Write Markdown.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
 ) -> None:
     """Show what was run, on which platform, and how it went."""
     from xcompat import matrix
+    from xcompat.question import capabilities_asked_for
+    from xcompat.render import matrix as render
+    from xcompat.render.text import show_json, write
+    from xcompat.selection import Selection
+
+    if check:
+        _check(check, as_json)
+    versions = {"torch": torch, "transformers": transformers}
+    chosen = capabilities_asked_for([capability])[0] if capability else None
+    selection = Selection(
+        tts=tts,
+        versions={name: version for name, version in versions.items() if version},
+        platform=platform,
+        capability=chosen,
+    )
+    known = selection.of(matrix.load())
+    if as_json:
+        show_json(render.matrix_as_json(known))
+    elif markdown:
+        write(render.matrix_as_markdown(known))
+    else:
+        render.show_matrix(known, chosen)
+
+
+def _check(file: Path, as_json: bool) -> NoReturn:
+    from xcompat import matrix
+    from xcompat.contribution import check_contribution
     from xcompat.render import matrix as render
     from xcompat.render.text import show_json
 
-    known = matrix.load()
+    checked = check_contribution(file, matrix.load())
     if as_json:
-        show_json(render.matrix_as_json(known))
+        show_json(render.checked_as_json(checked))
     else:
-        render.show_matrix(known)
+        render.show_checked(checked)
+    raise typer.Exit
 
 
 @app.command()
@@ -369,13 +420,27 @@ def _replace_closed_streams() -> None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
 
 
+def _run() -> int | None:
+    """Run the command that was typed; tell a full disk under what typer itself prints."""
+    try:
+        status: int | None = app(standalone_mode=True)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        from xcompat.render.text import telling_lost_output
+
+        with telling_lost_output():
+            raise
+    return status
+
+
 def main() -> NoReturn:
     """Run the command line and exit with one of the documented codes."""
     # A process this short makes no garbage to speak of; looking for it is a tenth of the start.
     gc.disable()
     _replace_closed_streams()
     try:
-        status = app(standalone_mode=True)
+        status = _run()
     except XcompatError as error:
         from xcompat.render.text import show_error
 

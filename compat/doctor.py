@@ -6,12 +6,10 @@ is unknown: the doctor never says yes to a combination that was not run.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from xcompat.domain import (
@@ -29,14 +27,15 @@ from xcompat.domain import (
     Run,
     Verdict,
 )
+from xcompat.specifier import clauses, contains
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 NEEDED: tuple[Capability, ...] = ("import", "load-converted", "speak")
 """What the verdict is about where the user asks for nothing else."""
 
-_NEEDS: dict[Capability, tuple[Capability, ...]] = {
+NEEDS: dict[Capability, tuple[Capability, ...]] = {
     "load": ("import",),
     "load-converted": ("import",),
     "speak": ("load-converted",),
@@ -46,6 +45,13 @@ _NEEDS: dict[Capability, tuple[Capability, ...]] = {
 }
 """What must work before a capability can. Nothing needs `load`: the others use what
 `xcompat convert` wrote."""
+
+_SPOILING = ("missing-files", "missing-xtts-files", "changed-files", "patched-load")
+"""Signs that code will run which no run has measured."""
+_INDISPENSABLE = ("torch", "transformers")
+"""Distributions without whose versions nobody knows what would be installed."""
+_SPOKEN: tuple[Capability, ...] = ("speak", "stream", "api")
+"""What a run did with an English sentence."""
 
 
 def diagnose(
@@ -71,8 +77,9 @@ def diagnose(
         verdict=verdict,
         capabilities=capabilities,
         findings=tuple(
-            Finding(issue=issue, packages=_named(issue, environment))
+            _finding(issue, environment)
             for issue in sorted(issues, key=_urgency)
+            if not _said_by_another(issue, issues, environment)
         ),
         row=next((row.id for row in matrix.rows if _is_row(row, environment)), None),
     )
@@ -84,24 +91,14 @@ def applies(issue: KnownIssue, environment: Environment) -> bool:
     A warning applies as well where its `system` condition cannot be checked.
     """
     unsaid = _Unsaid(packages=False, system=issue.severity == "warning")
-    return any(_holds(each, environment, unsaid) for each in issue.conditions)
-
-
-def explain(text: str, issues: Iterable[KnownIssue]) -> tuple[KnownIssue, ...]:
-    """Return the known issues whose symptoms are in `text`, the one named last first.
-
-    A traceback ends with what went wrong; what it mentions before may be another story.
-    """
-    found: list[tuple[int, KnownIssue]] = []
-    for issue in issues:
-        ends = [m.end() for symptom in issue.symptoms for m in re.finditer(symptom, text)]
-        if ends:
-            found.append((max(ends), issue))
-    return tuple(issue for _, issue in sorted(found, key=lambda pair: (-pair[0], pair[1].code)))
+    return _concerns(issue, environment, unsaid)
 
 
 def _may_apply(issue: KnownIssue, environment: Environment) -> bool:
-    unsaid = _Unsaid(packages=True, system=True)
+    return _concerns(issue, environment, _Unsaid(packages=True, system=True))
+
+
+def _concerns(issue: KnownIssue, environment: Environment, unsaid: _Unsaid) -> bool:
     return any(_holds(each, environment, unsaid) for each in issue.conditions)
 
 
@@ -134,6 +131,8 @@ def _holds(condition: Condition, environment: Environment, unsaid: _Unsaid) -> b
             not condition.duplicates
             or any(name in environment.duplicates for name in condition.duplicates)
         )
+        and (not condition.signs or any(sign in environment.signs for sign in condition.signs))
+        and (not condition.languages or environment.language in condition.languages)
     )
 
 
@@ -180,39 +179,69 @@ def _status(
     matrix: Matrix,
     issues: list[KnownIssue],
 ) -> CapabilityStatus:
-    codes = tuple(
-        issue.code
-        for issue in issues
-        if issue.severity == "error" and capability in issue.capabilities
-    )
+    about = [issue for issue in issues if capability in issue.capabilities]
+    doubts = [issue for issue in about if _is_doubt(issue)]
+    if doubts:
+        return CapabilityStatus(
+            status="unknown",
+            basis="none",
+            issues=tuple(issue.code for issue in doubts),
+            note="it depends on more than versions",
+        )
+    codes = tuple(issue.code for issue in about if issue.severity == "error")
     runs = _evidence(capability, environment, matrix)
     here = [run for run in runs if run.environment.platform == environment.platform]
     same = [run for run in here if not _differing(run.environment, environment)]
     told = {run.capabilities[capability].status for run in same}
-    if len(told) == 1:
+    if len(told) == 1 and not (told == {"works"} and _unsaid(environment)):
         return CapabilityStatus(
-            status=told.pop(), basis="recorded", issues=codes, note=_recorded(same, environment)
+            status=told.pop(),
+            basis="recorded",
+            issues=codes,
+            note=_recorded(capability, same, environment),
         )
     if codes:
         return CapabilityStatus(status="fails", basis="issue", issues=codes)
     if told:
         note = f"recorded runs disagree ({_ids(same)}): it depends on more than these versions"
+        if missing := _unsaid(environment):
+            note = f"no version is said for {' and '.join(missing)}"
         return CapabilityStatus(status="unknown", basis="none", note=note)
     return _bracketed(capability, environment, here, matrix) or CapabilityStatus(
         status="unknown", basis="none", note=_elsewhere(capability, environment, runs, matrix)
     )
 
 
+def _is_doubt(issue: KnownIssue) -> bool:
+    """Return whether an issue means that versions do not decide: it claims no failure itself."""
+    return issue.severity == "warning" and any(each.signs for each in issue.conditions)
+
+
+def _unsaid(environment: Environment) -> list[str]:
+    """Return what pins must say before anything can be said to work."""
+    if environment.complete:
+        return []
+    missing = [name for name in _INDISPENSABLE if name not in environment.packages]
+    if not {"TTS", "coqui-tts"} & environment.packages.keys():
+        missing.insert(0, "TTS or coqui-tts")
+    return missing
+
+
 def _evidence(capability: Capability, environment: Environment, matrix: Matrix) -> list[Run]:
     """Return the runs that can speak for one capability of `environment`.
 
-    They measured it on this minor version of Python, and the known issues about it that concern
-    them are those that concern `environment`, or may do so where not everything is said.
+    They measured it on this minor version of Python and this major version of numpy, and the known
+    issues about it, or about what it needs, that concern them are those that concern `environment`,
+    or may do so where not everything is said.
     """
     if environment.duplicates.keys() & set(DECIDING):
         return []  # Nobody knows which of the versions would run.
-    about = [i for i in matrix.issues if i.severity == "error" and capability in i.capabilities]
-    certain = {issue.code for issue in about if applies(issue, environment)}
+    if environment.signs.keys() & set(_SPOILING):
+        return []
+    path = _with_needs(capability)
+    about = [issue for issue in matrix.issues if path & set(issue.capabilities)]
+    nothing = _Unsaid(packages=False, system=False)
+    certain = {issue.code for issue in about if _concerns(issue, environment, nothing)}
     possible = {issue.code for issue in about if _may_apply(issue, environment)}
     runs = []
     for run in matrix.runs:
@@ -221,10 +250,29 @@ def _evidence(capability: Capability, environment: Environment, matrix: Matrix) 
             continue
         if environment.python and _minor(run.environment.python) != _minor(environment.python):
             continue
-        theirs = {issue.code for issue in about if applies(issue, run.environment)}
+        # Neither the same versions nor a bracket: what issues concern it does not matter.
+        if len(_differing(run.environment, environment)) > 1:
+            continue
+        if _numpy_differs(run.environment, environment):
+            continue
+        theirs = {issue.code for issue in about if _concerns(issue, run.environment, nothing)}
         if certain <= theirs <= possible:
             runs.append(run)
     return runs
+
+
+def _with_needs(capability: Capability) -> set[Capability]:
+    """Return a capability and all that must work before it."""
+    path: set[Capability] = {capability}
+    for need in NEEDS.get(capability, ()):
+        path |= _with_needs(need)
+    return path
+
+
+def _numpy_differs(measured: Environment, environment: Environment) -> bool:
+    """Return whether both say which numpy they have, and it is 1 in one and 2 in the other."""
+    versions = [_version(each.packages.get("numpy")) for each in (measured, environment)]
+    return len({version.major for version in versions if version}) > 1
 
 
 def _differing(measured: Environment, environment: Environment) -> list[str]:
@@ -245,14 +293,17 @@ def _bracketed(
         return None
     for name in DECIDING:
         version = _version(environment.packages.get(name))
+        if version is None or version.is_prerelease:
+            continue  # What a nightly holds, the releases around it do not tell.
         beside = [
             (measured, run)
             for run in runs
             if _differing(run.environment, environment) == [name]
-            and (measured := _version(run.environment.packages.get(name)))
+            and (measured := _version(_public(run.environment.packages.get(name))))
+            and not measured.is_prerelease
         ]
-        lower = max((v for v, _ in beside if version and v < version), default=None)
-        higher = min((v for v, _ in beside if version and v > version), default=None)
+        lower = max((v for v, _ in beside if v < version), default=None)
+        higher = min((v for v, _ in beside if v > version), default=None)
         if lower is None or higher is None or _boundary_between(name, lower, higher, matrix):
             continue
         nearest = [run for v, run in beside if v in (lower, higher)]
@@ -282,14 +333,10 @@ def _splits(operator: str, version: Version, lower: Version, higher: Version) ->
     return lower <= version <= higher
 
 
-@cache
 def _boundaries(specifier: str) -> tuple[tuple[str, Version], ...]:
     if specifier in ("", "*", "absent"):
         return ()
-    return tuple(
-        (each.operator, Version(each.version.removesuffix(".*")))
-        for each in SpecifierSet(specifier)
-    )
+    return tuple((operator, version) for operator, version, _ in clauses(specifier))
 
 
 def _inherited(
@@ -299,7 +346,7 @@ def _inherited(
     environment: Environment,
 ) -> CapabilityStatus:
     """Return `own`, or a failure where something fails that the capability needs."""
-    needs = _NEEDS.get(capability, ())
+    needs = NEEDS.get(capability, ())
     if capability == "import" and not environment.complete:
         needs = ("install",)  # What is installed already has been installed somehow.
     for need in needs:
@@ -309,7 +356,7 @@ def _inherited(
     return own
 
 
-def _recorded(runs: list[Run], environment: Environment) -> str:
+def _recorded(capability: Capability, runs: list[Run], environment: Environment) -> str:
     unsaid = [name for name in DECIDING if name not in environment.packages]
     assumed = sorted(
         {
@@ -321,14 +368,29 @@ def _recorded(runs: list[Run], environment: Environment) -> str:
     )
     if not environment.python:
         assumed += sorted({f"Python {_minor(run.environment.python)}" for run in runs})
+    if capability == "clone" and "torchcodec" in environment.packages:
+        assumed += _assumed_ffmpeg(runs, environment)
     note = f"run {_ids(runs)}"
+    if environment.language not in ("", "en") and capability in _SPOKEN:
+        note += ", in English"
     return f"{note}; assumed: {', '.join(assumed)}" if assumed else note
+
+
+def _assumed_ffmpeg(runs: list[Run], environment: Environment) -> list[str]:
+    """Return the FFmpeg of the runs, where the one of `environment` is not known."""
+    if "ffmpeg" in environment.system:
+        return []
+    measured = {run.environment.system.get("ffmpeg") for run in runs}
+    return sorted(f"FFmpeg {version.partition('-')[0]}" for version in measured if version)
 
 
 def _elsewhere(
     capability: Capability, environment: Environment, runs: list[Run], matrix: Matrix
 ) -> str:
     """Return what is recorded of the same versions without being an answer here."""
+    if spoiled := environment.signs.keys() & set(_SPOILING):
+        changed = "changed" if spoiled <= {"changed-files", "patched-load"} else "missing"
+        return f"files are {changed}: no run speaks for such an environment"
     told = sorted(
         {
             f"{run.capabilities[capability].status} on {run.environment.platform}"
@@ -352,14 +414,31 @@ def _ids(runs: list[Run]) -> str:
     return f"{first} and {len(rest)} more" if rest else first
 
 
-def _named(issue: KnownIssue, environment: Environment) -> tuple[str, ...]:
-    """Return the distributions in the condition that applies, installed or missing."""
+def _finding(issue: KnownIssue, environment: Environment) -> Finding:
+    """Return a finding, with what makes the issue apply: distributions and signs."""
     unsaid = _Unsaid(packages=False, system=issue.severity == "warning")
     for each in issue.conditions:
         if _holds(each, environment, unsaid):
             duplicated = [name for name in each.duplicates if name in environment.duplicates]
-            return tuple(dict.fromkeys([*each.packages, *duplicated]))
-    return ()
+            return Finding(
+                issue=issue,
+                packages=tuple(dict.fromkeys([*each.packages, *duplicated])),
+                seen=tuple(seen for sign in each.signs for seen in environment.signs.get(sign, ())),
+            )
+    return Finding(issue=issue, packages=())
+
+
+def _said_by_another(issue: KnownIssue, issues: list[KnownIssue], environment: Environment) -> bool:
+    """Return whether an error claims under the same condition what a warning only suspects."""
+    if issue.severity == "error":
+        return False
+    unsaid = _Unsaid(packages=False, system=True)
+    claimed = [each for other in issues if other.severity == "error" for each in other.conditions]
+    return all(
+        each.system and each in claimed
+        for each in issue.conditions
+        if _holds(each, environment, unsaid)
+    )
 
 
 def _urgency(issue: KnownIssue) -> tuple[bool, int, str]:
@@ -400,7 +479,12 @@ def _contains(specifier: str, version: str) -> bool:
     if specifier in ("*", "absent"):
         return specifier == "*"
     parsed = _version(version)
-    return parsed is not None and SpecifierSet(specifier).contains(parsed.base_version)
+    return parsed is not None and contains(specifier, _release(parsed))
+
+
+@cache
+def _release(version: Version) -> Version:
+    return Version(version.base_version)
 
 
 @cache

@@ -36,6 +36,28 @@ DECIDING: tuple[str, ...] = (
 )
 """The distributions whose versions decide whether a run speaks for an environment."""
 
+LANGUAGES: tuple[str, ...] = (
+    *("ar", "cs", "de", "en", "es", "fr", "hi", "hu", "it"),
+    *("ja", "ko", "nl", "pl", "pt", "ru", "tr", "zh-cn"),
+)
+"""What XTTS v2 speaks, in its own spelling."""
+
+SIGNS: tuple[str, ...] = (
+    "weights-only-off",
+    "weights-only-forced",
+    "patched-load",
+    "missing-files",
+    "missing-xtts-files",
+    "changed-files",
+    "rosetta",
+    "ffmpeg-unsupported",
+    "checkpoint-incomplete",
+    "checkpoint-no-model",
+    "checkpoint-mixed",
+    "checkpoint-pickled",
+)
+"""What can be seen of an environment beside versions; known issues name them."""
+
 Status = Literal["works", "fails", "unknown"]
 Basis = Literal["recorded", "bracketed", "issue", "none"]
 Verdict = Literal["compatible", "incompatible", "unknown"]
@@ -76,6 +98,10 @@ class Environment:
     absent, no entry where nobody looked."""
     duplicates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Distributions that one folder holds more than once, with all their versions."""
+    signs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What was seen beside versions (`missing-files`, `checkpoint-html`), and where."""
+    language: str = ""
+    """Language that shall be spoken, as XTTS names it (`zh-cn`); empty where nobody asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +153,10 @@ class Condition:
     """Name to specifier, as for packages, of what is not a distribution (`ffmpeg`: `absent`)."""
     duplicates: tuple[str, ...] = ()
     """Distributions of which at least one must be installed more than once."""
+    signs: tuple[str, ...] = ()
+    """Signs of which at least one must have been seen."""
+    languages: tuple[str, ...] = ()
+    """Languages of which one must have been asked for; empty for any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +175,8 @@ class KnownIssue:
     """Any one suffices; an issue without conditions is known by its symptoms only."""
     symptoms: tuple[str, ...]
     """Regular expressions that match the real error text."""
+    generic: bool = False
+    """True where other programs show the same symptoms: a traceback must then speak of TTS."""
     cause: str
     fixes: tuple[str, ...]
     sources: tuple[str, ...]
@@ -180,6 +212,8 @@ class Finding:
     issue: KnownIssue
     packages: tuple[str, ...]
     """The distributions that make it apply, installed or missing."""
+    seen: tuple[str, ...] = ()
+    """Where its signs were seen: files, folders, environment variables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,8 @@ class ExitCode(IntEnum):
     COULD_NOT_LOOK = 4
     BUG = 70
     INTERRUPTED = 130
+    PIPE_CLOSED = 141
+    """Nobody reads the output any more; what a shell reports of any tool then."""
 
 
 class XcompatError(Exception):

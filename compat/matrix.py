@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from xcompat import matrices
 from xcompat.domain import (
     CAPABILITIES,
     DECIDING,
+    LANGUAGES,
+    SIGNS,
     Capability,
     CapabilityOutcome,
     Condition,
@@ -28,6 +29,7 @@ from xcompat.domain import (
     distribution_name,
 )
 from xcompat.errors import CannotLook
+from xcompat.specifier import clauses
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,13 +45,23 @@ SHIPPED = Path(matrices.__file__).resolve().parent
 """The data that comes with xcompat."""
 
 
-def load(folder: Path | None = None) -> Matrix:
+def load(folder: Path | None = None, *, near: Environment | None = None) -> Matrix:
     """Return everything that is recorded in `folder`, or in what comes with xcompat.
+
+    Args:
+        folder: A folder as `matrices` is one.
+        near: Leave out the runs that say nothing of this environment, because two or more of the
+            deciding distributions have other versions: most of them, and most of the work.
+
+    Symptoms are compiled, which takes as long as all the rest, only where they are from elsewhere:
+    what comes with xcompat is compiled by its tests.
 
     Raises:
         CannotLook: `XC206`, with every error of every file as `file:line: what`.
     """
     reader = _Reader(folder or SHIPPED)
+    reader.thorough = folder is not None
+    reader.near = near
     matrix = reader.read()
     if reader.errors:
         listed = "\n  ".join(reader.errors)
@@ -59,6 +71,31 @@ def load(folder: Path | None = None) -> Matrix:
             hint="the formats are described in CONTRIBUTING.md",
         )
     return matrix
+
+
+def read_runs(text: str, name: str, seen: dict[str, str]) -> tuple[list[Run], list[str]]:
+    """Return the runs in the lines of a text, and the errors in them as `name:line: what`.
+
+    Args:
+        text: One run in each line; empty lines are passed over.
+        name: Of the file, for the errors.
+        seen: Runs that are known, by id, and where they are; those that are found are added.
+    """
+    runs, errors = [], []
+    for number, line in enumerate(text.splitlines(), start=1):
+        place = f"{name}:{number}"
+        if not line.strip():
+            continue
+        try:
+            run = _run(_Table(_json(line)))
+        except _Bad as error:
+            errors.append(f"{place}: {error.what}")
+            continue
+        if run.id in seen:
+            errors.append(f"{place}: the run `{run.id}` is already at {seen[run.id]}")
+        seen.setdefault(run.id, place)
+        runs.append(run)
+    return runs, errors
 
 
 class _Bad(Exception):  # noqa: N818 - never leaves this module
@@ -74,38 +111,56 @@ class _Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.errors: list[str] = []
+        self.thorough = True
+        self.near: Environment | None = None
 
     def read(self) -> Matrix:
         issues = self._tables("issues", _issue)
         rows = self._tables("rows", _row)
-        runs: list[Run] = []
-        seen: dict[str, str] = {}
-        for path in sorted(self.folder.glob("runs/*.jsonl")):
-            for number, line in enumerate(self._text(path).splitlines(), start=1):
-                place = f"{self._name(path)}:{number}"
-                if not line.strip():
-                    continue
-                try:
-                    run = _run(_Table(_json(line)))
-                except _Bad as error:
-                    self.errors.append(f"{place}: {error.what}")
-                    continue
-                if run.id in seen:
-                    self.errors.append(f"{place}: the run `{run.id}` is already at {seen[run.id]}")
-                seen.setdefault(run.id, place)
-                runs.append(run)
-        for row, path in rows:
-            for cited in row.runs:
-                if cited not in seen:
-                    line_number = _line_of(self._text(path), cited)
-                    self.errors.append(
-                        f"{self._name(path)}:{line_number}: there is no run `{cited}`"
-                    )
+        runs = self._runs()
+        if self.thorough:
+            for issue, path in issues:
+                self._compile(issue, path)
+        if self.near is None:
+            self._check_cited(rows, {run.id for run in runs})
         return Matrix(
             runs=tuple(runs),
             rows=tuple(row for row, _ in rows),
             issues=tuple(issue for issue, _ in issues),
         )
+
+    def _runs(self) -> list[Run]:
+        runs: list[Run] = []
+        seen: dict[str, str] = {}
+        for path in sorted(self.folder.glob("runs/*.jsonl")):
+            text = self._text(path)
+            if self.near:
+                # An empty line keeps the place of what is left out.
+                text = "\n".join(
+                    "" if _is_far(line, self.near) else line for line in text.splitlines()
+                )
+            found, errors = read_runs(text, self._name(path), seen)
+            runs += found
+            self.errors += errors
+        return runs
+
+    def _check_cited(self, rows: list[tuple[Row, Path]], known: set[str]) -> None:
+        for row, path in rows:
+            for cited in row.runs:
+                if cited not in known:
+                    line_number = _line_of(self._text(path), cited)
+                    self.errors.append(
+                        f"{self._name(path)}:{line_number}: there is no run `{cited}`"
+                    )
+
+    def _compile(self, issue: KnownIssue, path: Path) -> None:
+        for symptom in issue.symptoms:
+            try:
+                re.compile(symptom)
+            except re.error as error:
+                place = f"{self._name(path)}:{_line_of(self._text(path), 'symptoms')}"
+                what = f"`{symptom}` is not a regular expression: {error}"
+                self.errors.append(f"{place}: {what}")
 
     def _tables(self, kind: str, build: Callable[[str, _Table], T]) -> list[tuple[T, Path]]:
         built = []
@@ -131,6 +186,26 @@ class _Reader:
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder.parent).as_posix()
+
+
+def _is_far(line: str, near: Environment) -> bool:
+    """Return whether a run's line names two or more versions that an environment does not have.
+
+    The line is not parsed for that. One that is written otherwise than by `json` is not far.
+    """
+    _, found, packages = line.partition('"packages": {')
+    if not found:
+        return False
+    packages = packages[: packages.find("}")]
+    differing = 0
+    for name in DECIDING:
+        ours = near.packages.get(name)
+        if ours is None and not near.complete:
+            continue
+        _, found, theirs = packages.partition(f'"{name}": "')
+        version = theirs[: theirs.find('"')].partition("+")[0] if found else None
+        differing += version != (ours and ours.partition("+")[0])
+    return differing > 1
 
 
 def _line_of(text: str, key: str) -> int:
@@ -164,6 +239,12 @@ class _Table:
             raise _Bad(key, self._wrong(key, value, "a table of texts"))
         return value
 
+    def flag(self, key: str) -> bool:
+        value = self._values.pop(key, False)
+        if not isinstance(value, bool):
+            raise _Bad(key, f"`{key}` is true or false, not {_kind(value)}")
+        return value
+
     def take(self, key: str, default: object = None) -> Any:
         return self._values.pop(key, default)
 
@@ -191,11 +272,6 @@ def _issue(code: str, table: _Table) -> KnownIssue:
     if severity not in ("error", "warning"):
         raise _Bad("severity", f"`severity` is `error` or `warning`, not `{severity}`")
     symptoms = table.texts("symptoms")
-    for symptom in symptoms:
-        try:
-            re.compile(symptom)
-        except re.error as error:
-            raise _Bad("symptoms", f"`{symptom}` is not a regular expression: {error}") from error
     sources = table.texts("sources")
     if not sources:
         raise _Bad("sources", "a known issue names at least one source")
@@ -209,6 +285,7 @@ def _issue(code: str, table: _Table) -> KnownIssue:
         capabilities=_capabilities(table.texts("capabilities")),
         conditions=tuple(_condition(_Table(each, "conditions")) for each in conditions),
         symptoms=symptoms,
+        generic=table.flag("generic"),
         cause=" ".join(table.text("cause").split()),
         fixes=table.texts("fixes"),
         sources=sources,
@@ -233,11 +310,20 @@ def _condition(table: _Table) -> Condition:
         cuda_mismatch=_pair(table, "cuda_mismatch"),
         system=system,
         duplicates=tuple(distribution_name(n) for n in table.texts("duplicates", ())),
+        signs=_known(table.texts("signs", ()), SIGNS, "signs"),
+        languages=_known(table.texts("languages", ()), LANGUAGES, "languages"),
     )
     if condition == Condition():
         raise _Bad("conditions", "a condition that says nothing applies everywhere")
     table.no_more()
     return condition
+
+
+def _known(names: tuple[str, ...], known: tuple[str, ...], key: str) -> tuple[str, ...]:
+    for name in names:
+        if name not in known:
+            raise _Bad(key, f"`{name}` is none of the known {key}: {', '.join(known)}")
+    return names
 
 
 def _pair(table: _Table, key: str) -> tuple[str, str] | None:
@@ -352,8 +438,8 @@ def _capabilities(names: Iterable[str]) -> tuple[Capability, ...]:
 
 def _specifier(text: str, key: str) -> str:
     try:
-        SpecifierSet(text)
-    except InvalidSpecifier as error:
+        clauses(text)
+    except ValueError as error:
         raise _Bad(key, f"`{text}` of `{key}` is not a version specifier") from error
     return text
 

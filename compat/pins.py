@@ -21,6 +21,12 @@ _IGNORED_OPTIONS = (
     "--use-feature", "--no-build-isolation",
 )  # fmt: skip
 """Options that say where packages come from, not which versions."""
+_PLAIN = re.compile(
+    r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*==\s*"
+    r"(\d+(?:\.\d+)*(?:(?:a|b|rc)\d+)?(?:\.post\d+)?(?:\.dev\d+)?(?:\+[a-z0-9.]+)?)"
+)
+"""What `pip freeze` prints; nothing else of `packaging` is needed for it."""
+_MAX_PLAIN = 200
 _MAX_LINE = 2000
 """Characters; Python refuses to show numbers of more than 4300 digits."""
 
@@ -97,10 +103,12 @@ class _Reader:
                 )
 
     def _pin(self, line: str, place: str) -> None:
+        if len(line) < _MAX_PLAIN and (plain := _PLAIN.fullmatch(line)):
+            self._add(plain[1], plain[2], place)
+            return
         requirement = _parse(line, place)
         if requirement.marker and not requirement.marker.evaluate(self._marker_environment):
             return
-        name = distribution_name(requirement.name)
         version = _exact_version(requirement)
         if version is None:
             raise Misuse(
@@ -108,6 +116,10 @@ class _Reader:
                 f"{place}: `{requirement}` does not pin one version",
                 hint="write `name==version`; `pip freeze` prints an environment that way",
             )
+        self._add(requirement.name, version, place)
+
+    def _add(self, name: str, version: str, place: str) -> None:
+        name = distribution_name(name)
         if self.packages.setdefault(name, version) != version:
             raise Misuse(
                 "XC205",

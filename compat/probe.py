@@ -17,6 +17,8 @@ from typing import Any
 
 from xcompat.domain import DECIDING, Environment, distribution_name
 from xcompat.errors import CannotLook
+from xcompat.ffmpeg import ffmpeg_versions, supported_versions
+from xcompat.integrity import signs_of_damage
 
 ASK_TIMEOUT = 20.0
 """Seconds that a foreign interpreter may take to answer; a cold network disk needs several."""
@@ -71,20 +73,25 @@ def environment_of(python: str | None = None) -> Environment:
         for name in ("torch", "torchaudio")
         if name in found and (build := _build(found[name]))
     }
+    platform = _platform_of_wheels(found) or layout.platform
+    metadata = {name: entry.path for name, entry in found.items()}
+    system, signs = _system(layout, found)
+    signs |= signs_of_damage(metadata, layout.folders)
     return Environment(
         python=layout.python,
-        platform=_platform_of_wheels(found) or layout.platform,
+        platform=platform,
         packages=packages,
         source=layout.root,
         interpreter=layout.interpreter,
         builds=builds,
-        system=_system(layout.platform),
+        system=system,
         duplicates={
             name: versions
             for name, entry in found.items()
             # Debian describes some packages twice, in both formats: that is no contradiction.
             if len(versions := tuple(sorted({entry.version, *entry.others}))) > 1
         },
+        signs=signs | _rosetta(platform, layout.interpreter),
     )
 
 
@@ -377,12 +384,42 @@ def _platform_of_wheels(found: dict[str, _Entry]) -> str | None:
     return platform_name(match[1]) if match and "universal" not in match[1] else None
 
 
-def _system(platform: str) -> dict[str, str | None]:
-    if sys.platform == "darwin" and platform.startswith("macosx"):
+def _rosetta(platform: str, interpreter: str) -> dict[str, tuple[str, ...]]:
+    """Return the sign that an Intel Python runs on Apple silicon, where that is so.
+
+    The kernel names its own processor even to a translated process.
+    """
+    if sys.platform != "darwin" or platform != "macosx-x86_64":
+        return {}
+    host = os.uname()
+    is_apple = host.machine == "arm64" or "ARM64" in host.version
+    return {"rosetta": (interpreter,)} if is_apple else {}
+
+
+def _system(
+    layout: _Layout, found: dict[str, _Entry]
+) -> tuple[dict[str, str | None], dict[str, tuple[str, ...]]]:
+    """Return what is not a distribution, and what is wrong with it."""
+    system: dict[str, str | None] = {}
+    signs: dict[str, tuple[str, ...]] = {}
+    if sys.platform == "darwin" and layout.platform.startswith("macosx"):
         import platform as host  # noqa: PLC0415
 
-        return {"macos": host.mac_ver()[0]}
-    return {}
+        system["macos"] = host.mac_ver()[0]
+    if "torchcodec" in found:
+        versions = ffmpeg_versions(Path(layout.root), os.environ)
+        supported = supported_versions(found["torchcodec"].path.parent / "torchcodec")
+        usable = [v for v in versions or () if v in supported]
+        if versions is not None:
+            system["ffmpeg"] = str((usable or versions)[0]) if versions else None
+        if versions and supported and not usable:
+            told = f"FFmpeg {versions[0]}; torchcodec has libraries for {_listed(supported)}"
+            signs["ffmpeg-unsupported"] = (told,)
+    return system, signs
+
+
+def _listed(versions: tuple[int, ...]) -> str:
+    return ", ".join(map(str, sorted(versions)))
 
 
 def _read(path: Path, limit: int = 1 << 20) -> str | None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import os
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from xcompat.doctor import NEEDED, explain
-from xcompat.domain import CAPABILITIES
+from xcompat.doctor import NEEDED
+from xcompat.domain import CAPABILITIES, LANGUAGES
 from xcompat.errors import CannotLook, Misuse
 from xcompat.probe import environment_of, platform_name, this_platform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from xcompat.domain import Capability, Environment, KnownIssue, Matrix
 
@@ -23,6 +27,9 @@ _OWN_ERRORS = {
     "3": "the speaking test (`xcompat smoke`)",
 }
 
+_PIECE = 1 << 20
+"""Bytes of a log that are held at a time."""
+
 
 def environment_asked_for(
     python: str | None,
@@ -30,6 +37,8 @@ def environment_asked_for(
     python_version: str | None,
     platform: str | None,
     stdin: BinaryIO,
+    *,
+    language: str | None = None,
 ) -> Environment:
     """Return the Environment that the options of `doctor` name.
 
@@ -37,7 +46,8 @@ def environment_asked_for(
     for this machine's platform where no other is given, and for any Python.
 
     Raises:
-        Misuse: `XC205` for a line that is no pin, `XC210` where the options make no sense.
+        Misuse: `XC205` for a line that is no pin, `XC210` where the options make no sense, `XC231`
+            for a language that XTTS does not speak.
         CannotLook: where the environment or the file cannot be read.
     """
     if python is not None and requirements is not None:
@@ -57,12 +67,15 @@ def environment_asked_for(
     if requirements is not None:
         from xcompat.pins import environment_of_pins  # noqa: PLC0415 - needs more of packaging
 
-        return environment_of_pins(
+        pinned = environment_of_pins(
             requirements,
             stdin,
             python=python_version or "",
             platform=platform or this_platform(),
         )
+        return replace(pinned, language=_language(language))
+    from xcompat.surroundings import signs_around  # noqa: PLC0415 - of no use for pins
+
     found = environment_of(python)
     elsewhere = platform is not None and platform != found.platform
     return replace(
@@ -70,6 +83,27 @@ def environment_asked_for(
         python=python_version or found.python,
         platform=platform or found.platform,
         system={} if elsewhere else found.system,
+        signs={**found.signs, **signs_around(os.environ, sys.platform, Path.home())},
+        language=_language(language),
+    )
+
+
+def _language(spelled: str | None) -> str:
+    """Return a language as XTTS names it, or an empty text where none is asked for.
+
+    Raises:
+        Misuse: `XC231` where XTTS does not speak it.
+    """
+    if spelled is None:
+        return ""
+    wanted = spelled.lower().replace("_", "-")
+    for language in LANGUAGES:
+        if wanted.partition("-")[0] == language.partition("-")[0]:
+            return language
+    raise Misuse(
+        "XC231",
+        f"XTTS v2 does not speak `{spelled}`",
+        hint=f"it speaks {', '.join(LANGUAGES)}",
     )
 
 
@@ -109,7 +143,9 @@ def issues_asked_for(
     if code is not None:
         return (_by_code(code, matrix),)
     assert error_file is not None
-    return explain(_text(error_file, stdin), matrix.issues)
+    from xcompat.symptoms import explain_log  # noqa: PLC0415 - compiles many expressions
+
+    return explain_log(_pieces(error_file, stdin), matrix.issues)
 
 
 def own_error(code: str | None) -> str:
@@ -143,12 +179,29 @@ def _code(spelled: str) -> str:
     return f"XC{int(match[1]):03}" if match else spelled
 
 
-def _text(file: str, stdin: BinaryIO) -> str:
-    if file == "-":
-        return stdin.read().decode("utf-8", "replace")
+def _pieces(file: str, stdin: BinaryIO) -> Iterator[str]:
+    """Yield the text of a log in pieces, whatever it is encoded in."""
     try:
-        return Path(file).read_bytes().decode("utf-8", "replace")
+        with contextlib.nullcontext(stdin) if file == "-" else Path(file).open("rb") as stream:
+            first = stream.read(_PIECE)
+            decoder = codecs.getincrementaldecoder(_encoding(first))("replace")
+            yield decoder.decode(first)
+            while piece := stream.read(_PIECE):
+                yield decoder.decode(piece)
     except OSError as error:
         raise CannotLook(
             "XC209", f"cannot read `{file}`: {error.strerror}", hint="check the path"
         ) from error
+
+
+def _encoding(beginning: bytes) -> str:
+    """Return the encoding of a log: PowerShell 5 writes UTF-16, with a mark in front or without.
+
+    The mark alone decides nothing: a file can be put together from others.
+    """
+    sample = beginning[:4096]
+    for start, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        every_second = sample[start::2]
+        if every_second.count(0) * 2 > len(every_second):
+            return encoding
+    return "utf-8"

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xcompat.child import run_stages
+from xcompat.child import STAGE_TIMEOUT_SECONDS, ChildOutcome, run_stages
 from xcompat.errors import CannotLook
 from xcompat.judge import judge_sound
-from xcompat.smoke import DEFAULT_TEXT, build_model
+from xcompat.smoke import DEFAULT_TEXT, convert_built_in
 from xcompat.version import __version__
 
 if TYPE_CHECKING:
@@ -21,7 +23,11 @@ if TYPE_CHECKING:
     from xcompat.domain import Environment, StageResult
 
 SCHEMA = 1
+_BEFORE_SOUND = ("import", "device", "load-converted", "condition")
 _SOUND_STAGES = ("tokens", "speak", "stream", "clone", "api")
+_OPTIONAL = ("load-stock", *_SOUND_STAGES)
+_STAGES = ("import", "make-checkpoint", "load-stock", *_BEFORE_SOUND[1:], *_SOUND_STAGES)
+_RUNTIME_STAGES = tuple(stage for stage in _STAGES if stage != "load-stock")
 CAPABILITY_OF_STAGE = {
     "import": "import",
     "load-stock": "load",
@@ -39,37 +45,33 @@ def record_run(
     *,
     device: str = "cpu",
     on_begin: Callable[[str], None] = lambda _: None,
+    timeout: float = STAGE_TIMEOUT_SECONDS,
+    bytecode: Path | None = None,
 ) -> dict[str, Any]:
     """Run all capabilities in `environment` and return the run as JSON data.
+
+    Args:
+        environment: Where to run them.
+        device: What to run them on.
+        on_begin: Called with the name of each stage.
+        timeout: Seconds that one stage may take.
+        bytecode: Folder for what Python and numba compile, where it shall outlive the environment.
 
     Raises:
         CannotLook: The interpreter cannot be started, or cannot say what it holds (XC301).
     """
     python = Path(environment.interpreter)
     inventory = _inventory(python)
+    run = functools.partial(_run, python, on_begin=on_begin, timeout=timeout, bytecode=bytecode)
     with tempfile.TemporaryDirectory(prefix="xcompat-record-") as name:
         scratch = Path(name)
-        results, converted = build_model(python, scratch, on_begin, load_stock=True)
-        if converted.is_dir():
-            outcome = run_stages(
-                python,
-                ("import", "device", "load-converted", "condition", *_SOUND_STAGES),
-                _request(scratch, converted, device),
-                optional=_SOUND_STAGES,
-                on_begin=on_begin,
-            )
-            results += outcome.stages
-        through_runtime = _through_runtime(python, scratch, converted, device, on_begin)
-    now = datetime.datetime.now(datetime.timezone.utc)
+        results = run(_STAGES, scratch, _request(scratch, device))
+        stages = _RUNTIME_STAGES
+        if (scratch / "converted").is_dir():  # made with stock TTS
+            stages = tuple(stage for stage in stages if stage != "make-checkpoint")
+        through_runtime = run(stages, scratch, {**_request(scratch, device), "runtime": "xcompat"})
     return {
-        "schema": SCHEMA,
-        "id": f"{now:%Y%m%dT%H%M%SZ}-{inventory['platform']}",
-        "date": f"{now:%Y-%m-%d}",
-        "tool": f"xcompat {__version__}",
-        "command": "xcompat smoke --record",
-        "cell": "",
-        "python": inventory["python"],
-        "platform": inventory["platform"],
+        **run_header(inventory["python"], inventory["platform"]),
         "device": device,
         "packages": dict(sorted(inventory["distributions"].items())),
         "builds": dict(environment.builds),
@@ -81,27 +83,38 @@ def record_run(
     }
 
 
-def _through_runtime(
-    python: Path,
-    scratch: Path,
-    converted: Path,
-    device: str,
-    on_begin: Callable[[str], None],
+def _run(
+    python: Path, stages: Sequence[str], scratch: Path, request: Mapping[str, Any], **how: Any
 ) -> tuple[StageResult, ...]:
-    """Measure the same capabilities with the xcompat runtime, in a process of their own."""
-    built: tuple[StageResult, ...] = ()
-    if not converted.is_dir():  # stock TTS could not make one
-        built, converted = build_model(python, scratch / "xcompat", on_begin, runtime="xcompat")
-    if not converted.is_dir():
-        return built
-    outcome = run_stages(
-        python,
-        ("import", "device", "load-converted", "condition", *_SOUND_STAGES),
-        {**_request(scratch, converted, device), "runtime": "xcompat"},
-        optional=_SOUND_STAGES,
-        on_begin=on_begin,
-    )
-    return (*built, *outcome.stages)
+    """Run stages in as many processes as die in an optional one."""
+    results: list[StageResult] = []
+    while stages:
+        outcome = run_stages(
+            python,
+            stages,
+            request,
+            optional=_OPTIONAL,
+            after={"make-checkpoint": lambda: convert_built_in(scratch)},
+            **how,
+        )
+        results += _with_last_words(outcome)
+        stages = _not_reached(outcome)
+    return tuple(results)
+
+
+def run_header(python: str, platform: str) -> dict[str, Any]:
+    """Return what every run says of itself: when, where and by what it was made."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return {
+        "schema": SCHEMA,
+        "id": f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03}Z-{platform}",
+        "date": f"{now:%Y-%m-%d}",
+        "tool": f"xcompat {__version__}",
+        "command": "xcompat smoke --record",
+        "cell": "",
+        "python": python,
+        "platform": platform,
+    }
 
 
 def append_run(path: Path, run: Mapping[str, Any]) -> None:
@@ -119,9 +132,29 @@ def append_run(path: Path, run: Mapping[str, Any]) -> None:
         ) from error
 
 
-def _request(scratch: Path, converted: Path, device: str) -> dict[str, Any]:
+def _with_last_words(outcome: ChildOutcome) -> tuple[StageResult, ...]:
+    """Add to the error of a child that died what it wrote last: its only trace in a run."""
+    *before, last = outcome.stages
+    words = last.traceback.strip().rpartition("\n")[2]
+    if outcome.died and words:
+        last = replace(last, error=f"{last.error}: {words}")
+    return (*before, last)
+
+
+def _not_reached(outcome: ChildOutcome) -> tuple[str, ...]:
+    """Return the stages that a new child can still run after one that died in an optional stage."""
+    last = outcome.stages[-1].name
+    if not outcome.died or last not in _OPTIONAL:
+        return ()
+    rest = _STAGES[_STAGES.index(last) + 1 :]
+    return tuple(s for s in _STAGES if s in rest or s in _BEFORE_SOUND) if rest else ()
+
+
+def _request(scratch: Path, device: str) -> dict[str, Any]:
+    converted = scratch / "converted"
     return {
         "device": device,
+        "original": str(scratch / "original"),
         "model": str(converted),
         "pth": str(converted),
         "text": DEFAULT_TEXT,

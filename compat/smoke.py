@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from xcompat.child import run_stages
 from xcompat.converters import convert
-from xcompat.doctor import explain
 from xcompat.domain import Judgement, KnownIssue, SmokeReport, StageResult
 from xcompat.errors import CannotLook, Refusal
 from xcompat.judge import judge_sound
+from xcompat.symptoms import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -61,62 +61,27 @@ def run_smoke(
     _check_inputs(request)
     with tempfile.TemporaryDirectory(prefix="xcompat-smoke-") as name:
         scratch = Path(name)
-        built: tuple[StageResult, ...] = ()
-        model = request.model
-        if model is None:
-            built, model = build_model(request.python, scratch, on_begin, runtime=request.runtime)
-        stages = built
-        memory: Mapping[str, int] = {}
-        if not _broken(built):
-            outcome = run_stages(
-                request.python,
-                STAGES,
-                _child_request(request, model, scratch),
-                optional=_optional(request),
-                on_begin=on_begin,
-            )
-            memory = outcome.memory
-            stages = (*(s for s in built if s.name != "import"), *outcome.stages)
-    return _report(request, tuple(name_issue(s, issues) for s in stages), memory)
+        outcome = run_stages(
+            request.python,
+            STAGES if request.model else ("import", "make-checkpoint", *STAGES[1:]),
+            _child_request(request, scratch),
+            optional=_optional(request),
+            after={"make-checkpoint": lambda: convert_built_in(scratch)},
+            on_begin=on_begin,
+        )
+    named = tuple(name_issue(stage, issues) for stage in outcome.stages)
+    return _report(request, named, outcome.memory)
 
 
-def build_model(
-    python: Path,
-    scratch: Path,
-    on_begin: Callable[[str], None],
-    *,
-    load_stock: bool = False,
-    runtime: str = "stock",
-) -> tuple[tuple[StageResult, ...], Path]:
-    """Make the tiny release checkpoint in the target and convert it here.
-
-    Args:
-        python: Interpreter of the target environment.
-        scratch: Folder for both.
-        on_begin: Called with the name of each stage.
-        load_stock: Also load the original with stock TTS, in the same process.
-        runtime: With any other than `stock`, TTS is imported with stand-ins where it needs them.
-
-    Returns:
-        The stages that ran, and the converted folder (absent if one of them failed).
-    """
-    original, converted = scratch / "original", scratch / "converted"
-    outcome = run_stages(
-        python,
-        ("import", "make-checkpoint", *(("load-stock",) if load_stock else ())),
-        {"original": str(original), "runtime": runtime},
-        optional=("load-stock",),
-        on_begin=on_begin,
-    )
-    if (original / "model.pth").is_file():
-        convert(original, converted, format="both")
-    return outcome.stages, converted
+def convert_built_in(scratch: Path) -> None:
+    """Convert the release checkpoint that the stage `make-checkpoint` wrote into `scratch`."""
+    convert(scratch / "original", scratch / "converted", format="both")
 
 
 def name_issue(stage: StageResult, issues: Sequence[KnownIssue]) -> StageResult:
     """Add the code of the known issue whose symptom a failed stage shows."""
     known = explain(f"{stage.traceback}\n{stage.error}", issues) if stage.error else ()
-    return replace(stage, issue=known[0].code) if known else stage
+    return replace(stage, issue=known[-1].code) if known else stage
 
 
 def _check_inputs(request: SmokeRequest) -> None:
@@ -140,12 +105,13 @@ def _check_inputs(request: SmokeRequest) -> None:
     )
 
 
-def _child_request(request: SmokeRequest, model: Path, scratch: Path) -> dict[str, Any]:
+def _child_request(request: SmokeRequest, scratch: Path) -> dict[str, Any]:
     wav = request.wav.resolve()
     return {
         "device": request.device,
         "runtime": request.runtime,
-        "model": str(model.resolve()),
+        "original": str(scratch / "original"),
+        "model": str(request.model.resolve() if request.model else scratch / "converted"),
         "text": request.text,
         "language": request.language,
         "speaker": request.speaker,

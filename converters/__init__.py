@@ -6,12 +6,16 @@ a small checkpoint to try it on.
 
 from __future__ import annotations
 
-from xcompat.converters.conversion import convert
-from xcompat.converters.in_place import repair
-from xcompat.converters.plan import CastTo, Format
-from xcompat.converters.report import Conversion
-from xcompat.converters.tiny_release import write_tiny_release
-from xcompat.converters.writing import Options, Progress
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from xcompat.converters.conversion import convert
+    from xcompat.converters.in_place import repair
+    from xcompat.converters.plan import CastTo, Format
+    from xcompat.converters.report import Conversion
+    from xcompat.converters.tiny_release import write_tiny_release
+    from xcompat.converters.writing import Options, Progress
 
 __all__ = [
     "CastTo",
@@ -23,3 +27,21 @@ __all__ = [
     "repair",
     "write_tiny_release",
 ]
+
+_HOMES: Final = {
+    "CastTo": "plan",
+    "Conversion": "report",
+    "Format": "plan",
+    "Options": "writing",
+    "Progress": "writing",
+    "convert": "conversion",
+    "repair": "in_place",
+    "write_tiny_release": "tiny_release",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for: whoever looks into caches does not wait for the converter."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

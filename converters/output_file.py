@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-import secrets
 import struct
 import threading
 from typing import TYPE_CHECKING, Final
@@ -170,7 +169,7 @@ def _create_locked(path: Path) -> tuple[Path, int]:
     """Create a hidden file beside `path`, since only there a rename is one step."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     while True:
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
         descriptor = os.open(temporary, flags, 0o666)
         if not HAS_LOCKS:
             return temporary, descriptor

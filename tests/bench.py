@@ -1,12 +1,16 @@
 """What the README quotes: paired runs of whole commands, in turn, and the median of the ratios.
 
 `nox -s bench -- path/to/model.pth` (make one with `nox -s make_checkpoint -- FOLDER --size full`).
-Without a path only the start of the command line is measured.
+Without a path only the start of the command line is measured. `--tts PYTHON` names the interpreter
+of an environment with the real TTS, to compare with what people do there; `--folder DIR` is where
+the output goes, for example on a file system that shares blocks.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -19,63 +23,112 @@ from typing import NamedTuple
 ROUNDS = 7
 XCOMPAT = [sys.executable, "-m", "xcompat"]
 FLOOR = [sys.executable, "-c", "import typer, rich.table"]
+BY_HAND = """
+import sys, torch
+from safetensors.torch import save_file
+state = torch.load(sys.argv[1], map_location="cpu", weights_only=False)["model"]
+save_file(state, sys.argv[2], metadata={"format": "pt"})
+"""
+"""What guides say, in an environment that has TTS: load everything, save everything."""
 
 
 class Cost(NamedTuple):
-    """What one run of a command took."""
+    """What some commands took, one after the other."""
 
     wall: float
     cpu: float
+    memory: float
+    """Peak resident memory in MiB."""
 
 
-def run(command: list[str]) -> Cost:
-    started, before = time.perf_counter(), os.times()
-    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-    after = os.times()
-    cpu = after.children_user + after.children_system
-    return Cost(time.perf_counter() - started, cpu - before.children_user - before.children_system)
+def run(commands: list[list[str]]) -> Cost:
+    """Run commands in a process that has no other children, and so knows their peak memory."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        started = time.perf_counter()
+        for command in commands:
+            done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
+            # The doctor may say no to this environment.
+            if done.returncode > 3:
+                os._exit(1)
+        wall = time.perf_counter() - started
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cost = (wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+        os.write(write, " ".join(map(str, cost)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(write)
+    with os.fdopen(read) as told:
+        return Cost(*map(float, told.read().split()))
 
 
-def compare(label: str, ours: list[list[str]], theirs: list[list[str]], output: Path) -> None:
-    """Run both lists of commands in turn; print the median ratio and the medians."""
+def compare(
+    label: str, ours: list[list[str]], theirs: list[list[str]], output: Path, rounds: int = ROUNDS
+) -> None:
+    """Run both lists of commands in turn; print the median ratios and the medians."""
     pairs: list[tuple[Cost, Cost]] = []
-    for round_ in range(ROUNDS + 1):
+    for round_ in range(rounds + 1):
         costs = []
         for commands in (ours, theirs):
             shutil.rmtree(output, ignore_errors=True)
             output.mkdir()
             os.sync()
-            taken = [run(command) for command in commands]
-            costs.append(Cost(sum(c.wall for c in taken), sum(c.cpu for c in taken)))
+            costs.append(run(commands))
         if round_:  # the first one warms caches
             pairs.append((costs[0], costs[1]))
-    ratios = [
+    wall, cpu, memory = (
         statistics.median(getattr(a, field) / getattr(b, field) for a, b in pairs)
         for field in Cost._fields
-    ]
+    )
     print(
-        f"{label}: {ratios[0]:.2f} times the wall time, {ratios[1]:.2f} times the CPU time "
-        f"(medians of {ROUNDS} pairs: {statistics.median(a.wall for a, _ in pairs):.3f} s "
-        f"and {statistics.median(b.wall for _, b in pairs):.3f} s)"
+        f"{label}: {wall:.2f} times the wall time, {cpu:.2f} the CPU time, {memory:.3f} the memory "
+        f"(medians of {rounds} pairs: {statistics.median(a.wall for a, _ in pairs):.3f} s, "
+        f"{statistics.median(a.memory for a, _ in pairs):.0f} MiB and "
+        f"{statistics.median(b.wall for _, b in pairs):.3f} s)",
+        flush=True,
     )
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as name:
+    parser = argparse.ArgumentParser(prog="nox -s bench --")
+    parser.add_argument("checkpoint", nargs="?", type=Path)
+    parser.add_argument("--tts", help="interpreter of an environment with the real TTS")
+    parser.add_argument("--folder", type=Path, default=Path.cwd(), help="where the output goes")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder, prefix=".bench-") as name:
         output = Path(name, "out")
+        start = "import of typer, rich.table"
+        compare(f"xcompat --help / {start}", [[*XCOMPAT, "--help"]], [FLOOR], output)
+        compare(f"xcompat doctor / {start}", [[*XCOMPAT, "doctor"]], [FLOOR], output)
+        if options.checkpoint:
+            conversions(options.checkpoint.resolve(), output, Path(name), options.tts)
+
+
+def conversions(source: Path, output: Path, folder: Path, tts: str | None) -> None:
+    """Compare conversions with `cp` of the same file, and with what people do by hand."""
+    convert = [*XCOMPAT, "convert", str(source), "-o", str(output / "converted")]
+    copy = ["cp", "--reflink=never", str(source), str(output / "copy")]
+    compare("convert --dry-run / import", [[*convert, "--dry-run"]], [FLOOR], output)
+    for options in (["--no-fsync"], ["--no-fsync", "--verify"], ["--no-fsync", "--format", "pth"]):
+        compare(f"convert {' '.join(options)} / cp", [[*convert, *options]], [copy], output)
+    compare("convert / cp and sync", [convert], [copy, ["sync"]], output)
+    original = folder / "original.pth"
+    shutil.copyfile(source, original)
+    in_place = [
+        ["ln", str(original), str(output / "model.pth")],
+        [*XCOMPAT, "convert", "--in-place", "--no-fsync", str(output / "model.pth")],
+    ]
+    compare("convert --in-place --no-fsync / cp", in_place, [copy], output)
+    if tts:
+        by_hand = [tts, "-c", BY_HAND, str(source), str(output / "model.safetensors")]
         compare(
-            "xcompat --help / import of typer, rich.table", [[*XCOMPAT, "--help"]], [FLOOR], output
+            "convert --no-fsync / torch.load and save_file with the real TTS",
+            [[*convert, "--no-fsync"]],
+            [by_hand],
+            output,
+            rounds=3,
         )
-        compare(
-            "xcompat doctor / import of typer, rich.table", [[*XCOMPAT, "doctor"]], [FLOOR], output
-        )
-        if len(sys.argv) > 1:
-            source = str(Path(sys.argv[1]).resolve())
-            ours = [[*XCOMPAT, "convert", source, "-o", str(output / "converted")]]
-            copy = ["cp", source, str(output / "copy")]
-            compare("xcompat convert / cp", ours, [copy], output)
-            durable = [[*ours[0], "--fsync"]]
-            compare("xcompat convert --fsync / cp and sync", durable, [copy, ["sync"]], output)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,10 @@ MEANING: dict[Capability, str] = {
     "api": "TTS.api writes a WAV file",
 }
 
+_WIDE = 72
+"""Columns from which on there is room for what a capability means."""
+_SEEN = 5
+"""Places of one sign that are shown; JSON has all."""
 _SIGN = {
     "works": ("✓", "green"),
     "fails": ("✗", "red"),
@@ -44,6 +48,9 @@ def diagnosis_as_json(diagnosis: Diagnosis) -> dict[str, Any]:
             "packages": dict(environment.packages),
             "builds": dict(environment.builds),
             "duplicates": {name: list(v) for name, v in environment.duplicates.items()},
+            "system": dict(environment.system),
+            "signs": {name: list(seen) for name, seen in environment.signs.items()},
+            "language": environment.language,
             "source": environment.source,
             "complete": environment.complete,
         },
@@ -64,6 +71,7 @@ def diagnosis_as_json(diagnosis: Diagnosis) -> dict[str, Any]:
                 "title": finding.issue.title,
                 "cause": finding.issue.cause,
                 "packages": list(finding.packages),
+                "seen": list(finding.seen),
                 "fix": list(finding.issue.fixes),
                 "sources": list(finding.issue.sources),
             }
@@ -165,7 +173,9 @@ def _stops(finding: Finding, diagnosis: Diagnosis) -> bool:
 
 def _show_environment(page: Page, environment: Environment) -> None:
     python = f"Python {environment.python}" if environment.python else "Python not said"
-    page.line(f"  {python} on {environment.platform}, read from {_short(environment.source)}")
+    page.prose(
+        f"{python} on {environment.platform}, read from {_short(environment.source)}", indent=2
+    )
     told = []
     missing = []
     for name in DECIDING:
@@ -189,9 +199,14 @@ def _show_environment(page: Page, environment: Environment) -> None:
 
 def _show_capability(page: Page, capability: Capability, told: CapabilityStatus, said: str) -> None:
     sign, style = _SIGN[told.status]
-    label = ((f"  {sign} ", f"bold {style}"), (f"{capability:<15} ", "bold"))
     details = [*told.issues, *([told.note] if told.note not in ("", said) else [])]
     answer = f"{told.status}: {', '.join(details)}" if details else told.status
+    if page.width < _WIDE:
+        page.prose(
+            (f"{sign} ", f"bold {style}"), (capability, "bold"), f" {answer}", indent=2, hang=2
+        )
+        return
+    label = ((f"  {sign} ", f"bold {style}"), (f"{capability:<15} ", "bold"))
     page.entry((*label, (MEANING[capability], "")), answer, width=50)
 
 
@@ -212,6 +227,10 @@ def _show_finding(page: Page, number: int, finding: Finding, environment: Enviro
     page.prose(f"{number}. ", (issue.code, style), f" {issue.title}", indent=2, hang=3)
     if finding.packages:
         page.prose((_installed(finding, environment), "dim"), indent=5)
+    for seen in finding.seen[:_SEEN]:
+        page.line("     ", (seen, "dim"))
+    if len(finding.seen) > _SEEN:
+        page.line("     ", (f"and {len(finding.seen) - _SEEN} more", "dim"))
     page.prose(issue.cause, indent=5)
     show_commands(page, issue.fixes, environment)
 

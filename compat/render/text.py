@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 from rich.text import Text
 
+from xcompat.errors import CannotLook, ExitCode
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from xcompat.errors import XcompatError
 
 _USUAL_WIDTH = 80
 """Columns where the terminal does not tell."""
+_LEAST_COLUMN = 25
+"""Columns below which a column of text is not worth having."""
 _MAX_WIDTH = 100
 """Columns beyond which prose is hard to read."""
 
@@ -28,6 +36,56 @@ def printable(text: str) -> str:
     )
 
 
+@contextlib.contextmanager
+def telling_lost_output(stream: IO[str] | None = None) -> Iterator[None]:
+    """End quietly where nobody reads on (`| head -1`), and with an error where a disk is full.
+
+    Args:
+        stream: What is written to; stdout for None.
+
+    Raises:
+        CannotLook: XC234, the output cannot be written.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        _discard(stream or sys.stdout)
+        raise SystemExit(ExitCode.PIPE_CLOSED) from None
+    except OSError as error:
+        _discard(stream or sys.stdout)
+        raise CannotLook(
+            "XC234",
+            f"the output cannot be written: {error.strerror}",
+            hint="Free some space, or send it to another place.",
+        ) from error
+
+
+def _discard(stream: IO[str]) -> None:
+    """Send what a stream still holds nowhere: the end of the process would fail on it again."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+class _Stream:
+    """A stream as rich uses it, whose failures are told as what they are."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with telling_lost_output(self._stream):
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with telling_lost_output(self._stream):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 class Page:
     """Writes plain or coloured text for people to a stream.
 
@@ -36,13 +94,19 @@ class Page:
     """
 
     def __init__(self, stream: IO[str] | None = None) -> None:
+        output = stream or sys.stdout
         self._console = Console(
-            file=stream or sys.stdout, highlight=False, markup=False, emoji=False
+            file=cast("IO[str]", _Stream(output)), highlight=False, markup=False, emoji=False
         )
-        self._encoding = getattr(self._console.file, "encoding", None) or "utf-8"
+        self._encoding = getattr(output, "encoding", None) or "utf-8"
         if not self._console.width:
             self._console.width = _USUAL_WIDTH
         self._width = min(self._console.width, _MAX_WIDTH)
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal."""
+        return self._console.width
 
     def line(self, *parts: str | tuple[str, str]) -> None:
         """Write one line, unwrapped; a part is a text or a (text, style)."""
@@ -59,8 +123,14 @@ class Page:
             self._console.print(Text(margin) + line, soft_wrap=True)
 
     def entry(self, label: tuple[tuple[str, str], ...], text: str, width: int) -> None:
-        """Write a label of `width` columns, and a text that wraps in a column of its own."""
-        lines = self._text((text,)).wrap(self._console, max(self._width - width, 20))
+        """Write a label of `width` columns, and a text that wraps in a column of its own.
+
+        Where the terminal is too narrow for two columns, the text follows the label.
+        """
+        if self._width - width < _LEAST_COLUMN:
+            self.prose(*label, ": ", text, hang=4)
+            return
+        lines = self._text((text,)).wrap(self._console, self._width - width)
         head = self._text(label)
         head.pad_right(max(width - head.cell_len, 1))
         for number, line in enumerate(lines or [Text()]):
@@ -91,7 +161,14 @@ class Page:
 
 def show_json(values: dict[str, Any]) -> None:
     """Write one JSON object to stdout: sorted keys, ASCII, so that no encoding can spoil it."""
-    print(json.dumps(values, indent=2, sort_keys=True))  # noqa: T201
+    write(json.dumps(values, indent=2, sort_keys=True) + "\n")
+
+
+def write(text: str) -> None:
+    """Write text to stdout as it is."""
+    with telling_lost_output():
+        sys.stdout.write(text)
+        sys.stdout.flush()
 
 
 def show_note(text: str) -> None:

@@ -1,8 +1,9 @@
 """The smoke inside the target interpreter: one stage after another, one JSON line per event.
 
-Standard output carries the JSON lines and nothing else; whatever TTS prints goes to standard
-error. Each stage announces itself first (`"event": "begin"`), so that the parent knows which one
-was running when a process dies.
+Standard input carries the names of the stages, one per line, and standard output the JSON lines and
+nothing else; whatever TTS prints goes to standard error, and what it asks finds nobody. Each stage
+announces itself first (`"event": "begin"`), so that the parent knows that it was reached when a
+process dies.
 """
 
 from __future__ import annotations
@@ -480,46 +481,44 @@ def _peak_memory(device: str) -> dict[str, int]:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the stages of the request (a JSON object, the only argument) until one fails."""
-    request = json.loads(arguments[0])
-    # Keep the real standard output for ourselves before anything can print to it.
+    """Run the stages that the parent names on standard input, one per line, until it ends."""
+    smoke = Smoke(json.loads(arguments[0]))
+    # Keep the real standard streams for ourselves before anything can read or print.
+    orders = os.fdopen(os.dup(0), encoding="utf-8")
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     warnings.filterwarnings("ignore")
 
     def emit(**event: Any) -> None:
         print(json.dumps(event), file=events, flush=True)
 
-    smoke = Smoke(request)
-    standing_in = imports.importing_tts() if smoke.runtime != "stock" else contextlib.nullcontext()
-    with standing_in:
-        code = _run(smoke, request, emit)
+    with contextlib.ExitStack() as stack:
+        if smoke.runtime != "stock":
+            stack.enter_context(imports.importing_tts())
+        for stage in map(str.strip, orders):
+            _run(smoke, stage, emit)
     emit(event="memory", **_peak_memory(smoke.device))
-    return code
-
-
-def _run(smoke: Smoke, request: dict[str, Any], emit: Callable[..., None]) -> int:
-    """Run stage after stage; return 1 after the first that fails and is not optional."""
-    for stage in request["stages"]:
-        emit(event="begin", stage=stage)
-        started = time.perf_counter()
-        try:
-            details = getattr(smoke, "run_" + stage.replace("-", "_"))()
-        except Exception as error:
-            emit(
-                event="end",
-                stage=stage,
-                status="fails",
-                seconds=time.perf_counter() - started,
-                error=_one_line(error),
-                traceback=traceback.format_exc(),
-            )
-            if stage not in request.get("optional", ()):
-                return 1
-        else:
-            seconds = time.perf_counter() - started
-            emit(event="end", stage=stage, status="works", seconds=seconds, details=details)
     return 0
+
+
+def _run(smoke: Smoke, stage: str, emit: Callable[..., None]) -> None:
+    emit(event="begin", stage=stage)
+    started = time.perf_counter()
+    try:
+        details = getattr(smoke, "run_" + stage.replace("-", "_"))()
+    except Exception as error:
+        emit(
+            event="end",
+            stage=stage,
+            status="fails",
+            seconds=time.perf_counter() - started,
+            error=_one_line(error),
+            traceback=traceback.format_exc(),
+        )
+    else:
+        seconds = time.perf_counter() - started
+        emit(event="end", stage=stage, status="works", seconds=seconds, details=details)
 
 
 def _one_paragraph(text: str) -> str:

@@ -275,9 +275,9 @@ class TestMatrix:
     def test_rows(self, type_, tmp_path):
         text = ROW_TEXT.replace('"r1"', '"t22-torch291"')
         (tmp_path / "matrices/rows/tts22.toml").write_text(text)
-        assert type_("matrix")[1].endswith(
+        assert (
             "  tts22 A row\n    Python >=3.9,<3.12, TTS 0.22.0, torch 2.9.1, torchcodec absent\n"
-        )
+        ) in type_("matrix")[1]
         (row,) = json.loads(type_("matrix", "--json")[1])["rows"]
         assert (row["id"], row["runs"]) == ("tts22", ["t22-torch291"])
 

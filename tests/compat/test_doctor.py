@@ -1,7 +1,7 @@
 import pytest
 
 from builders.matrices import ALL_WORK, environment, issue, matrix, run
-from xcompat.doctor import diagnose, explain
+from xcompat.doctor import diagnose
 from xcompat.domain import Condition, Row
 
 
@@ -66,6 +66,98 @@ class TestRecorded:
     def test_two_installed_versions_are_nothing_to_match(self):
         here = environment(duplicates={"torch": ("2.8.0", "2.9.1")})
         assert status(diagnose(here, matrix([run("r1")]))) == ("unknown", "none")
+
+    def test_another_major_numpy_is_another_environment(self):
+        known = matrix([run("r1", {"numpy": "1.26.4"})])
+        assert status(diagnose(environment({"numpy": "1.24.3"}), known)) == ("works", "recorded")
+        assert status(diagnose(environment({"numpy": "2.3.0"}), known)) == ("unknown", "none")
+        assert status(diagnose(environment(), known)) == ("works", "recorded")
+
+    def test_leftovers_are_another_environment(self):
+        leftover = issue("XC021", ["import"], {"trainer": "*", "coqui-tts-trainer": "*"},
+                         severity="warning")  # fmt: skip
+        here = environment({"trainer": "0.0.36", "coqui-tts-trainer": "0.4.0"})
+        found = diagnose(here, matrix([run("r1")], [leftover]))
+        assert status(found, "import") == status(found, "speak") == ("unknown", "none")
+        with_both = run("r2", {"trainer": "0.0.36", "coqui-tts-trainer": "0.4.0"})
+        assert status(diagnose(here, matrix([run("r1"), with_both], [leftover]))) == (
+            "works", "recorded",
+        )  # fmt: skip
+
+    @pytest.mark.parametrize("sign", ["missing-files", "changed-files", "patched-load"])
+    def test_no_run_speaks_for_damaged_files(self, sign):
+        here = environment(signs={sign: ("TTS: TTS/api.py",)})
+        found = diagnose(here, matrix([run("r1")]))
+        assert found.verdict == "unknown"
+        assert found.capabilities["speak"].note.startswith("files are ")
+
+    def test_a_model_in_a_cache_says_nothing_of_the_environment(self):
+        here = environment(signs={"checkpoint-html": ("x",)})
+        assert diagnose(here, matrix([run("r1")])).verdict == "compatible"
+
+    def test_ffmpeg_is_assumed_where_nobody_could_look(self):
+        codec = {"torchcodec": "0.9.1"}
+        clones = run("r1", codec, {"clone": "works"}, system={"ffmpeg": "5.1.9-0+deb12u1"})
+        absent = issue("XC014", ["clone"], Condition(packages={"torchcodec": "*"},
+                       system={"ffmpeg": "absent"}))  # fmt: skip
+        known = matrix([clones], [absent])
+        told = diagnose(environment(codec), known).capabilities["clone"]
+        assert (told.status, told.note) == ("works", "run r1; assumed: FFmpeg 5.1.9")
+        seen = environment(codec, system={"ffmpeg": "7"})
+        assert diagnose(seen, known).capabilities["clone"].note == "run r1"
+        none = environment(codec, system={"ffmpeg": None})
+        assert status(diagnose(none, known), "clone") == ("fails", "issue")
+
+    def test_a_run_in_english_is_told_as_one(self):
+        found = diagnose(environment(language="de"), matrix([run("r1")]))
+        assert found.capabilities["speak"].note == "run r1, in English"
+        assert found.capabilities["import"].note == "run r1"
+        found = diagnose(environment(language="en"), matrix([run("r1")]))
+        assert found.capabilities["speak"].note == "run r1"
+
+
+class TestSigns:
+    def test_an_issue_applies_where_its_sign_was_seen(self):
+        gone = issue("XC068", ["import"], Condition(signs=("missing-xtts-files",)))
+        known = matrix([run("r1")], [gone])
+        found = diagnose(environment(signs={"missing-xtts-files": ("TTS: TTS/api.py",)}), known)
+        assert status(found, "import") == ("fails", "issue")
+        assert found.findings[0].seen == ("TTS: TTS/api.py",)
+        assert diagnose(environment(), known).findings == ()
+
+    def test_a_warning_of_a_sign_makes_unknown_what_it_concerns(self):
+        off = issue("XC065", ["load"], Condition(signs=("weights-only-off",)), severity="warning")
+        refused = issue("XC001", ["load"], {"torch": ">=2.6"})
+        known = matrix([run("r1", capabilities={**ALL_WORK, "load": "fails"})], [off, refused])
+        assert status(diagnose(environment(), known), "load") == ("fails", "recorded")
+        found = diagnose(environment(signs={"weights-only-off": ("X=1",)}), known)
+        assert status(found, "load") == ("unknown", "none")
+        assert found.capabilities["load"].issues == ("XC065",)
+        assert found.verdict == "compatible"
+
+    def test_a_language_is_asked_for(self):
+        front_end = issue("XC060", ["speak"], Condition(packages={"cutlet": "absent"},
+                          languages=("ja",)))  # fmt: skip
+        known = matrix([run("r1")], [front_end])
+        assert diagnose(environment(), known).verdict == "compatible"
+        assert diagnose(environment(language="ko"), known).verdict == "compatible"
+        assert diagnose(environment(language="ja"), known).verdict == "incompatible"
+        there = environment({"cutlet": "0.5"}, language="ja")
+        assert diagnose(there, known).verdict == "compatible"
+
+    def test_a_suspicion_is_dropped_where_an_error_is_certain(self):
+        absent = Condition(packages={"torchcodec": "*"}, system={"ffmpeg": "absent"})
+        issues = [issue("XC014", ["clone"], absent), issue("XC015", ["clone"], absent,
+                  severity="warning")]  # fmt: skip
+        codec = {"torchcodec": "0.9.1"}
+
+        def codes(**fields):
+            found = diagnose(environment(codec, **fields), matrix(issues=issues))
+            return [finding.issue.code for finding in found.findings]
+
+        assert codes() == ["XC015"]
+        assert codes(system={"ffmpeg": None}) == ["XC014"]
+        assert codes(system={"ffmpeg": "5"}) == []
 
 
 class TestIssues:
@@ -226,6 +318,62 @@ class TestBrackets:
         known = matrix([far, run("a", self.LOW), run("b", self.HIGH)])
         assert status(diagnose(environment(), known)) == ("works", "bracketed")
 
+    @pytest.mark.parametrize(
+        ("here", "low", "high"),
+        [
+            ("4.44.0rc1", "4.38.0", "4.45.0"),
+            ("4.44.0.dev0", "4.38.0", "4.45.0"),
+            ("4.40.2", "4.38.0", "4.44.0rc1"),
+            ("4.40.2", "4.38.0.dev0", "4.44.0"),
+        ],
+    )
+    def test_nightlies_are_neither_bracketed_nor_brackets(self, here, low, high):
+        runs = [run("a", {"transformers": low}), run("b", {"transformers": high})]
+        assert status(diagnose(environment({"transformers": here}), matrix(runs))) == (
+            "unknown",
+            "none",
+        )
+
+    @pytest.mark.parametrize(
+        "high",
+        [
+            {"python": "3.12.1"},
+            {"packages": {"torchcodec": "0.9.1"}},
+            {"packages": {"numpy": "2.1"}},
+            {"packages": {"torch": "2.9.0"}},
+        ],
+        ids=str,
+    )
+    def test_brackets_differ_in_nothing_else(self, high):
+        packages = {**self.HIGH, **high.get("packages", {})}
+        other = {name: value for name, value in high.items() if name != "packages"}
+        runs = [run("a", self.LOW), run("b", packages, **other)]
+        here = environment({"numpy": "1.26"})
+        assert status(diagnose(here, matrix(runs))) == ("unknown", "none")
+
+    def test_builds_and_suffixes_are_no_difference(self):
+        runs = [run("a", {**self.LOW, "torch": "2.9.1+cpu"}), run("b", self.HIGH)]
+        here = environment({"torch": "2.9.1+cu121"})
+        assert status(diagnose(here, matrix(runs))) == ("works", "bracketed")
+        runs = [run("a", {"torch": "2.8.0+cpu"}), run("b", {"torch": "2.10.0+cu128"})]
+        assert status(diagnose(environment({"torch": "2.9.1+cu121"}), matrix(runs))) == (
+            "works", "bracketed",
+        )  # fmt: skip
+
+    def test_ffmpeg_that_differs_is_no_bracket_for_cloning(self):
+        absent = issue("XC014", ["clone"], Condition(packages={"torchcodec": "*"},
+                       system={"ffmpeg": "absent"}))  # fmt: skip
+        codec = {"torchcodec": "0.9.1"}
+        clones = {**ALL_WORK, "clone": "works"}
+        runs = [
+            run("a", {**self.LOW, **codec}, clones, system={"ffmpeg": "5.1"}),
+            run("b", {**self.HIGH, **codec}, clones, system={"ffmpeg": "5.1"}),
+        ]
+        none = environment(codec, system={"ffmpeg": None})
+        assert status(diagnose(none, matrix(runs, [absent])), "clone") == ("fails", "issue")
+        five = environment(codec, system={"ffmpeg": "5"})
+        assert status(diagnose(five, matrix(runs, [absent])), "clone") == ("works", "bracketed")
+
     def test_pins_are_not_bracketed(self):
         here = environment(complete=False)
         assert status(diagnose(here, matrix([run("a", self.LOW), run("b", self.HIGH)]))) == (
@@ -236,12 +384,25 @@ class TestBrackets:
 
 class TestPins:
     def test_what_is_not_pinned_is_assumed_and_told(self):
-        here = environment({"transformers": None, "torchcodec": None}, complete=False, python="")
+        here = environment({"torchaudio": None, "torchcodec": None}, complete=False, python="")
         found = diagnose(here, matrix([run("r1")]))
         assert found.verdict == "compatible"
         assert found.capabilities["speak"].note == (
-            "run r1; assumed: transformers 4.40.2, Python 3.11"
+            "run r1; assumed: torchaudio 2.9.1, Python 3.11"
         )
+
+    @pytest.mark.parametrize("name", ["TTS", "torch", "transformers"])
+    def test_nothing_works_for_sure_where_pins_leave_out_what_decides(self, name):
+        here = environment({name: None}, complete=False)
+        found = diagnose(here, matrix([run("r1")]))
+        said = "TTS or coqui-tts" if name == "TTS" else name
+        assert status(found) == ("unknown", "none")
+        assert found.capabilities["speak"].note == f"no version is said for {said}"
+
+    def test_a_failure_is_told_even_so(self):
+        here = environment({"transformers": None}, complete=False)
+        bad = run("r1", capabilities={"import": "fails"})
+        assert status(diagnose(here, matrix([bad])), "import") == ("fails", "recorded")
 
     def test_runs_that_differ_in_what_is_not_pinned_must_agree(self):
         bad = run("r2", {"transformers": "4.57.0"}, {"import": "fails"})
@@ -297,14 +458,3 @@ def test_bystanders_are_not_told():
     assert "secret-project" not in (
         diagnose(environment({"secret-project": "1"}), matrix()).environment.packages
     )
-
-
-def test_explain_puts_the_last_error_first():
-    issues = [
-        issue("XC001", ["load"], symptoms=["Unsupported global"]),
-        issue("XC002", ["import"], symptoms=["BeamSearchScorer"]),
-        issue("XC003", ["import"], symptoms=["never"]),
-    ]
-    text = "cannot import name 'BeamSearchScorer'\nthen\nUnsupported global: X\n"
-    assert [i.code for i in explain(text, issues)] == ["XC001", "XC002"]
-    assert explain("KeyError: 'speed'", issues) == ()

@@ -2,6 +2,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -315,3 +316,20 @@ def test_a_path_that_begins_at_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert probe.environment_of("~/v").packages == TTS_22
     assert Path("~").expanduser() == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("machine", "version", "platform", "expected"),
+    [
+        ("x86_64", "root:xnu-10002.41.9~6/RELEASE_ARM64_T6000", "macosx-x86_64", True),
+        ("arm64", "root:xnu-10002.41.9~6/RELEASE_ARM64_T6000", "macosx-x86_64", True),
+        ("x86_64", "root:xnu-10002.41.9~6/RELEASE_X86_64", "macosx-x86_64", False),
+        ("arm64", "root:xnu-10002.41.9~6/RELEASE_ARM64_T6000", "macosx-arm64", False),
+    ],
+)
+def test_an_intel_python_on_apple_silicon(monkeypatch, machine, version, platform, expected):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    host = SimpleNamespace(machine=machine, version=version)
+    monkeypatch.setattr(os, "uname", lambda: host)
+    signs = {"rosetta": ("/venv/bin/python",)} if expected else {}
+    assert probe._rosetta(platform, "/venv/bin/python") == signs

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHILD = """
+import encodings.utf_8_sig
 import sys
 from pathlib import Path
-import xcompat.converters
+from xcompat.converters import convert, repair
 from xcompat.errors import XcompatError
 
 source, target = Path(sys.argv[1]), sys.argv[2]
@@ -39,6 +40,8 @@ def hook(event, args):
         flags = args[2] if isinstance(args[2], int) else 0
         if flags & 3 and not str(args[0]).startswith(target):
             trip(event, args)
+    elif event == "fcntl.ioctl" and args[1] != 0x4020940D:
+        trip(event, args)
     elif event in WRITES and not str(args[0]).startswith(target):
         trip(event, args)
 
@@ -50,7 +53,12 @@ def trip(event, args):
 
 sys.addaudithook(hook)
 try:
-    xcompat.converters.convert(source, Path(target), format="both")
+    for options in ({"format": "both"}, {"dtype": "bfloat16", "verify": True, "sha256": True}):
+        convert(source, Path(target), force=True, **options)
+    kept = Path(target, "in place")
+    kept.mkdir()
+    kept.joinpath("model.pth").write_bytes(source.read_bytes())
+    repair(kept, verify=True)
 except XcompatError as error:
     sys.stdout.write(error.code)
 """

@@ -4,14 +4,15 @@ import re
 
 import pytest
 
-from xcompat.doctor import diagnose, explain
+from xcompat.doctor import diagnose
 from xcompat.domain import Environment
 from xcompat.matrix import load
 from xcompat.render.issue import condition_text, show_issues
+from xcompat.symptoms import explain
 
 MATRIX = load()
 T22 = {"TTS": "0.22.0", "torch": "2.5.1", "torchaudio": "2.5.1", "transformers": "4.40.2",
-       "six": "1.17.0", "trainer": "0.0.36", "coqpit": "0.0.17"}  # fmt: skip
+       "six": "1.17.0", "trainer": "0.0.36", "coqpit": "0.0.17", "pandas": "1.5.3"}  # fmt: skip
 C28 = {"coqui-tts": "0.28.0", "torch": "2.8.0", "torchaudio": "2.8.0", "transformers": "4.57.6",
        "six": "1.17.0", "coqui-tts-trainer": "0.4.0", "coqpit-config": "0.2.5"}  # fmt: skip
 
@@ -49,8 +50,8 @@ def errors(base, packages=None, **fields):
         (C28, {"torch": None}, {}, {"XC026"}),
         (C28, {"torchaudio": None}, {}, {"XC025"}),
         (C28, {"transformers": None}, {}, {"XC027"}),
-        (C28, {"transformers": "4.51.3"}, {}, {"XC007", "XC008"}),
-        (C28, {"transformers": "4.56.2"}, {}, {"XC007"}),
+        (C28, {"transformers": "4.51.3"}, {}, {"XC007", "XC008", "XC050"}),
+        (C28, {"transformers": "4.56.2"}, {}, {"XC007", "XC050"}),
         (C28, {"torch": "2.9.1", "torchaudio": "2.9.1"}, {}, {"XC012", "XC013"}),
         (C28, {"torch": "2.9.1", "torchaudio": "2.9.1", "torchcodec": "0.9.1"}, {}, set()),
         (C28, {"torch": "2.9.1", "torchaudio": "2.9.1", "torchcodec": "0.10.0"}, {}, {"XC016"}),
@@ -61,13 +62,13 @@ def errors(base, packages=None, **fields):
             {"XC014"},
         ),
         (C28, {"torch": "2.15.0", "torchaudio": "2.11.0", "torchcodec": "0.17.0"}, {}, set()),
-        (C28, {"torch": "2.7.1"}, {}, {"XC017"}),
+        (C28, {"torch": "2.7.1"}, {}, {"XC017", "XC052"}),
         (C28, {}, {"builds": {"torch": "cpu", "torchaudio": "cu128"}}, {"XC018"}),
         (C28, {"coqpit": "0.0.17"}, {}, {"XC020"}),
         (C28, {"coqui-tts": "0.27.4", "transformers": "5.0.0"}, {}, {"XC011", "XC033"}),
         (C28, {"coqui-tts": "0.27.5", "transformers": "5.1.0"}, {}, {"XC010", "XC033"}),
         (C28, {"coqui-tts": "0.26.1", "transformers": "4.52.4"}, {}, {"XC005", "XC033"}),
-        (C28, {"coqui-tts": "0.25.3", "transformers": "4.49.0"}, {}, {"XC004", "XC033"}),
+        (C28, {"coqui-tts": "0.25.3", "transformers": "4.49.0"}, {}, {"XC004", "XC033", "XC050"}),
         ({}, {}, {}, {"XC028"}),
         ({}, {"torch": "2.9.1"}, {}, {"XC028"}),
         ({}, {"torch": "2.9.1"}, {"complete": False}, set()),

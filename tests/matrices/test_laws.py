@@ -5,9 +5,10 @@ from datetime import date
 
 import pytest
 
-from xcompat.doctor import applies, diagnose, explain
+from xcompat.doctor import applies, diagnose
 from xcompat.domain import CAPABILITIES
 from xcompat.matrix import load
+from xcompat.symptoms import explain
 
 MATRIX = load()
 RUNS = [pytest.param(run, id=run.id) for run in MATRIX.runs]

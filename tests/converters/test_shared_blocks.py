@@ -1,0 +1,122 @@
+"""A `.pth` that shares its blocks with the source: the same file as one that was copied."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import subprocess
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builders import checkpoints
+from builders import pickle_asm as asm
+from xcompat.converters import convert, output_file, repair, write_tiny_release
+from xcompat.converters.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Stand in for a file system that shares blocks; record how many bytes it shares."""
+    sizes: list[int] = []
+
+    def ioctl(target: int, request: int, argument: bytes) -> int:
+        source, start, size, where = struct.unpack("=qQQQ", argument)
+        assert request == 0x4020940D
+        assert (start % 4096, size % 4096, where % 4096) == (0, 0, 0)
+        os.pwrite(target, os.pread(source, size, start), where)
+        sizes.append(size)
+        return 0
+
+    monkeypatch.setattr(output_file.fcntl, "ioctl", ioctl)
+    return sizes
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    write_tiny_release(folder)
+    return folder
+
+
+def test_what_is_shared_is_what_would_have_been_copied(
+    model: Path, tmp_path: Path, shared: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = convert(model, tmp_path / "shared", format="pth", verify=True)
+    assert done.shared > sum(shared) > 4096
+    monkeypatch.undo()
+    copied = convert(model, tmp_path / "copied", format="pth", verify=True)
+    assert copied.shared == 0
+    name = "model.pth"
+    assert (tmp_path / "shared" / name).read_bytes() == (tmp_path / "copied" / name).read_bytes()
+    assert done.files == copied.files, "the checksum of the file is known without reading it"
+
+
+def test_what_lies_between_kept_storages_is_left_out(tmp_path: Path, shared: list[int]) -> None:
+    """The storages of an optimizer lie behind those of the model, the autoencoder's between."""
+    big = checkpoints.floats(8000)
+    tensors, content = {}, {}
+    for index in range(6):
+        name = f"{'dvae' if index % 2 else 'xtts.gpt.more'}.{index}"
+        tensors[name] = asm.tensor(asm.storage(f"big{index}", 8000), (8000,))
+        content[f"data/big{index}"] = bytes([index]) + big[1:]
+    path = checkpoints.write(tmp_path, checkpoints.checkpoint(tensors, content))
+    repair(path, verify=True)
+    assert len(shared) == 3
+    assert path.stat().st_size < (tmp_path / "model.pth.original").stat().st_size * 0.6
+    with Checkpoint(path) as checkpoint:
+        for index in (0, 2, 4):
+            record = checkpoint.record(checkpoint.value["model"][f"gpt.more.{index}"].storage)
+            assert checkpoint.file.read_at(record.offset, 1) == bytes([index])
+            assert record.offset % 64 == 0
+
+
+def test_without_checksums_in_the_source_all_is_copied(tmp_path: Path, shared: list[int]) -> None:
+    known, content = checkpoints.state_dict()
+    value = asm.dict_({"model": asm.ordered_dict(known)})
+    entries = [replace(e, crc32=0) for e in checkpoints.entries(asm.pickle(value), content)]
+    data = checkpoints.zip_forge.archive(entries)
+    path = checkpoints.write(tmp_path, data)
+    convert(path, tmp_path / "out", format="pth", verify=True)
+    assert shared == []
+    with Checkpoint(tmp_path / "out" / "model.pth") as checkpoint:
+        assert not checkpoint.checksummed
+
+
+# With a real file system: nox -s filesystems.
+
+
+@pytest.fixture(params=["xfs", "btrfs"])
+def mounted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    image, folder = tmp_path / "image", tmp_path / "mounted"
+    if not shutil.which(f"mkfs.{request.param}") or os.geteuid() != 0:
+        pytest.skip(f"needs mkfs.{request.param} and root")
+    with image.open("wb") as file:
+        file.truncate(512 << 20)
+    folder.mkdir()
+    subprocess.run([f"mkfs.{request.param}", "-q", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.filesystems
+def test_a_repair_takes_no_space_where_blocks_are_shared(mounted: Path) -> None:
+    big = 64 << 20
+    tensors = {"gpt.big": asm.tensor(asm.storage("big", big // 4), (big // 4,))}
+    data = checkpoints.checkpoint(
+        tensors, {"data/big": os.urandom(big)}, step=asm.tensor(asm.storage("0", 6), (6,))
+    )
+    checkpoints.write(mounted, data)
+    os.sync()
+    before = shutil.disk_usage(mounted).free
+    done = repair(mounted / "model.pth", verify=True)
+    os.sync()
+    assert done.shared > big
+    assert before - shutil.disk_usage(mounted).free < 2 << 20

@@ -1,0 +1,214 @@
+"""Measuring: what a sweep stands for, what is measured again, and what ends neither."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+import measure
+from measure import Cell, NotMeasured, choose, read_cells, recorded
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHIPPED = read_cells(measure.MATRICES / "cells.toml")
+
+TWO_CELLS = """
+[[cell]]
+name = "old"
+tts = "TTS==0.22.0"
+torch = "2.5.1"
+
+[[cell]]
+name = "new"
+tts = "coqui-tts==0.28.0"
+torch = "2.8.0"
+ci = true
+"""
+
+SWEEP = """
+[[sweep]]
+name = "all"
+base = { tts = "TTS==0.22.0", transformers = "4.40.2" }
+vary = [
+  [{ torch = "2.5.1", torchaudio = "2.5.1" }, { torch = "2.8.0", also = ["six"] }],
+  { transformers = ["4.33.0", "4.40.2", "4.57.6"] },
+]
+"""
+
+
+def parsed(arguments: str) -> Cell:
+    (cell,) = choose(measure._parser().parse_args(shlex.split(arguments)), ())
+    return cell
+
+
+def test_a_sweep_is_every_combination_over_its_base(tmp_path: Path) -> None:
+    file = tmp_path / "cells.toml"
+    file.write_text(TWO_CELLS + SWEEP, encoding="utf-8")
+    cells = read_cells(file)
+    assert [cell.name for cell in cells] == ["old", "new", *["all"] * 6]
+    assert [(c.torch, c.transformers) for c in cells[2:]] == [
+        ("2.5.1", "4.33.0"), ("2.5.1", "4.40.2"), ("2.5.1", "4.57.6"),
+        ("2.8.0", "4.33.0"), ("2.8.0", "4.40.2"), ("2.8.0", "4.57.6"),
+    ]  # fmt: skip
+    assert cells[2].requirements == (
+        "TTS==0.22.0", "torch==2.5.1", "torchaudio==2.5.1", "transformers==4.33.0",
+    )  # fmt: skip
+    assert cells[-1].requirements[-1] == "six"
+
+
+@pytest.mark.parametrize("cell", [pytest.param(c, id=c.arguments) for c in SHIPPED])
+def test_what_a_command_says_is_the_cell(cell: Cell) -> None:
+    assert parsed(cell.arguments) == replace(cell, name="one-off", ci=False)
+
+
+def test_no_cell_is_written_twice() -> None:
+    commands = [cell.command for cell in SHIPPED]
+    assert sorted(set(commands)) == sorted(commands)
+
+
+def test_every_recorded_run_can_be_repeated() -> None:
+    for file in (measure.MATRICES / "runs").glob("*.jsonl"):
+        for run in recorded(file.parent, file.stem):
+            arguments = run["command"].removeprefix("nox -s matrix -- ")
+            assert parsed(arguments).command == run["command"]
+
+
+def test_a_name_that_does_not_exist_is_named() -> None:
+    with pytest.raises(SystemExit, match="no cell or sweep nothing in"):
+        choose(measure._parser().parse_args(["nothing"]), SHIPPED)
+
+
+@pytest.fixture
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run `measure.main` over two cells and a sweep, with measuring replaced; return what ran."""
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "cells.toml").write_text(TWO_CELLS + SWEEP, encoding="utf-8")
+    monkeypatch.setattr(measure, "MATRICES", tmp_path)
+    measured: list[str] = []
+
+    def pretend(cell: Cell, environment: Path, bytecode: Path) -> dict[str, object]:
+        measured.append(cell.arguments)
+        if cell.transformers == "4.40.2":
+            raise NotMeasured("no network")
+        return {
+            "platform": measure.this_platform(), "command": cell.command, "tokens": None,
+            "packages": {"torch": cell.torch, "nvidia-nccl-cu12": "1", "six": "1"},
+            "system": {"ffmpeg": None}, "capabilities": {"import": {"status": "works"}},
+        }  # fmt: skip
+
+    monkeypatch.setattr(measure, "measure", pretend)
+
+    def run(*words: str) -> tuple[int, list[str]]:
+        measured.clear()
+        code = measure.main([*words, "--scratch", str(tmp_path / "scratch")])
+        return code, list(measured)
+
+    return run
+
+
+def test_what_is_recorded_is_not_measured_again(session) -> None:
+    assert session("old") == (0, ["--tts TTS==0.22.0 --torch 2.5.1"])
+    assert session("old", "new") == (0, ["--tts coqui-tts==0.28.0 --torch 2.8.0"])
+    assert session("old") == (0, [])
+    assert session("old", "--again") == (0, ["--tts TTS==0.22.0 --torch 2.5.1"])
+    assert session("--tts", "TTS==0.22.0", "--torch", "2.5.1")[1] != []
+
+
+def test_a_cell_that_cannot_be_measured_ends_neither_the_sweep_nor_in_the_runs(
+    session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, measured = session("--sweep", "all")
+    assert (code, len(measured)) == (1, 6)
+    assert "--transformers 4.40.2: not measured: no network" in capsys.readouterr().err
+    assert len(recorded(measure.MATRICES / "runs", measure.this_platform())) == 4
+    assert len(session("--sweep", "all")[1]) == 2
+
+
+def test_cells_that_share_a_torch_run_together_and_its_packages_go_before_the_next(
+    session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgotten: list[list[str]] = []
+    monkeypatch.setattr(
+        measure.subprocess, "run", lambda command, **_: forgotten.append(command[4:])
+    )
+    _, measured = session("--tidy", "old", "new", "--sweep", "all")
+    torches = [arguments.split("--torch ")[1].split()[0] for arguments in measured]
+    assert torches == ["2.5.1"] * 4 + ["2.8.0"] * 4
+    assert forgotten == [["torch", "nvidia-nccl-cu12"]]
+
+
+def test_the_cells_are_listed_for_a_job_matrix(session, capsys: pytest.CaptureFixture[str]) -> None:
+    session("new")
+    capsys.readouterr()
+    assert session("--list", "--json", "old", "new") == (0, [])
+    old, new = json.loads(capsys.readouterr().out)
+    assert old == {
+        "name": "old", "arguments": "--tts TTS==0.22.0 --torch 2.5.1", "python": "3.11",
+        "ci": False, "recorded": False,
+    }  # fmt: skip
+    assert (new["ci"], new["recorded"]) == (True, True)
+
+
+def test_checking_compares_with_the_newest_run_of_the_same_command(
+    session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert session("--ci", "--check")[0] == 1
+    assert "no run recorded" in capsys.readouterr().err
+    session("new")
+    assert session("--ci", "--check")[0] == 0
+    file = measure.MATRICES / "runs" / f"{measure.this_platform()}.jsonl"
+    worse = json.loads(file.read_text(encoding="utf-8"))
+    worse["capabilities"]["speak"] = {"status": "works"}
+    file.write_text(json.dumps(worse) + "\n", encoding="utf-8")
+    capsys.readouterr()
+    assert session("--ci", "--check")[0] == 1
+    assert "speak not reached, recorded as works" in capsys.readouterr().err
+
+
+def uv_that(says: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = folder / "uv"
+    script.write_text(f'#!/bin/sh\n[ "$2" = venv ] && exit 0\necho "{says}" >&2\nexit 1\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in for uv is a shell script")
+def test_a_set_that_does_not_resolve_is_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uv_that("No solution found:\n  TTS wants  Python<3.12", tmp_path, monkeypatch)
+    cell = Cell(tts="TTS==0.22.0", torch="2.9.1", also=("numpy<2",), python="3.13")
+    run = measure.measure(cell, tmp_path / "venv", tmp_path / "bytecode")
+    assert run["capabilities"] == {
+        "install": {"status": "fails", "error": "No solution found: TTS wants Python<3.12"}
+    }
+    assert run["packages"] == {"TTS": "0.22.0", "torch": "2.9.1"}
+    assert (run["python"], run["command"]) == ("3.13", cell.command)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in for uv is a shell script")
+def test_a_network_that_fails_says_nothing_about_the_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uv_that("Failed to fetch", tmp_path, monkeypatch)
+    with pytest.raises(NotMeasured, match="Failed to fetch"):
+        measure.measure(Cell(tts="TTS"), tmp_path / "venv", tmp_path / "bytecode")
+
+
+def test_a_release_that_is_not_for_this_python_is_refused_as_pip_refuses_it(tmp_path: Path) -> None:
+    site = tmp_path / "lib" / "python3.13" / "site-packages"
+    for name, wanted in (("coqui_tts", "<3.13,>=3.10"), ("six", ">=2.7")):
+        (site / f"{name}-1.0.dist-info").mkdir(parents=True)
+        (site / f"{name}-1.0.dist-info" / "METADATA").write_text(
+            f"Name: {name}\nVersion: 1.0\nRequires-Python: {wanted}\n"
+        )
+    assert measure._refused_by_pip(tmp_path, "3.12.1") == ""
+    assert measure._refused_by_pip(tmp_path, "3.13.0") == (
+        "Package 'coqui_tts' requires a different Python: 3.13.0 not in '<3.13,>=3.10'"
+    )

@@ -1,0 +1,374 @@
+"""Measure cells of the version matrix in environments of their own, and record what happened.
+
+`nox -s matrix -- NAME...`, or `-- --sweep NAME`, or `-- --tts TTS==0.22.0 --torch 2.9.1 ...`.
+
+Every cell gets a fresh environment, because one that is reused lies: what an earlier cell left
+behind changes outcomes. It costs seconds all the same. uv links what it has unpacked before, and
+the compiled modules of all environments are kept in one folder, where Python itself compares each
+with the time and the size of its source; uv stamps a file with the time of unpacking.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import itertools
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from xcompat.errors import XcompatError
+from xcompat.probe import environment_of, this_platform
+from xcompat.record import append_run, record_run, run_header
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+MATRICES = Path(__file__).parent.parent / "matrices"
+PINNED = ("torch", "torchaudio", "torchcodec", "transformers")
+"""What a cell pins beside its TTS."""
+DEFAULT_PYTHON = "3.11"
+STAGE_TIMEOUT_SECONDS = 420.0
+_TORCH_FAMILY = ("torch", "torchaudio", "torchcodec", "triton")
+_VERDICTS_ON_THE_SET = ("No solution found", "Failed to build", "not find a suitable interpreter")
+"""What uv says where the set does not install, rather than the network or the disk failing it."""
+
+
+class NotMeasured(Exception):  # noqa: N818 - it ends a cell, not the sweep
+    """Nothing can be said about a cell; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One combination to measure: what is installed, how, and on which Python."""
+
+    tts: str
+    name: str = "one-off"
+    torch: str = ""
+    torchaudio: str = ""
+    torchcodec: str = ""
+    transformers: str = ""
+    also: tuple[str, ...] = ()
+    """Further requirements, resolved together with the others."""
+    then: tuple[str, ...] = ()
+    """Arguments of `uv pip`, run in this order when everything is installed."""
+    python: str = DEFAULT_PYTHON
+    ci: bool = False
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        pins = ((name, getattr(self, name)) for name in PINNED)
+        return (self.tts, *(f"{name}=={version}" for name, version in pins if version), *self.also)
+
+    @property
+    def arguments(self) -> str:
+        """What follows `nox -s matrix --` to measure this cell again."""
+        words = [f"--tts {self.tts}"]
+        words += [f"--{name} {getattr(self, name)}" for name in PINNED if getattr(self, name)]
+        words += [f"--with '{requirement}'" for requirement in self.also]
+        words += [f"--then '{step}'" for step in self.then]
+        if self.python != DEFAULT_PYTHON:
+            words.append(f"--python {self.python}")
+        return " ".join(words)
+
+    @property
+    def command(self) -> str:
+        return f"nox -s matrix -- {self.arguments}"
+
+
+def read_cells(file: Path) -> tuple[Cell, ...]:
+    """Return the cells of `file`: those that have a name of their own, then those of the sweeps.
+
+    A sweep has a `base` and `vary`, a list of axes; its cells are all combinations of one value
+    of each axis. An axis is a list of tables, or a table that gives one key a list of values.
+    """
+    tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    named = [_cell(table) for table in tables.get("cell", [])]
+    swept = [
+        _cell({"name": sweep["name"], **sweep.get("base", {}), **_merged(values)})
+        for sweep in tables.get("sweep", [])
+        for values in itertools.product(*map(_axis, sweep["vary"]))
+    ]
+    return (*named, *swept)
+
+
+def _cell(table: Mapping[str, Any]) -> Cell:
+    lists = {key: tuple(value) for key, value in table.items() if isinstance(value, list)}
+    return Cell(**{**table, **lists})
+
+
+def _axis(axis: list[dict[str, Any]] | dict[str, list[Any]]) -> list[dict[str, Any]]:
+    if isinstance(axis, list):
+        return axis
+    ((key, values),) = axis.items()
+    return [{key: value} for value in values]
+
+
+def _merged(tables: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return {key: value for table in tables for key, value in table.items()}
+
+
+def choose(options: argparse.Namespace, cells: Iterable[Cell]) -> list[Cell]:
+    """Return the cells that the command line asks for.
+
+    Raises:
+        SystemExit: It names one that does not exist.
+    """
+    cells = tuple(cells)
+    unknown = {*options.names, *options.sweep} - {cell.name for cell in cells}
+    if unknown:
+        raise SystemExit(f"no cell or sweep {', '.join(sorted(unknown))} in matrices/cells.toml")
+    wanted = {*options.names, *options.sweep}
+    chosen = [cell for cell in cells if cell.name in wanted or (options.ci and cell.ci)]
+    if options.tts:
+        pins = {name: getattr(options, name) for name in PINNED}
+        chosen.append(
+            Cell(
+                tts=options.tts,
+                **pins,
+                also=tuple(options.also),
+                then=tuple(options.then),
+                python=options.python,
+            )
+        )
+    return chosen
+
+
+def measure(cell: Cell, environment: Path, bytecode: Path) -> dict[str, Any]:
+    """Make the cell's environment, run everything in it, delete it and return the run.
+
+    Raises:
+        NotMeasured: The environment could not be made for a reason that says nothing about it,
+            or its interpreter does not run.
+    """
+    interpreter = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    shutil.rmtree(environment, ignore_errors=True)
+    steps = [
+        ["venv", "--python", cell.python, str(environment)],
+        ["pip", "install", "--python", str(interpreter), *cell.requirements],
+    ]
+    for line in cell.then:
+        verb, *words = shlex.split(line)
+        steps.append(["pip", verb, "--python", str(interpreter), *words])
+    try:
+        for step in steps:
+            done = _uv(*step)
+            if done.returncode:
+                return _not_installed(cell, done.stderr)
+        run = record_run(
+            environment_of(str(interpreter)), timeout=STAGE_TIMEOUT_SECONDS, bytecode=bytecode
+        )
+        refused = _refused_by_pip(environment, run["python"])
+    except XcompatError as error:
+        raise NotMeasured(error.message) from error
+    finally:
+        shutil.rmtree(environment, ignore_errors=True)
+    if not cell.then:  # What was forced has not resolved.
+        run["capabilities"]["install"] = (
+            {"status": "fails", "error": refused} if refused else {"status": "works"}
+        )
+    return {**run, "command": cell.command, "cell": cell.name}
+
+
+def _uv(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["uv", "--quiet", *words], capture_output=True, text=True, check=False)
+
+
+def _refused_by_pip(environment: Path, python: str) -> str:
+    """Return pip's words for a release that is not for this Python, or nothing.
+
+    uv leaves the upper bounds of Requires-Python out of account and installs it all the same.
+    """
+    folders = [str(path) for path in environment.glob("[Ll]ib/**/site-packages")]
+    for found in importlib.metadata.distributions(path=folders):
+        wanted = found.metadata["Requires-Python"] or ""
+        if not SpecifierSet(wanted).contains(python, prereleases=True):
+            name = found.metadata["Name"]
+            return f"Package '{name}' requires a different Python: {python} not in '{wanted}'"
+    return ""
+
+
+def _short(words: str) -> str:
+    """Return what an installer says as one line: all of it, or how it begins and ends."""
+    line = " ".join(words.split())
+    return line if len(line) < 1200 else f"{line[:300]} ... {line[-800:]}"
+
+
+def _not_installed(cell: Cell, words: str) -> dict[str, Any]:
+    """Return the run of a cell whose set does not install: its pins and the installer's words.
+
+    Raises:
+        NotMeasured: The installer failed for another reason.
+    """
+    if not any(verdict in words for verdict in _VERDICTS_ON_THE_SET):
+        raise NotMeasured(words.strip())
+    pins = {
+        requirement.name: each.version
+        for requirement in map(Requirement, cell.requirements)
+        for each in requirement.specifier
+        if each.operator == "=="
+    }
+    return {
+        **run_header(cell.python, this_platform()),
+        "command": cell.command,
+        "cell": cell.name,
+        "device": "cpu",
+        "packages": pins,
+        "builds": {},
+        "system": {"ffmpeg": None},
+        "capabilities": {"install": {"status": "fails", "error": _short(words)}},
+        "tokens": None,
+    }
+
+
+def recorded(folder: Path, platform: str) -> list[dict[str, Any]]:
+    """Return the runs recorded on `platform`, oldest first."""
+    file = folder / f"{platform}.jsonl"
+    if not file.is_file():
+        return []
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def differences(run: Mapping[str, Any], runs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Compare a run with the newest of `runs` that has the same command."""
+    same = [before for before in runs if before["command"] == run["command"]]
+    if not same:
+        return [f"{run['command']}: no run recorded on {run['platform']}"]
+    before = same[-1]
+    skipped = set()
+    if (before["system"]["ffmpeg"] is None) != (run["system"]["ffmpeg"] is None):
+        print("clone is not compared: FFmpeg is here or was there, not both", file=sys.stderr)
+        skipped.add("clone")
+    names = (before["capabilities"].keys() | run["capabilities"].keys()) - skipped
+    different = [
+        f"{run['command']}: {name} {_status(run, name)}, recorded as {_status(before, name)}"
+        f" ({run['capabilities'].get(name, {}).get('error', '')})"
+        for name in sorted(names)
+        if _status(run, name) != _status(before, name)
+    ]
+    if before["tokens"] != run["tokens"]:
+        different.append(f"{run['command']}: other tokens than recorded")
+    return different
+
+
+def _status(run: Mapping[str, Any], name: str) -> str:
+    return str(run["capabilities"].get(name, {}).get("status", "not reached"))
+
+
+def forget_torch(packages: Iterable[str]) -> None:
+    """Delete what torch brought to uv's cache with an environment of these packages: up to 8 GB."""
+    names = [n for n in packages if n in _TORCH_FAMILY or n.startswith(("nvidia-", "cuda-"))]
+    if names:
+        subprocess.run(["uv", "--quiet", "cache", "clean", *names], check=False)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="nox -s matrix --")
+    parser.add_argument("names", nargs="*", help="cells or sweeps of matrices/cells.toml")
+    parser.add_argument("--sweep", action="append", default=[], help="a sweep of cells.toml")
+    parser.add_argument("--ci", action="store_true", help="the cells that CI measures again")
+    parser.add_argument("--tts", help="for example TTS==0.22.0 or coqui-tts==0.28.0")
+    for name in PINNED:
+        parser.add_argument(f"--{name}", default="", help="exact version")
+    parser.add_argument("--with", dest="also", action="append", default=[], help="a requirement")
+    parser.add_argument(
+        "--then", action="append", default=[], help="arguments of `uv pip`, after the installation"
+    )
+    parser.add_argument("--python", default=DEFAULT_PYTHON)
+    parser.add_argument("--check", action="store_true", help="compare with what is recorded")
+    parser.add_argument("--again", action="store_true", help="also what is recorded already")
+    parser.add_argument(
+        "--tidy", action="store_true", help="clear each torch from uv's cache before the next"
+    )
+    parser.add_argument(
+        "--scratch",
+        type=Path,
+        default=Path(tempfile.gettempdir(), "xcompat-matrix"),
+        help="folder for the environment of a cell and the compiled modules of all",
+    )
+    parser.add_argument("--list", action="store_true", help="name the cells and stop")
+    parser.add_argument("--json", action="store_true", help="list as JSON")
+    return parser
+
+
+def main(words: list[str]) -> int:
+    """Do what the command line asks for; 1 if a cell was not measured or not as recorded."""
+    parser = _parser()
+    options = parser.parse_args(words)
+    cells = read_cells(MATRICES / "cells.toml")
+    chosen = choose(options, cells)
+    runs = recorded(MATRICES / "runs", this_platform())
+    commands = {run["command"] for run in runs}
+    if options.list:
+        _show(chosen or cells, commands, as_json=options.json)
+        return 0
+    if not chosen:
+        parser.error("name cells or sweeps, or give --tts; --list shows what there is")
+    if not (options.check or options.again or options.tts):
+        chosen = [cell for cell in chosen if cell.command not in commands]
+    failures = []
+    torches = list(dict.fromkeys(cell.torch for cell in chosen))
+    pin = ""
+    installed: Mapping[str, str] = {}
+    for number, cell in enumerate(sorted(chosen, key=lambda c: torches.index(c.torch)), start=1):
+        if options.tidy and cell.torch not in (pin, installed.get("torch")):
+            forget_torch(installed)
+        started = time.monotonic()
+        try:
+            run = measure(cell, options.scratch / "venv", options.scratch / "bytecode")
+        except NotMeasured as error:
+            failures.append(f"{cell.command}: not measured: {error}")
+            continue
+        outcomes = {name: outcome["status"] for name, outcome in run["capabilities"].items()}
+        print(
+            f"[{number}/{len(chosen)}] {time.monotonic() - started:.0f} s: {cell.arguments}:",
+            outcomes,
+            file=sys.stderr,
+            flush=True,
+        )
+        if options.check:
+            failures += differences(run, runs)
+        else:
+            append_run(MATRICES / "runs" / f"{run['platform']}.jsonl", run)
+        pin, installed = cell.torch, run["packages"]
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _show(cells: Iterable[Cell], commands: set[str], *, as_json: bool) -> None:
+    listed = [
+        {
+            "name": cell.name,
+            "arguments": cell.arguments,
+            "python": cell.python,
+            "ci": cell.ci,
+            "recorded": cell.command in commands,
+        }
+        for cell in cells
+    ]
+    if as_json:
+        print(json.dumps(listed))
+        return
+    for cell in listed:
+        print(f"{'recorded' if cell['recorded'] else '-':8}  {cell['name']}: {cell['arguments']}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
