@@ -53,8 +53,8 @@ def matrix_as_json(matrix: Matrix) -> dict[str, Any]:
                 },
                 "builds": dict(run.environment.builds),
                 "system": dict(run.environment.system),
-                "capabilities": _outcomes(run.capabilities),
-                "runtime_capabilities": _outcomes(run.runtime_capabilities),
+                "capabilities": _outcomes_as_json(run.capabilities),
+                "runtime_capabilities": _outcomes_as_json(run.runtime_capabilities),
             }
             for run in matrix.runs
         ],
@@ -74,7 +74,7 @@ def matrix_as_json(matrix: Matrix) -> dict[str, Any]:
     }
 
 
-def _outcomes(
+def _outcomes_as_json(
     capabilities: Mapping[Capability, CapabilityOutcome],
 ) -> dict[str, dict[str, str]]:
     return {

@@ -74,7 +74,7 @@ def test_an_unknown_runtime_is_a_usage_error(run: Run) -> None:
 @pytest.mark.parametrize("runtime", ["auto", "xcompat", "stock"])
 def test_the_child_is_told_who_decodes(runtime: str, tmp_path: Path) -> None:
     request = SmokeRequest(python=tmp_path, runtime=runtime, wav=tmp_path / "speech.wav")
-    assert _child_request(request, tmp_path, tmp_path)["runtime"] == runtime
+    assert _child_request(request, tmp_path)["runtime"] == runtime
 
 
 def test_a_report_says_that_it_spoke_through_the_runtime(tmp_path: Path) -> None:
