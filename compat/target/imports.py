@@ -66,6 +66,36 @@ def _init_stream_support() -> None:
 _init_stream_support.__module__ = STREAM_MODULE
 
 
+def _stream_stand_ins() -> dict[str, Any]:
+    """Return what other TTS modules import from the stream module.
+
+    The real `init_stream_support` gives every model of transformers a `generate_stream`; the
+    runtime needs none.
+    """
+    import transformers
+
+    base = getattr(transformers, "GenerationConfig", object)
+    config = type("StreamGenerationConfig", (base,), {"__module__": STREAM_MODULE})
+    return {"init_stream_support": _init_stream_support, "StreamGenerationConfig": config}
+
+
+def _fault_of_stream_config(module: types.ModuleType) -> Optional[Exception]:
+    """Return why the configuration class in the stream module cannot be used, if it cannot.
+
+    coqui-tts before 0.27.5 makes one when it builds its model, which transformers 5 fails.
+    """
+    config = vars(module).get("StreamGenerationConfig")
+    if not hasattr(config, "from_model_config"):
+        return None
+    from transformers import GPT2Config
+
+    try:
+        config.from_model_config(GPT2Config())
+    except Exception as error:
+        return error
+    return None
+
+
 def _says_no(available: Callable[[], bool]) -> bool:
     """Tell whether coqui-tts will refuse to be imported: it asks from torch 2.9 on."""
     import torch
@@ -244,18 +274,18 @@ class _Loader(importlib.abc.Loader):
             vars(module)["__builtins__"] = {**vars(builtins), "__import__": self._import}
         try:
             self.real.exec_module(module)
+            fault = _fault_of_stream_config(module) if name == STREAM_MODULE else None
         except ImportError as error:
             if name != STREAM_MODULE or not (error.name or "").startswith("transformers"):
                 raise
-            vars(module).clear()
-            vars(module).update(pristine)
-            # The real one gives every model of transformers a `generate_stream`; the runtime
-            # needs none.
-            vars(module)["init_stream_support"] = _init_stream_support
-            self.hook.note(name, f"{name} ({error})")
+            fault = error
         finally:
             if self.gaps:
                 vars(module)["__builtins__"] = vars(builtins)
+        if fault is not None:
+            vars(module).clear()
+            vars(module).update(pristine, **_stream_stand_ins())
+            self.hook.note(name, f"{name} ({fault})")
 
     def _import(
         self, name: str, globals: Any = None, locals: Any = None,  # noqa: A002

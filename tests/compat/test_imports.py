@@ -111,6 +111,38 @@ def test_what_needs_a_stand_in_cannot_be_imported_after_the_block(packages: Pack
         assert _xtts() is ours
 
 
+BROKEN_CONFIG = (
+    "from transformers import GenerationConfig, PreTrainedModel\n"
+    "class StreamGenerationConfig(GenerationConfig):\n"
+    "    def __init__(self): self.do_stream = self.missing\n"
+    "def init_stream_support(): PreTrainedModel.generate_stream = 1\n"
+)
+GENERATION_CONFIG = (
+    "class PreTrainedModel: pass\nclass GPT2Config: pass\n"
+    "class GenerationConfig:\n"
+    "    @classmethod\n"
+    "    def from_model_config(cls, config): return cls()\n"
+)
+
+
+def test_a_stream_configuration_that_cannot_be_made_is_stood_in_for(packages: Packages) -> None:
+    packages(
+        {
+            "TTS/tts/layers/xtts/stream_generator.py": BROKEN_CONFIG,
+            "transformers/__init__.py": GENERATION_CONFIG,
+        }
+    )
+    with importing_tts() as filled:
+        module = importlib.import_module("TTS.tts.layers.xtts.stream_generator")
+        assert type(module.StreamGenerationConfig.from_model_config(None)).__name__ == (
+            "StreamGenerationConfig"
+        )
+        module.init_stream_support()
+    transformers = importlib.import_module("transformers")
+    assert not hasattr(transformers.PreTrainedModel, "generate_stream")
+    assert "no attribute 'missing'" in filled[0]
+
+
 def test_a_tts_that_imports_is_left_alone(packages: Packages) -> None:
     packages({**XTTS, "transformers/__init__.py": OLD_TRANSFORMERS})
     with importing_tts() as filled:
