@@ -84,7 +84,7 @@ def _fault_of_stream_config(module: types.ModuleType) -> Optional[Exception]:
 
     coqui-tts before 0.27.5 makes one when it builds its model, which transformers 5 fails.
     """
-    config = vars(module).get("StreamGenerationConfig")
+    config: Any = vars(module).get("StreamGenerationConfig")
     if not hasattr(config, "from_model_config"):
         return None
     from transformers import GPT2Config
