@@ -160,6 +160,29 @@ def resolve(session: nox.Session) -> None:
     session.run("python", "tests/mend.py", session.create_tmp(), *session.posargs)
 
 
+@nox.session(default=False)
+def runtime(session: nox.Session) -> None:
+    """Prove the xcompat runtime: `-- PYTHON...`, interpreters of environments with TTS."""
+    session.install(".")
+    scratch = Path(session.create_tmp())
+    for python in session.posargs or session.error("name interpreters that have TTS"):
+        shutil.rmtree(scratch, ignore_errors=True)
+        original, converted = str(scratch / "original"), str(scratch / "converted")
+        maker = (str(ROOT / "compat" / "target" / "__main__.py"), "make-checkpoint")
+        session.run(python, "-I", *maker, original, external=True)
+        session.run("xcompat", "convert", original, "-o", converted, "--format", "both")
+        proof = str(ROOT / "tests" / "prove_runtime.py")
+        session.run(python, "-I", proof, converted, external=True)
+
+
+@nox.session(default=False)
+def bench_runtime(session: nox.Session) -> None:
+    """Measure loading and decoding: `-- PYTHON load|decode FOLDER ...`, see the script."""
+    python, *arguments = session.posargs
+    script = str(ROOT / "tests" / "bench_runtime.py")
+    session.run(python, "-I", script, *arguments, external=True)
+
+
 @nox.session
 def cells(session: nox.Session) -> None:
     """Run the cells marked `ci` again; fail if an outcome is not the recorded one."""

@@ -413,6 +413,10 @@ def smoke(
     device: Annotated[
         Literal["auto", "mps", "cuda", "cpu"], typer.Option(help="Where to compute.")
     ] = "auto",
+    runtime: Annotated[
+        Literal["auto", "xcompat", "stock"],
+        typer.Option(help="Who decodes: TTS and transformers, or xcompat; auto: stock if it can."),
+    ] = "auto",
     text: Annotated[str | None, typer.Option(help="What to say.")] = None,
     language: Annotated[
         str, typer.Option(help="Language of the text, such as en or zh-cn.")
@@ -451,6 +455,7 @@ def smoke(
         python=Path(environment.interpreter),
         model=model,
         device=device,
+        runtime=runtime,
         text=text or DEFAULT_TEXT,
         language=language,
         speaker=speaker,

@@ -130,6 +130,9 @@ class Run:
     capabilities: Mapping[Capability, CapabilityOutcome]
     tokens: str = ""
     """SHA-256 of the greedy token codes, empty where the run did not speak."""
+    runtime_capabilities: Mapping[Capability, CapabilityOutcome] = field(default_factory=dict)
+    """The same with the xcompat runtime; empty where that was not measured."""
+    runtime_tokens: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

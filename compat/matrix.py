@@ -399,6 +399,10 @@ def _run(table: _Table) -> Run:
         ),
         capabilities=_outcomes(_Table(table.take("capabilities"), "capabilities")),
         tokens=table.take("tokens") or "",
+        runtime_capabilities=_outcomes(_Table(measured, "runtime_capabilities"))
+        if (measured := table.take("runtime_capabilities"))
+        else {},
+        runtime_tokens=table.take("runtime_tokens") or "",
     )
     table.no_more()
     return run

@@ -35,6 +35,8 @@ class SmokeRequest:
     model: Path | None = None
     """Converted folder; None builds the tiny untrained model with the target's own classes."""
     device: str = "auto"
+    runtime: str = "auto"
+    """Who decodes: `stock` TTS and transformers, `xcompat`, or `auto`: stock where it works."""
     text: str = DEFAULT_TEXT
     language: str = "en"
     speaker: str | None = None
@@ -107,6 +109,7 @@ def _child_request(request: SmokeRequest, scratch: Path) -> dict[str, Any]:
     wav = request.wav.resolve()
     return {
         "device": request.device,
+        "runtime": request.runtime,
         "original": str(scratch / "original"),
         "model": str(request.model.resolve() if request.model else scratch / "converted"),
         "text": request.text,
@@ -150,8 +153,18 @@ def _report(
         judgements=judgements,
         figures=_figures(stages, details, memory),
         outputs=outputs,
-        notes=(str(device["reason"]),) if device else (),
+        notes=_notes(details),
     )
+
+
+def _notes(details: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    notes = []
+    if "device" in details:
+        notes.append(str(details["device"]["reason"]))
+    loaded = details.get("load", {})
+    if loaded.get("runtime") == "xcompat":
+        notes.append(f"spoke through the xcompat runtime: {loaded['reason']}")
+    return tuple(notes)
 
 
 def _judgements(
