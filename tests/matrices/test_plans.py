@@ -204,3 +204,21 @@ def test_every_recorded_environment_has_a_plan_on_its_platform(run):
     assert told.proposals[0].result.verdict == "compatible"
     if told.now.verdict == "compatible":
         assert told.proposals[0].changes == ()
+
+
+@pytest.mark.parametrize(
+    ("torch", "transformers", "convert"),
+    [("2.1.2", "4.35.2", False), ("2.2.2", "4.38.2", False), ("2.6.0", "4.40.2", True)],
+)
+def test_what_people_report_is_answered_as_docs_resolve_has_it(torch, transformers, convert):
+    """Two are reported to work, and none on torch 2.6: there the checkpoint must be converted."""
+    here = Environment(python="3.11.7", platform="linux-x86_64", packages={}, source="")
+    kept = {"TTS": "0.22.0", "torch": torch, "transformers": transformers}
+    wanted = [Constraint(kind="keep", name=n, specifier=f"=={v}") for n, v in kept.items()]
+    best = plan(here, MATRIX, wanted).proposals[0]
+    statuses = {name: told.status for name, told in best.result.capabilities.items()}
+    assert best.evidence in ("row", "run")
+    assert best.convert is convert
+    assert statuses.pop("load") == ("fails" if convert else "works")
+    assert statuses.pop("api") == "fails"
+    assert set(statuses.values()) == {"works"}
