@@ -141,7 +141,14 @@ def target_asked_for(
         Misuse: as for `doctor`.
         CannotLook: as for `doctor`.
     """
-    asked = environment_asked_for(python, requirements, python_version, platform, stdin)
+    asked = environment_asked_for(
+        python=python,
+        requirements=requirements,
+        python_version=python_version,
+        platform=platform,
+        language=None,
+        stdin=stdin,
+    )
     if requirements is not None or (python_version is None and platform is None):
         return asked
     here = environment_of(python)
