@@ -35,6 +35,9 @@ _ALWAYS_PINNED = ("numpy", "tokenizers")
 """Nobody asks for them by name, and they are what breaks next: pinned to what was run."""
 
 
+_DAMAGE = ("missing-files", "missing-xtts-files", "changed-files", "patched-load")
+"""Signs that name distributions whose files are not those that were installed."""
+
 _SAME = {"numpy": 1, "tokenizers": 2}
 """How many numbers of a version must be those of the run: what is compiled against numpy 1 does
 not run on numpy 2, and a transformers takes the patches of one minor version of tokenizers."""
@@ -117,6 +120,7 @@ class Transition:
         self._first_out: set[str] = set()
         self._decide()
         self._part_families()
+        self._repair()
         self._match_builds()
         self._pin_followers()
         self._leave_what_is_kept()
@@ -166,17 +170,29 @@ class Transition:
             complete=True,
             builds=builds,
             duplicates={name: told for name, told in doubled if name not in self._first_out},
+            signs=self._signs(),
         )
 
     def cost(self) -> int:
         """Return what the changes cost, in the units of `_COSTS`."""
         total = 0
         for change in self.changes():
+            price = _COSTS.get(change.name, 1)
+            if change.name in SAME_FILES[0] and change.then is not None:
+                price //= 3
             if change.now is not None:
-                price = _COSTS.get(change.name, 1)
-                same_tts = change.name in SAME_FILES[0] and change.then is not None
-                total += price // 3 if same_tts else price
+                total += 1 if public(change.now) == change.then else price
         return total
+
+    def _signs(self) -> dict[str, tuple[str, ...]]:
+        """Return the signs that are left when what is damaged has gone."""
+        signs = {
+            sign: tuple(each for each in told if _of(each) not in self._then)
+            if sign in _DAMAGE
+            else told
+            for sign, told in self._environment.signs.items()
+        }
+        return {sign: told for sign, told in signs.items() if told}
 
     def takes_away(self, name: str) -> bool:
         """Return whether a distribution is uninstalled for good."""
@@ -204,6 +220,12 @@ class Transition:
             if wanted and foreign:
                 self._then.update(dict.fromkeys(foreign))
                 self._first_out.update(name for name in pair if name in self._installed)
+
+    def _repair(self) -> None:
+        """Install anew what is not as it was installed."""
+        for name in _damaged(self._environment):
+            if self._then.setdefault(name, self._installed[name]) is not None:
+                self._first_out.add(name)
 
     def _match_builds(self) -> None:
         """Take out a torchaudio that was built for another CUDA than the torch beside it."""
@@ -362,6 +384,16 @@ def _version(text: str) -> Version | None:
 def _build(version: str) -> str:
     """Return the build of a version or of a specifier: `cu128` of `==2.9.1+cu128`."""
     return version.partition("+")[2].partition(",")[0].strip()
+
+
+def _damaged(environment: Environment) -> list[str]:
+    told = {_of(each) for sign in _DAMAGE for each in environment.signs.get(sign, ())}
+    return sorted(told & environment.packages.keys())
+
+
+def _of(told: str) -> str:
+    """Return the distribution of a sign of damage: `TTS: TTS/api.py` tells of TTS."""
+    return told.partition(":")[0]
 
 
 def _begin(version: str, parts: int) -> list[str]:

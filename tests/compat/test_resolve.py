@@ -165,6 +165,17 @@ class TestCompleteness:
         best = plan(here, two_families(), keep("TTS == 0.22.0")).proposals[0]
         assert [(c.name, c.then, c.uninstall) for c in best.changes] == [("torch", "2.9.1", True)]
 
+    def test_what_is_damaged_is_installed_anew(self):
+        here = environment(
+            TTS, signs={"missing-xtts-files": ("TTS: TTS/api.py",), "rosetta": ("/python",)}
+        )
+        told = plan(here, two_families(), keep("TTS == 0.22.0"))
+        assert told.now.verdict == "unknown"
+        best = told.proposals[0]
+        assert [(c.name, c.then, c.uninstall) for c in best.changes] == [("TTS", "0.22.0", True)]
+        assert best.result.verdict == "compatible"
+        assert best.changes[0].why == "its files are not as they were installed"
+
     def test_the_requirements_hold_what_does_not_change(self):
         told = plan(environment(REPORT), two_families(), keep("TTS == 0.22.0", "trainer >= 0.0.30"))
         assert set(told.proposals[0].requirements) == {
