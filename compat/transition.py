@@ -123,6 +123,7 @@ class Transition:
         self._repair()
         self._match_builds()
         self._pin_followers()
+        self._renew_what_is_left()
         self._leave_what_is_kept()
 
     def changes(self) -> Iterator[Change]:
@@ -239,35 +240,53 @@ class Transition:
     def _pin_followers(self) -> None:
         """Pin what nobody asks for by name where it matters."""
         for name in self._followers():
-            if name in self._then:
+            if name in self._then or name not in self._recorded:
                 continue
             have, recorded = self._installed.get(name), self._recorded[name]
             absent = have is None and name in _ALWAYS_PINNED
             parts = _SAME.get(name, 0)
             strange = have is not None and _begin(have, parts) != _begin(recorded, parts)
-            troubles = self._troubles(name, have)
+            troubles = bool(self._troubles(name, have))
             version = self._recorded_version(name)
             if ((absent or strange) and version) or troubles:
                 self._then[name] = version
             if troubles and have is not None:
                 self._limits[name] = f"=={recorded.partition('.')[0]}.*"
 
+    def _renew_what_is_left(self) -> None:
+        """Let go of versions that the run did not have and that do not go with the new ones."""
+        for name in self._followers():
+            have = self._installed.get(name)
+            if have is None or name in self._then or name in self._recorded:
+                continue
+            if specifiers := self._troubles(name, have):
+                newer = all(re.fullmatch(r"<[^,=]+", each) for each in specifiers)
+                self._then[name] = "" if newer else None
+                self._limits[name] = ",".join(f">={each[1:]}" for each in specifiers)
+
     def _followers(self) -> list[str]:
         """Return what may matter beside the deciding distributions and their families."""
         paired = {name for pair in SAME_FILES for name in pair}
         named = sorted(self._knowledge.naming.keys() - paired - {*DECIDING, *_ALWAYS_PINNED})
-        return [name for name in (*_ALWAYS_PINNED, *named) if name in self._recorded]
+        return [*_ALWAYS_PINNED, *named]
 
-    def _troubles(self, name: str, have: str | None) -> bool:
-        """Return whether a known issue would apply only because a distribution stays as it is."""
+    def _troubles(self, name: str, have: str | None) -> list[str]:
+        """Return the versions with which an issue applies only because one stays as it is."""
         issues = self._knowledge.naming.get(name)
         if not issues:
-            return False
+            return []
         result = self.result()
         others = {other: version for other, version in result.packages.items() if other != name}
+        recorded = self._recorded.get(name)
         staying = replace(result, packages={**others, **({name: have} if have else {})})
-        changed = replace(result, packages={**others, name: self._recorded[name]})
-        return any(applies(each, staying) and not applies(each, changed) for each in issues)
+        changed = replace(result, packages={**others, **({name: recorded} if recorded else {})})
+        return [
+            condition.packages[name]
+            for issue in issues
+            if applies(issue, staying) and not applies(issue, changed)
+            for condition in issue.conditions
+            if name in condition.packages
+        ]
 
     def _leave_what_is_kept(self) -> None:
         """Leave alone what a constraint holds; where it forbids a pin, the installer chooses."""

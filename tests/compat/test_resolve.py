@@ -155,6 +155,15 @@ class TestCompleteness:
         assert reasons["numpy"] == "XC031 Title of XC031"
         assert reasons["transformers"] == "XC002 Title of XC002"
 
+    def test_what_the_other_family_left_behind_is_renewed_where_it_troubles(self):
+        pandas = issue("XC031", ["import"], {"coqui-tts": "*", "numpy": ">=2", "pandas": "<2.0"})
+        known = two_families(issues=[SCORER, SIX, pandas])
+        best = plan(environment({**REPORT, "pandas": "1.5.3"}), known).proposals[0]
+        assert changes(best)["pandas"] == ("1.5.3", "")
+        assert "pandas>=2.0" in best.requirements
+        harmless = plan(environment({**REPORT, "pandas": "2.2.3"}), known).proposals[0]
+        assert "pandas" not in changes(harmless)
+
     def test_what_was_not_there_in_the_run_goes(self):
         here = environment({**COQUI, "torchcodec": "0.17.0", "six": None})
         best = plan(here, two_families()).proposals[0]
