@@ -56,6 +56,8 @@ def same(left: torch.Tensor, right: torch.Tensor) -> bool:
     """Whether type, shape and every bit are equal."""
     if left.dtype != right.dtype or left.shape != right.shape:
         return False
+    if not left.numel():
+        return True
     bits = [tensor.detach().contiguous().reshape(-1).view(torch.uint8) for tensor in (left, right)]
     return torch.equal(*bits)
 
