@@ -58,7 +58,10 @@ def same(left: torch.Tensor, right: torch.Tensor) -> bool:
         return False
     if not left.numel():
         return True
-    bits = [tensor.detach().contiguous().reshape(-1).view(torch.uint8) for tensor in (left, right)]
+    bits = [
+        tensor.detach().clone(memory_format=torch.contiguous_format).view(-1).view(torch.uint8)
+        for tensor in (left, right)
+    ]
     return torch.equal(*bits)
 
 
