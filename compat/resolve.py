@@ -412,6 +412,13 @@ def _notes(question: _Question, way: _Way) -> Iterator[str]:
             for run in combination.runs
         }
         yield f"run on {', '.join(sorted(where))}"
+    elif (result := question.judged(way)).verdict == "unknown":
+        doubt = next(
+            result.capabilities[name].note
+            for name in question.needed
+            if result.capabilities[name].status == "unknown"
+        )
+        yield f"run with these versions, but not with all that is here: {doubt}"
     if "+" in torch and any(change.name == "torch" for change in way.changes):
         yield (
             f"torch {torch} came from an index of its own: for such a build again, name that index"

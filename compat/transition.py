@@ -188,7 +188,11 @@ class Transition:
     def _signs(self) -> dict[str, tuple[str, ...]]:
         """Return the signs that are left when what is damaged has gone."""
         signs = {
-            sign: tuple(each for each in told if _of(each) not in self._then)
+            sign: tuple(
+                each
+                for each in told
+                if _of(each) in self._installed and _of(each) not in self._then
+            )
             if sign in _DAMAGE
             else told
             for sign, told in self._environment.signs.items()
