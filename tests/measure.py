@@ -11,6 +11,7 @@ with the time and the size of its source; uv stamps a file with the time of unpa
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.metadata
 import itertools
 import json
@@ -32,13 +33,18 @@ from xcompat.errors import XcompatError
 from xcompat.probe import environment_of, this_platform
 from xcompat.record import append_run, record_run, run_header
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment,unused-ignore]
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 MATRICES = Path(__file__).parent.parent / "matrices"
 PINNED = ("torch", "torchaudio", "torchcodec", "transformers")
@@ -322,11 +328,23 @@ def main(words: list[str]) -> int:
         parser.error("name cells or sweeps, or give --tts; --list shows what there is")
     if not (options.check or options.again or options.tts):
         chosen = [cell for cell in chosen if cell.command not in commands]
-    failures = []
     torches = list(dict.fromkeys(cell.torch for cell in chosen))
+    chosen.sort(key=lambda cell: torches.index(cell.torch))
+    with _alone(options.scratch):
+        failures = _measure_all(chosen, options, runs)
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _measure_all(
+    cells: Sequence[Cell], options: argparse.Namespace, runs: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Measure cells one by one, record or compare each, and return what is not as it should be."""
+    failures = []
     pin = ""
     installed: Mapping[str, str] = {}
-    for number, cell in enumerate(sorted(chosen, key=lambda c: torches.index(c.torch)), start=1):
+    for number, cell in enumerate(cells, start=1):
         if options.tidy and cell.torch not in (pin, installed.get("torch")):
             forget_torch(installed)
         started = time.monotonic()
@@ -337,7 +355,7 @@ def main(words: list[str]) -> int:
             continue
         outcomes = {name: outcome["status"] for name, outcome in run["capabilities"].items()}
         print(
-            f"[{number}/{len(chosen)}] {time.monotonic() - started:.0f} s: {cell.arguments}:",
+            f"[{number}/{len(cells)}] {time.monotonic() - started:.0f} s: {cell.arguments}:",
             outcomes,
             file=sys.stderr,
             flush=True,
@@ -347,9 +365,24 @@ def main(words: list[str]) -> int:
         else:
             append_run(MATRICES / "runs" / f"{run['platform']}.jsonl", run)
         pin, installed = cell.torch, run["packages"]
-    for failure in failures:
-        print(failure, file=sys.stderr)
-    return 1 if failures else 0
+    return failures
+
+
+@contextlib.contextmanager
+def _alone(scratch: Path) -> Iterator[None]:
+    """Hold `scratch`: two that measure in one folder would measure each other's environment.
+
+    Raises:
+        SystemExit: Somebody else measures there.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    with (scratch / "lock").open("w") as lock:
+        if fcntl is not None:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SystemExit(f"another measurement runs in {scratch}") from None
+        yield
 
 
 def _show(cells: Iterable[Cell], commands: set[str], *, as_json: bool) -> None:

@@ -22,7 +22,8 @@ CHILD = '''#!{python}
 """Play a child: every stage works, but in those named it does what the test says."""
 import json, os, signal, sys, time
 options, request = sys.argv[1:-1], json.loads(sys.argv[-1])
-with open({log!r}, "a") as log:
+path = {log!r} + (".runtime" if "runtime" in request else "")
+with open(path, "a") as log:
     print(*options, file=log)
 details = {{
     "inventory": {{
@@ -32,7 +33,7 @@ details = {{
 }}
 for line in sys.stdin:
     stage = line.strip()
-    with open({log!r}, "a") as log:
+    with open(path, "a") as log:
         print(stage, file=log)
     print(json.dumps({{"event": "begin", "stage": stage}}), flush=True)
     if stage == {aborts!r}:
@@ -65,7 +66,7 @@ class StandIn:
         self.path.chmod(0o755)
 
     def children(self) -> list[list[str]]:
-        """Return the stages of each child, the inventory left out."""
+        """Return the stages of each child that ran stock TTS, the inventory left out."""
         children: list[list[str]] = []
         for line in self.log.read_text(encoding="utf-8").splitlines():
             if line.startswith("-I"):

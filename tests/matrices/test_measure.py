@@ -212,3 +212,12 @@ def test_a_release_that_is_not_for_this_python_is_refused_as_pip_refuses_it(tmp_
     assert measure._refused_by_pip(tmp_path, "3.13.0") == (
         "Package 'coqui_tts' requires a different Python: 3.13.0 not in '<3.13,>=3.10'"
     )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no flock")
+def test_two_do_not_measure_in_one_folder(session, tmp_path: Path) -> None:
+    with (
+        measure._alone(tmp_path / "scratch"),
+        pytest.raises(SystemExit, match="another measurement runs in"),
+    ):
+        session("old")
