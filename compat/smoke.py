@@ -11,7 +11,7 @@ from xcompat.child import run_stages
 from xcompat.converters import convert
 from xcompat.domain import Judgement, KnownIssue, SmokeReport, StageResult
 from xcompat.errors import CannotLook, Refusal
-from xcompat.judge import judge_sound
+from xcompat.judge import judge_sound, judge_tokens
 from xcompat.symptoms import explain
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ class SmokeRequest:
     language: str = "en"
     speaker: str | None = None
     speaker_wav: Path | None = None
-    trained: bool = True
-    """False where the length of the speech cannot follow from the text."""
     wav: Path
     """Where the sound goes; the picture goes beside it, as `.png`."""
 
@@ -159,30 +157,18 @@ def _judgements(
 ) -> tuple[Judgement, ...]:
     judgements: list[Judgement] = []
     if "tokens" in details:
-        tokens = details["tokens"]
-        changes = "text and speaker" if tokens["voices"] > 1 else "the text"
-        judgements.append(
-            Judgement(
-                name="right voice",
-                passed=True,
-                detail=f"{tokens['tokens']} greedy tokens of {tokens['sequences']} decodes equal "
-                f"an independent decode; they change with {changes}",
-            )
-        )
-    trained_text = request.text if request.model and request.trained else ""
-    for stage, tokens_key, text in (
-        ("speak", "audio_tokens", trained_text),
-        ("stream", "", ""),
-        ("clone", "", ""),
-    ):
+        judgements += judge_tokens(details["tokens"], built_in=request.model is None)
+    trained = bool(details.get("load", {}).get("trained"))
+    for stage in ("speak", "stream", "clone"):
         if stage in details:
             heard = details[stage]
-            judgements += (
-                replace(j, name=f"{stage}: {j.name}")
-                for j in judge_sound(
-                    heard["sound"], audio_tokens=heard.get(tokens_key, 0), text=text
-                )
+            judged = judge_sound(
+                heard["sound"],
+                audio_tokens=heard["audio_tokens"],
+                text=request.text if trained and stage == "speak" else "",
+                speech=trained,
             )
+            judgements += (replace(j, name=f"{stage}: {j.name}") for j in judged)
     return tuple(judgements)
 
 

@@ -131,7 +131,8 @@ class Smoke:
         """Load the converted folder with `load_xtts`."""
         self.model = loader.load_xtts(self.request["model"], self.device)
         parameters = sum(p.numel() for p in self.model.parameters())
-        return {"parameters": parameters}
+        datasets = [getattr(d, "dataset_name", "") for d in self.model.config.datasets or ()]
+        return {"parameters": parameters, "trained": checkpoint.UNTRAINED not in datasets}
 
     def run_condition(self) -> dict[str, Any]:
         """Get the voice: a reference WAV where one is given, else a built-in speaker."""
