@@ -62,6 +62,18 @@ def judge_tokens(tokens: Mapping[str, Any], *, built_in: bool) -> tuple[Judgemen
     return right, Judgement(name="golden tokens", passed=equal or tie, detail=detail)
 
 
+def judge_heard(heard: Mapping[str, Any]) -> Judgement:
+    """Judge what `target.listening.listen` understood."""
+    among = f"among {heard['choices']} sentences"
+    if heard["understood"]:
+        detail = f"a recogniser picked the text {among}"
+    elif heard["heard"]:
+        detail = f"a recogniser heard {heard['heard']!r} {among}"
+    else:
+        detail = f"a recogniser heard none {among}"
+    return Judgement(name="speak: understood", passed=heard["understood"], detail=detail)
+
+
 def judge_sound(
     sound: Mapping[str, Any], *, audio_tokens: int = 0, text: str = "", speech: bool = False
 ) -> tuple[Judgement, ...]:

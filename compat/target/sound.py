@@ -14,6 +14,11 @@ CLIP_LEVEL = 0.999
 _FEWEST_FRAMES = 8
 _PAUSE_DB = -35.0
 
+SHORTEST_REFERENCE = 0.33
+"""Seconds; `Xtts.get_gpt_cond_latents` ignores what is shorter."""
+QUIETEST_REFERENCE = 1e-4
+"""-80 dBFS at its peak."""
+
 HUM_RATE = 22050
 """Sample rate (Hz) of `hum`."""
 
@@ -95,6 +100,53 @@ def _flow(samples: Any, sample_rate: int) -> dict[str, float]:
         "change": float(near / far) if far else 1.0,
         "ending_db": float(decibels[-1]),
     }
+
+
+class ReferenceUnfit(Exception):  # noqa: N818 - it is about a file, not about a program
+    """A reference recording that holds no voice that XTTS could take; the message says why."""
+
+
+def tell_reference(path: Path, longest: float, conditioning: float, rate: int) -> str:
+    """Say what XTTS reads of a reference recording, what it resamples and what it cuts.
+
+    Args:
+        path: Any format that libsndfile reads; of another one nothing is known here.
+        longest: Seconds that `get_conditioning_latents` reads.
+        conditioning: Seconds from which the GPT takes the voice.
+        rate: Sample rate (Hz) to which the recording is brought.
+
+    Raises:
+        ReferenceUnfit: It is too short, silent, or holds NaN or infinity.
+    """
+    try:
+        import soundfile
+
+        samples, found = soundfile.read(str(path), dtype="float32", always_2d=True)
+    except Exception:
+        # Another decoder of torchaudio may still read it, and tells itself if it cannot.
+        return f"{path.name}: libsndfile cannot read it here, so its length is not known"
+    import numpy as np
+
+    seconds = len(samples) / found
+    if seconds < SHORTEST_REFERENCE:
+        raise ReferenceUnfit(
+            f"the reference {path} lasts {seconds:.2f} s; XTTS needs {SHORTEST_REFERENCE} s, and "
+            f"takes the voice from the first {conditioning:.0f} s"
+        )
+    if not np.isfinite(samples).all():
+        raise ReferenceUnfit(f"the reference {path} holds NaN or infinity")
+    if float(np.abs(samples).max()) < QUIETEST_REFERENCE:
+        raise ReferenceUnfit(f"the reference {path} is silent")
+    parts = [f"{path.name}: {seconds:.1f} s at {found} Hz"]
+    if samples.shape[1] > 1:
+        parts.append(f"{samples.shape[1]} channels are averaged")
+    if found != rate:
+        parts.append(f"resampled to {rate} Hz")
+    if seconds > longest:
+        parts.append(f"cut after {longest:.0f} s")
+    if seconds > conditioning:
+        parts.append(f"the way of speaking is taken from the first {conditioning:.0f} s")
+    return "; ".join(parts)
 
 
 def write_wav(path: Path, samples: Any, sample_rate: int) -> None:
