@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Samples = array[int]
+    Change = Callable[[Samples, int], Samples]
 
 VOICES = ("en-us", "en-gb", "en-us+f3")
 SPEED = "150"
@@ -58,7 +59,7 @@ def half(samples: Samples, _: int) -> Samples:
     return samples[: len(samples) // 2]
 
 
-def measure(voice: str, change: Callable[[Samples, int], Samples] | None, folder: Path) -> str:
+def measure(voice: str, change: Change | None, folder: Path) -> str:
     """Listen to every sentence and count the answers."""
     right = other = nothing = 0
     for text in DECOYS:
