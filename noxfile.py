@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import nox
@@ -35,7 +37,7 @@ def typecheck(session: nox.Session) -> None:
     """Check types, strictly."""
     session.install("-e", ".", "--config-settings", "editable_mode=strict", *_group("typecheck"))
     session.run("mypy", "-p", "xcompat")
-    session.run("mypy", "noxfile.py", "tests/bench.py", "tests/measure.py")
+    session.run("mypy", "noxfile.py", "tests/bench.py", "tests/measure.py", "tests/mend.py")
 
 
 @nox.session
@@ -66,6 +68,49 @@ def filesystems(session: nox.Session) -> None:
     """Convert on file systems made for it (XFS, btrfs): needs root and their mkfs."""
     session.install("-e", ".", "--config-settings", "editable_mode=strict", *_group("tests"))
     session.run("pytest", "-m", "filesystems", *session.posargs)
+
+
+@nox.session(default=False, python="3.11")
+def fuzz(session: nox.Session) -> None:
+    """Fuzz whole conversions, guided by coverage, for half an hour: `-- SECONDS`."""
+    session.install("-e", ".", "--config-settings", "editable_mode=strict", *_group("tests"))
+    session.install("atheris>=2.3")
+    seconds = session.posargs[0] if session.posargs else "1800"
+    corpus = Path(session.create_tmp()) / "corpus"
+    step = ("python", "tests/fuzz/session.py", str(corpus), "--seconds", seconds, "--step")
+    session.run(*step, "seed")
+    session.run(*step, "fuzz")
+    session.run("coverage", "run", *step[1:], "replay")
+    session.run("coverage", "report", "--fail-under=0", "--include=converters/*")
+
+
+@nox.session(default=False)
+def differential(session: nox.Session) -> None:
+    """Hold conversions against torch.load of several torch versions: `-- 2.2.2 2.13.0`."""
+    for version in session.posargs or ("2.2.2", "2.6.0", "2.9.1", "2.13.0"):
+        scratch = Path(session.create_tmp()) / "torch"
+        shutil.rmtree(scratch, ignore_errors=True)
+        interpreter = scratch / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+        # torch 2.2 was built against numpy 1.
+        numpy = "numpy<2" if version.startswith(("2.1.", "2.2.")) else "numpy"
+        try:
+            session.run("uv", "venv", "-q", "--python", "3.11", str(scratch), external=True)
+            session.run(
+                *("uv", "pip", "install", "-q", "--python", str(interpreter)),
+                *(f"torch=={version}", numpy, "hypothesis>=6.100", "."),
+                external=True,
+            )
+            script = "tests/differential/against_torch.py"
+            session.run(str(interpreter), script, external=True)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+@nox.session(default=False)
+def kill(session: nox.Session) -> None:
+    """End conversions at random moments and look at what is left: `-- --moments 250`."""
+    session.install("-e", ".", "--config-settings", "editable_mode=strict", *_group("tests"))
+    session.run("python", "tests/kill/session.py", *session.posargs)
 
 
 @nox.session
@@ -113,6 +158,36 @@ def bench(session: nox.Session) -> None:
     """Measure what the README quotes, in paired runs."""
     session.install(".")
     session.run("python", "tests/bench.py", *session.posargs)
+
+
+@nox.session(default=False)
+def resolve(session: nox.Session) -> None:
+    """Break environments, let `resolve --apply` mend them, and hear them speak: `-- NAME...`."""
+    session.install(".[lock]")
+    session.run("python", "tests/mend.py", session.create_tmp(), *session.posargs)
+
+
+@nox.session(default=False)
+def runtime(session: nox.Session) -> None:
+    """Prove the xcompat runtime: `-- PYTHON...`, interpreters of environments with TTS."""
+    session.install(".")
+    scratch = Path(session.create_tmp())
+    for python in session.posargs or session.error("name interpreters that have TTS"):
+        shutil.rmtree(scratch, ignore_errors=True)
+        original, converted = str(scratch / "original"), str(scratch / "converted")
+        maker = (str(ROOT / "compat" / "target" / "__main__.py"), "make-checkpoint")
+        session.run(python, "-I", *maker, original, external=True)
+        session.run("xcompat", "convert", original, "-o", converted, "--format", "both")
+        proof = str(ROOT / "tests" / "prove_runtime.py")
+        session.run(python, "-I", proof, converted, external=True)
+
+
+@nox.session(default=False)
+def bench_runtime(session: nox.Session) -> None:
+    """Measure loading and decoding: `-- PYTHON load|decode FOLDER ...`, see the script."""
+    python, *arguments = session.posargs
+    script = str(ROOT / "tests" / "bench_runtime.py")
+    session.run(python, "-I", script, *arguments, external=True)
 
 
 @nox.session

@@ -17,7 +17,7 @@ import typer
 from xcompat.errors import ExitCode, Misuse, XcompatError
 
 if TYPE_CHECKING:
-    from xcompat.domain import Environment
+    from xcompat.domain import Applied, Environment, Matrix, Plan
 
 VERDICT_EXIT = {
     "compatible": ExitCode.YES,
@@ -135,6 +135,110 @@ def explain(
     else:
         render.show_issues(issues)
     raise typer.Exit(ExitCode.YES if issues else ExitCode.UNKNOWN)
+
+
+@app.command()
+def resolve(
+    python: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Interpreter or virtual environment to make work."),
+    ] = None,
+    requirements: Annotated[
+        str | None,
+        typer.Option(
+            "-r", "--requirements", metavar="FILE", help="Start from the exact pins in FILE."
+        ),
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SPEC",
+            help='What must stay: torch (as it is), torch==2.9.1, "numpy<2"; again for more.',
+        ),
+    ] = None,
+    need: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CAP", help="What must work, as for doctor; again for more."),
+    ] = None,
+    python_version: Annotated[
+        str | None, typer.Option(metavar="V", help="Plan for this Python version, such as 3.11.")
+    ] = None,
+    platform: Annotated[
+        str | None, typer.Option(metavar="P", help="Plan for this platform, such as macosx-arm64.")
+    ] = None,
+    lock: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write all versions with hashes: requirements, or pylock.toml."
+        ),
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Change the environment, after asking.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+) -> None:
+    """Find the smallest change that makes an environment work; lock it, apply it."""
+    from xcompat import matrix
+    from xcompat.question import constraints_asked_for, target_asked_for
+    from xcompat.render import plan as render
+    from xcompat.render.text import show_json
+    from xcompat.resolve import plan as make_plan
+
+    environment = target_asked_for(python, requirements, python_version, platform, sys.stdin.buffer)
+    known = matrix.load()
+    plan = make_plan(environment, known, constraints_asked_for(keep, need, environment))
+    told = render.plan_as_json(plan)
+    if not as_json:
+        render.show_plan(plan)
+    status = ExitCode.YES if plan.proposals else ExitCode.NO
+    try:
+        pins = _lock(plan, lock, apply=apply) if lock and plan.proposals else ()
+        if apply and plan.proposals and plan.proposals[0].changes:
+            applied = _apply(plan, known, pins, yes=yes, as_json=as_json)
+            told |= {"applied": render.applied_as_json(applied)}
+            status = ExitCode.NO if applied.after.verdict == "incompatible" else ExitCode.YES
+    finally:
+        if as_json:
+            show_json(told)
+    raise typer.Exit(status)
+
+
+def _lock(plan: Plan, file: Path, *, apply: bool) -> tuple[str, ...]:
+    from xcompat.lock import pins_of, portable, write_lock
+    from xcompat.render import plan as render
+
+    best = plan.proposals[0]
+    keep = {each.name: each.specifier for each in plan.constraints}
+    # What is applied here moves as little as it can; a lock for elsewhere depends on nothing here.
+    preferred = [f"{n}=={v}" for n, v in plan.environment.packages.items()] if apply else []
+    packages = write_lock(file, portable(best.requirements, keep), plan.environment, preferred)
+    render.show_lock(str(file), packages, best, plan.environment)
+    return pins_of(file)
+
+
+def _apply(
+    plan: Plan, known: Matrix, pins: tuple[str, ...], *, yes: bool, as_json: bool
+) -> Applied:
+    from xcompat.apply import carry_out, prepare
+    from xcompat.errors import Misuse
+    from xcompat.render import diagnosis
+    from xcompat.render import plan as render
+
+    prepared = prepare(plan, plan.proposals[0], pins)
+    render.show_prepared(prepared.uninstalls, prepared.installs)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise Misuse(
+                "XC217", "there is no terminal to ask you on; nothing was changed", hint="add --yes"
+            )
+        typer.confirm("Change the environment?", abort=True, err=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    applied = carry_out(prepared, plan, known, render.show_progress)
+    if not as_json:
+        render.show_applied(applied)
+        diagnosis.show_diagnosis(applied.after)
+    return applied
 
 
 @app.command("matrix")
@@ -309,6 +413,10 @@ def smoke(
     device: Annotated[
         Literal["auto", "mps", "cuda", "cpu"], typer.Option(help="Where to compute.")
     ] = "auto",
+    runtime: Annotated[
+        Literal["auto", "xcompat", "stock"],
+        typer.Option(help="Who decodes: TTS and transformers, or xcompat; auto: stock if it can."),
+    ] = "auto",
     text: Annotated[str | None, typer.Option(help="What to say.")] = None,
     language: Annotated[
         str, typer.Option(help="Language of the text, such as en or zh-cn.")
@@ -360,6 +468,7 @@ def smoke(
         python=Path(environment.interpreter),
         model=model,
         device=device,
+        runtime=runtime,
         text=text or default_text(spoken),
         language=spoken,
         speaker=speaker,

@@ -255,6 +255,8 @@ def _evidence(capability: Capability, environment: Environment, matrix: Matrix) 
             continue
         if _numpy_differs(run.environment, environment):
             continue
+        if run.environment.signs.keys() & set(_SPOILING):
+            continue
         theirs = {issue.code for issue in about if _concerns(issue, run.environment, nothing)}
         if certain <= theirs <= possible:
             runs.append(run)

@@ -15,18 +15,17 @@ if TYPE_CHECKING:
 
 FAMILY: Final = ("TTS", "coqui-tts", "trainer", "coqui-tts-trainer", "coqpit", "coqpit-config")
 """Distributions that share import packages, so that one can take files from another."""
-_LOADERS: Final = {"TTS/utils/io.py", "torch/serialization.py"}
+_LOADERS: Final = {"TTS/utils/io.py", "trainer/io.py", "torch/serialization.py"}
 """Where people change how a checkpoint is opened."""
 _NEEDED: Final = re.compile(
     r"TTS/(?:__init__|api|utils/io|tts/models/xtts|tts/configs/xtts_config)\.py"
     r"|TTS/tts/layers/xtts/(?:gpt|gpt_inference|hifigan_decoder|latent_encoder|perceiver_encoder"
     r"|stream_generator|tokenizer|xtts_manager|zh_num2words)\.py"
-    r"|coqpit/(?:__init__|coqpit)\.py"
+    r"|coqpit/(?:__init__|coqpit)\.py|trainer/(?:__init__|generic_utils|io)\.py"
 )
 """What `import TTS.tts.models.xtts` runs, in TTS 0.20 to 0.22.0 and coqui-tts 0.24 to 0.28.0."""
 _CUSTOMISED: Final = ("sitecustomize.py", "usercustomize.py")
 _RECORD_BYTES: Final = 8 << 20
-_TORCH_LINE: Final = re.compile(r"^torch/serialization\.py,.*$", re.MULTILINE)
 
 
 def signs_of_damage(
@@ -81,8 +80,11 @@ def _patched_torch(metadata: Mapping[str, Path]) -> Iterator[str]:
     if "torch" not in metadata:
         return
     info = metadata["torch"]
-    if line := _TORCH_LINE.search(_record(info)):
-        path, digest, size = _fields(line[0])
+    # Its RECORD has 1.3 MB, of which one line is wanted.
+    _, found, rest = _read(info / "RECORD").partition(b"\ntorch/serialization.py,")
+    if found:
+        line = "torch/serialization.py," + rest.partition(b"\n")[0].decode("utf-8", "replace")
+        path, digest, size = _fields(line)
         if _state(info.parent / path, digest, size) == "changed":
             yield f"torch: {path}"
 
@@ -102,7 +104,7 @@ def _fields(line: str) -> tuple[str, str, str]:
 
 
 def _is_hashed(path: str) -> bool:
-    return bool(_NEEDED.fullmatch(path))
+    return path in _LOADERS or bool(_NEEDED.fullmatch(path))
 
 
 def _state(path: Path, digest: str, size: str) -> str:

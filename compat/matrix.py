@@ -394,13 +394,24 @@ def _run(table: _Table) -> Run:
             packages=packages,
             source="",
             builds=builds | table.mapping("builds"),
+            signs=_signs(_Table(table.take("signs", {}), "signs")),
             system=system,
         ),
         capabilities=_outcomes(_Table(table.take("capabilities"), "capabilities")),
         tokens=table.take("tokens") or "",
+        runtime_capabilities=_outcomes(_Table(measured, "runtime_capabilities"))
+        if (measured := table.take("runtime_capabilities"))
+        else {},
+        runtime_tokens=table.take("runtime_tokens") or "",
     )
     table.no_more()
     return run
+
+
+def _signs(table: _Table) -> dict[str, tuple[str, ...]]:
+    signs = {sign: seen for sign in SIGNS if (seen := table.texts(sign, ()))}
+    table.no_more()
+    return signs
 
 
 def _outcomes(table: _Table) -> dict[Capability, CapabilityOutcome]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from xcompat.doctor import NEEDED
-from xcompat.domain import CAPABILITIES, LANGUAGES
+from xcompat.domain import CAPABILITIES, LANGUAGES, Constraint, distribution_name
 from xcompat.errors import CannotLook, Misuse
 from xcompat.probe import environment_of, platform_name, this_platform
 
@@ -123,6 +123,80 @@ def capabilities_asked_for(names: Iterable[str] | None) -> tuple[Capability, ...
             hint=f"there are {', '.join(CAPABILITIES)}",
         )
     return tuple(c for c in CAPABILITIES if c in wanted)
+
+
+def target_asked_for(
+    python: str | None,
+    requirements: str | None,
+    python_version: str | None,
+    platform: str | None,
+    stdin: BinaryIO,
+) -> Environment:
+    """Return the Environment that the options of `resolve` name: as for `doctor`, but for two.
+
+    Where only another Python version or another platform is named, nothing is installed there yet.
+    And no interpreter of this machine stands for one that is somewhere else.
+
+    Raises:
+        Misuse: as for `doctor`.
+        CannotLook: as for `doctor`.
+    """
+    asked = environment_asked_for(python, requirements, python_version, platform, stdin)
+    if requirements is not None or (python_version is None and platform is None):
+        return asked
+    here = environment_of(python)
+    minor = ".".join(here.python.split(".")[:2])
+    if asked.platform == here.platform and f"{asked.python}.".startswith(f"{minor}."):
+        return replace(asked, python=here.python)
+    if python is not None:
+        return replace(asked, interpreter="")
+    return replace(
+        asked, packages={}, builds={}, duplicates={}, system={}, source="", interpreter=""
+    )
+
+
+def constraints_asked_for(
+    keep: Iterable[str] | None, need: Iterable[str] | None, environment: Environment
+) -> tuple[Constraint, ...]:
+    """Return what must hold: a bare name keeps the version that is there.
+
+    Raises:
+        Misuse: `XC211` for what cannot be kept, `XC207` where there is no such capability.
+    """
+    from packaging.requirements import (  # noqa: PLC0415 - only `resolve` needs it
+        InvalidRequirement,
+        Requirement,
+    )
+
+    constraints = []
+    for word in keep or ():
+        try:
+            wanted = Requirement(word)
+        except InvalidRequirement as error:
+            raise Misuse(
+                "XC211",
+                f"`--keep {word}` names no distribution and versions",
+                hint='write it like torch, torch==2.9.1 or "transformers>=4.57,<5"',
+            ) from error
+        if wanted.url or wanted.extras or wanted.marker:
+            raise Misuse(
+                "XC211",
+                f"`--keep {word}`: an address, an extra or a marker is not a version to keep",
+                hint="write it like torch==2.9.1",
+            )
+        name, specifier = distribution_name(wanted.name), str(wanted.specifier)
+        if not specifier:
+            installed = environment.packages.get(name)
+            if installed is None:
+                raise Misuse(
+                    "XC211",
+                    f"`--keep {word}`: {name} is not there, so there is no version to keep",
+                    hint=f"say which version: --keep {word}==VERSION",
+                )
+            specifier = f"=={installed.partition('+')[0]}"
+        constraints.append(Constraint(kind="keep", name=name, specifier=specifier))
+    asked = capabilities_asked_for(need) if need else ()
+    return (*constraints, *(Constraint(kind="need", name=name) for name in asked))
 
 
 def issues_asked_for(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 import re
 import tempfile
@@ -26,6 +27,7 @@ _BEFORE_SOUND = ("import", "device", "load-converted", "condition")
 _SOUND_STAGES = ("tokens", "speak", "stream", "clone", "api")
 _OPTIONAL = ("load-stock", *_SOUND_STAGES)
 _STAGES = ("import", "make-checkpoint", "load-stock", *_BEFORE_SOUND[1:], *_SOUND_STAGES)
+_RUNTIME_STAGES = tuple(stage for stage in _STAGES if stage != "load-stock")
 CAPABILITY_OF_STAGE = {
     "import": "import",
     "load-stock": "load",
@@ -60,32 +62,45 @@ def record_run(
     """
     python = Path(environment.interpreter)
     inventory = _inventory(python)
-    results: list[StageResult] = []
+    run = functools.partial(_run, python, on_begin=on_begin, timeout=timeout, bytecode=bytecode)
     with tempfile.TemporaryDirectory(prefix="xcompat-record-") as name:
         scratch = Path(name)
-        stages: Sequence[str] = _STAGES
-        while stages:
-            outcome = run_stages(
-                python,
-                stages,
-                _request(scratch, device),
-                optional=_OPTIONAL,
-                after={"make-checkpoint": lambda: convert_built_in(scratch)},
-                on_begin=on_begin,
-                timeout=timeout,
-                bytecode=bytecode,
-            )
-            results += _with_last_words(outcome)
-            stages = _not_reached(outcome)
+        results = run(_STAGES, scratch, _request(scratch, device))
+        stages = _RUNTIME_STAGES
+        if (scratch / "converted").is_dir():  # made with stock TTS
+            stages = tuple(stage for stage in stages if stage != "make-checkpoint")
+        through_runtime = run(stages, scratch, {**_request(scratch, device), "runtime": "xcompat"})
     return {
         **run_header(inventory["python"], inventory["platform"]),
         "device": device,
         "packages": dict(sorted(inventory["distributions"].items())),
         "builds": dict(environment.builds),
         "system": {"ffmpeg": inventory["ffmpeg"]},
+        **_signs(environment),
         "capabilities": _capabilities(results),
         "tokens": _token_hash(results),
+        "runtime_capabilities": _capabilities(through_runtime),
+        "runtime_tokens": _token_hash(through_runtime),
     }
+
+
+def _run(
+    python: Path, stages: Sequence[str], scratch: Path, request: Mapping[str, Any], **how: Any
+) -> tuple[StageResult, ...]:
+    """Run stages in as many processes as die in an optional one."""
+    results: list[StageResult] = []
+    while stages:
+        outcome = run_stages(
+            python,
+            stages,
+            request,
+            optional=_OPTIONAL,
+            after={"make-checkpoint": lambda: convert_built_in(scratch)},
+            **how,
+        )
+        results += _with_last_words(outcome)
+        stages = _not_reached(outcome)
+    return tuple(results)
 
 
 def run_header(python: str, platform: str) -> dict[str, Any]:
@@ -116,6 +131,14 @@ def append_run(path: Path, run: Mapping[str, Any]) -> None:
         raise CannotLook(
             "XC304", f"{path} cannot be written: {error.strerror}", hint="Give another file."
         ) from error
+
+
+def _signs(environment: Environment) -> dict[str, Any]:
+    """Return what was seen beside versions, where anything was."""
+    told = {
+        sign: [_without_home(each) for each in seen] for sign, seen in environment.signs.items()
+    }
+    return {"signs": told} if told else {}
 
 
 def _with_last_words(outcome: ChildOutcome) -> tuple[StageResult, ...]:

@@ -46,6 +46,8 @@ class SmokeRequest:
     model: Path | None = None
     """Converted folder; None builds the tiny untrained model with the target's own classes."""
     device: str = "auto"
+    runtime: str = "auto"
+    """Who decodes: `stock` TTS and transformers, `xcompat`, or `auto`: stock where it works."""
     text: str = DEFAULT_TEXT
     language: str = "en"
     speaker: str | None = None
@@ -174,6 +176,7 @@ def _child_request(request: SmokeRequest, scratch: Path) -> dict[str, Any]:
     wav = request.wav.resolve()
     return {
         "device": request.device,
+        "runtime": request.runtime,
         "original": str(scratch / "original"),
         "model": str(request.model.resolve() if request.model else scratch / "converted"),
         "text": request.text,
@@ -236,6 +239,9 @@ def _notes(request: SmokeRequest, details: Mapping[str, Mapping[str, Any]]) -> t
     notes = []
     if "device" in details:
         notes.append(str(details["device"]["reason"]))
+    loaded = details.get("load", {})
+    if loaded.get("runtime") == "xcompat":
+        notes.append(f"spoke through the xcompat runtime: {loaded['reason']}")
     voice = details.get("condition", {})
     if "reference" in voice:
         notes.append(str(voice["reference"]))

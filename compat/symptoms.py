@@ -34,6 +34,7 @@ _DECORATION = re.compile(
       | \[?\d\d:\d\d:\d\d[.,\d]*\]?[ \t]+
       | [A-Z][a-z]{2}[ ]+\d+[ ]\d\d:\d\d:\d\d[ ]\S+[ ]\S+:[ ]       # syslog
       | \[?(?:DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL|std(?:err|out))\]?[ \t]*[:|-]?[ \t]+
+        (?:[\w.]+:[ \t]+)?                                          # the name of a logger
       | \[[^\],\n]{1,60}\][ \t]*
       | (?:-[ \t]+)
     )+""",

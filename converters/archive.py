@@ -7,17 +7,18 @@ directory tells sizes. Whatever two readers could understand differently is refu
 
 from __future__ import annotations
 
+import re
 import struct
+from array import array
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from xcompat.converters import checksum, limits
 from xcompat.converters.values import printable
 from xcompat.errors import Corruption, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from xcompat.converters.source import SourceFile
 
 LOCAL: Final = struct.Struct("<4s5H3I2H")
@@ -25,6 +26,8 @@ CENTRAL: Final = struct.Struct("<4s6H3I5H2I")
 END: Final = struct.Struct("<4s4H2IH")
 END64: Final = struct.Struct("<4sQ2H2I4Q")
 LOCATOR64: Final = struct.Struct("<4sIQI")
+DESCRIPTOR: Final = struct.Struct("<4sIII")
+DESCRIPTOR64: Final = struct.Struct("<4sIQQ")
 LOCAL_MAGIC: Final = b"PK\x03\x04"
 CENTRAL_MAGIC: Final = b"PK\x01\x02"
 END_MAGIC: Final = b"PK\x05\x06"
@@ -38,6 +41,9 @@ FLAG_ENCRYPTED: Final = 0x1
 FLAG_DESCRIPTOR: Final = 0x8
 FLAG_UTF8: Final = 0x800
 
+_PAGE: Final = 4096
+_PATH: Final = re.compile(r"(?:(?!\.\.?(?:/|$))[!-.0-9;-\[\]-~]+(?:/(?!$)|$))+")
+"""What torch names a record: printable ASCII without a backslash or a colon."""
 _DAMAGED_HINT = "The file is incomplete or damaged: download or copy it again."
 _STRICT_HINT = "torch.save does not write such archives: save the checkpoint again with torch."
 
@@ -58,14 +64,56 @@ class ArchiveRecord:
     """Offset behind the record and its data descriptor."""
 
 
+class Records(Mapping[str, ArchiveRecord]):
+    """The records of an archive by name, in the order of the file; 180 bytes of memory for each."""
+
+    def __init__(self) -> None:
+        self._headers = array("Q", [0])
+        self._rows: dict[str, int] = {}
+        self._offsets = array("Q")
+        self._sizes = array("Q")
+        self._checksums = array("I")
+
+    def __getitem__(self, name: str) -> ArchiveRecord:
+        row = self._rows[name]
+        return ArchiveRecord(
+            name,
+            self._offsets[row],
+            self._sizes[row],
+            self._checksums[row],
+            *self._headers[row : row + 2],
+        )
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._rows
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def checksummed(self) -> bool:
+        """Whether there is a checksum other than zero."""
+        return any(self._checksums)
+
+    def append(self, name: str, offset: int, size: int, crc32: int, end: int) -> None:
+        """Add a record whose name is new, and which begins where the last one ends."""
+        self._headers.append(end)
+        self._rows[name] = len(self._rows)
+        self._offsets.append(offset)
+        self._sizes.append(size)
+        self._checksums.append(crc32)
+
+
 @dataclass(frozen=True, slots=True)
 class Archive:
     """The directory of a torch zip archive, checked in full."""
 
     root: str
     """The top folder of all records."""
-    records: Mapping[str, ArchiveRecord]
-    """By name, in the order of the file."""
+    records: Records
     checksummed: bool
     """False where every stored CRC-32 is zero: torch can be told to record none."""
 
@@ -81,11 +129,22 @@ class Archive:
             raise Corruption(
                 "XC102", f"{file.name} has no record `{name}`: it is not a torch checkpoint"
             )
-        limits.check(f"bytes of {name}", record.size, limits.PICKLE_BYTES)
-        content = file.read_at(record.offset, record.size)
+        limits.check(f"bytes of {name}", record.size, limits.TEXT_BYTES)
+        return b"".join(self.pieces(file, name))
+
+    def pieces(self, file: SourceFile, name: str) -> Iterator[bytes]:
+        """Yield the content of a record that is there, and verify its checksum at the end.
+
+        Raises:
+            Corruption: XC102, its checksum does not match.
+        """
+        record = self.records[name]
+        crc32 = 0
+        for piece in file.small_pieces(record.offset, record.size):
+            crc32 = checksum.crc32(piece, crc32)
+            yield piece
         if self.checksummed:
-            check_crc32(record, checksum.crc32(content))
-        return content
+            check_crc32(record, crc32)
 
 
 def check_crc32(record: ArchiveRecord, actual: int) -> None:
@@ -113,32 +172,51 @@ def read_archive(file: SourceFile) -> Archive:
     start, end, count = _locate_directory(file)
     limits.check("entries of the archive", count, limits.ARCHIVE_ENTRIES)
     limits.check("bytes of the archive's directory", end - start, limits.DIRECTORY_BYTES)
-    entries = _read_directory(file.read_at(start, end - start), count)
-    _check_names(entries)
-    root = entries[0].name.split("/", 1)[0]
-    records: dict[str, ArchiveRecord] = {}
+    window = _Window(file, start)
+    records = Records()
+    names = _Names()
     position = 0
-    for entry in sorted(entries, key=lambda entry: entry.offset):
+    # torch writes the directory in the order of the records.
+    for entry in _entries(file, start, end, count):
+        name = names.check(entry.name)
         if entry.offset != position:
             _refuse(f"unaccounted or shared bytes before `{printable(entry.name)}`")
-        offset = _check_local_header(file, entry, start)
-        position = _check_descriptor(file, entry, offset + entry.size, start)
-        name = entry.name[len(root) + 1 :]
-        records[name] = ArchiveRecord(name, offset, entry.size, entry.crc32, entry.offset, position)
+        offset = _check_local_header(window, entry)
+        position = _check_descriptor(window, entry, offset + entry.size)
+        records.append(name, offset, entry.size, entry.crc32, position)
     if position != start:
         _refuse("unaccounted bytes before the directory")
-    checksummed = any(record.crc32 for record in records.values())
-    return Archive(root, records, checksummed)
+    return Archive(names.root, records, records.checksummed)
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     name: str
     raw_name: bytes
     flags: int
     size: int
     crc32: int
     offset: int
+
+
+class _Window:
+    """Reads small parts of the records, several of which may lie in one page."""
+
+    def __init__(self, file: SourceFile, end: int) -> None:
+        self._file = file
+        self._begin = 0
+        self._data = b""
+        self.end = end
+        """Where the directory begins."""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return bytes from `offset`, fewer at the end. `size` is less than a page."""
+        at = offset - self._begin
+        if at < 0 or at + size > len(self._data):
+            wanted = min(_PAGE, self.end - offset)
+            self._data = self._file.read_at(offset, wanted) if wanted > 0 else b""
+            self._begin = offset
+            at = 0
+        return self._data[at : at + size]
 
 
 def _refuse(reason: str) -> NoReturn:
@@ -195,38 +273,55 @@ def _read_zip64_end(
     return start, size, count
 
 
-def _read_directory(directory: bytes, count: int) -> list[_Entry]:
-    entries: list[_Entry] = []
-    position = 0
-    while position < len(directory):
-        if directory[position : position + 4] != CENTRAL_MAGIC or (
-            position + CENTRAL.size > len(directory)
-        ):
-            raise Corruption("XC102", "the archive's directory is damaged", hint=_DAMAGED_HINT)
-        fields = CENTRAL.unpack_from(directory, position)
-        (_, _, _, flags, method, _, _, crc32, packed, size) = fields[:10]
-        (name_size, extra_size, comment_size, disk, _, _, offset) = fields[10:]
-        position += CENTRAL.size
-        raw_name = directory[position : position + name_size]
-        extra = directory[position + name_size : position + name_size + extra_size]
-        position += name_size + extra_size + comment_size
-        name = _decode_name(raw_name)
-        shown = printable(name)
-        if flags & FLAG_ENCRYPTED:
-            _refuse(f"`{shown}` is marked as encrypted")
-        if flags & ~(FLAG_DESCRIPTOR | FLAG_UTF8):
-            _refuse(f"`{shown}` has the unknown flags {flags:#x}")
-        if method:
-            _refuse(f"`{shown}` is compressed (method {method})")
-        if comment_size or disk not in {0, MAX16}:
-            _refuse(f"`{shown}` has a comment or lies in another part")
-        size, packed, offset = _widen(extra, (size, packed, offset), shown)
-        if size != packed:
-            _refuse(f"`{shown}` is stored in {packed} bytes but has {size}")
-        entries.append(_Entry(name, raw_name, flags, size, crc32, offset))
-    if position != len(directory) or len(entries) != count or not entries:
-        _refuse(f"it says that it has {count} entries but lists {len(entries)}")
-    return entries
+def _entries(file: SourceFile, start: int, end: int, count: int) -> Iterator[_Entry]:
+    """Yield what the directory says, checked by itself."""
+    directory = b""
+    told = 0
+    for piece in file.small_pieces(start, end - start):
+        directory += piece
+        position = 0
+        while (parsed := _parse_entry(directory, position)) is not None:
+            entry, position = parsed
+            told += 1
+            yield entry
+        directory = directory[position:]
+    if directory or told != count or not told:
+        _refuse(f"it says that it has {count} entries but lists {told}")
+
+
+def _parse_entry(directory: bytes, position: int) -> tuple[_Entry, int] | None:
+    """Return the entry at a position and the next position; None where it is not all there."""
+    begin = position + CENTRAL.size
+    if begin > len(directory):
+        return None
+    fields = CENTRAL.unpack_from(directory, position)
+    (magic, _, _, flags, method, _, _, crc32, packed, size) = fields[:10]
+    (name_size, extra_size, comment_size, disk, _, _, offset) = fields[10:]
+    if magic != CENTRAL_MAGIC:
+        raise Corruption("XC102", "the archive's directory is damaged", hint=_DAMAGED_HINT)
+    end = begin + name_size + extra_size + comment_size
+    if end > len(directory):
+        return None
+    raw_name = directory[begin : begin + name_size]
+    name = _decode_name(raw_name)
+    if method or comment_size or flags & ~(FLAG_DESCRIPTOR | FLAG_UTF8) or disk not in {0, MAX16}:
+        _refuse_entry(printable(name), flags, method)
+    if extra_size or MAX32 in {size, packed, offset}:
+        extra = directory[begin + name_size : begin + name_size + extra_size]
+        size, packed, offset = _widen(extra, (size, packed, offset), printable(name))
+    if size != packed:
+        _refuse(f"`{printable(name)}` is stored in {packed} bytes but has {size}")
+    return _Entry(name, raw_name, flags, size, crc32, offset), end
+
+
+def _refuse_entry(shown: str, flags: int, method: int) -> NoReturn:
+    if flags & FLAG_ENCRYPTED:
+        _refuse(f"`{shown}` is marked as encrypted")
+    if flags & ~(FLAG_DESCRIPTOR | FLAG_UTF8):
+        _refuse(f"`{shown}` has the unknown flags {flags:#x}")
+    if method:
+        _refuse(f"`{shown}` is compressed (method {method})")
+    _refuse(f"`{shown}` has a comment or lies in another part")
 
 
 def _decode_name(raw: bytes) -> str:
@@ -261,63 +356,70 @@ def _widen(extra: bytes, narrow: tuple[int, int, int], shown: str) -> tuple[int,
     return fields[0], fields[1], fields[2]
 
 
-def _check_names(entries: list[_Entry]) -> None:
-    seen: set[str] = set()
-    for entry in entries:
-        shown = printable(entry.name)
-        parts = entry.name.split("/")
-        if len(parts) < 2 or any(part in {"", ".", ".."} for part in parts):
-            _refuse(f"`{shown}` is not a path below one top folder")
-        if "\\" in entry.name or "\0" in entry.name or ":" in parts[0]:
-            _refuse(f"`{shown}` is not a portable path")
-        if parts[0] != entries[0].name.split("/", 1)[0]:
-            _refuse(f"it has two top folders, and `{shown}` lies in the second")
-        folded = entry.name.casefold()
-        if folded in seen:
-            _refuse(f"`{shown}` is there twice")
-        seen.add(folded)
+class _Names:
+    """Checks that all names are paths below one top folder, and that no two are alike."""
+
+    def __init__(self) -> None:
+        self.root = ""
+        self._seen: set[str] = set()
+
+    def check(self, name: str) -> str:
+        """Return a name without the top folder."""
+        root, _, inner = name.partition("/")
+        if not _PATH.fullmatch(inner) or root in {"", ".", ".."}:
+            _refuse(f"`{printable(name)}` is not a path below one top folder")
+        if not self._seen:
+            self.root = root
+            if any(char in root for char in "\\:\0"):
+                _refuse(f"`{printable(name)}` is not a portable path")
+        elif root != self.root:
+            _refuse(f"it has two top folders, and `{printable(name)}` lies in the second")
+        folded = inner.lower()
+        if folded in self._seen:
+            _refuse(f"`{printable(name)}` is there twice")
+        self._seen.add(folded)
+        return inner
 
 
-def _check_local_header(file: SourceFile, entry: _Entry, directory: int) -> int:
+def _check_local_header(window: _Window, entry: _Entry) -> int:
     """Compare a local header with the directory; return the offset of the record's data."""
-    shown = printable(entry.name)
-    if entry.offset + LOCAL.size > directory:
-        _refuse(f"`{shown}` lies outside the archive")
-    header = file.read_at(entry.offset, LOCAL.size + len(entry.raw_name))
+    size_of_names = LOCAL.size + len(entry.raw_name)
+    header = window.read(entry.offset, size_of_names)
+    if len(header) < size_of_names:
+        _refuse(f"`{printable(entry.name)}` lies outside the archive")
     (magic, _, flags, method, _, _, crc32, packed, size, name_size, extra_size) = LOCAL.unpack_from(
         header
     )
     if magic != LOCAL_MAGIC:
-        _refuse(f"`{shown}` has no local header")
-    if name_size != len(entry.raw_name) or header[LOCAL.size :] != entry.raw_name:
-        _refuse(f"`{shown}` has another name in its local header")
+        _refuse(f"`{printable(entry.name)}` has no local header")
+    if name_size != len(entry.raw_name) or not header.endswith(entry.raw_name):
+        _refuse(f"`{printable(entry.name)}` has another name in its local header")
     if flags != entry.flags or method:
-        _refuse(f"`{shown}` has other flags in its local header")
-    offset: int = entry.offset + LOCAL.size + name_size + extra_size
-    if offset + entry.size > directory:
-        _refuse(f"`{shown}` reaches beyond the archive")
+        _refuse(f"`{printable(entry.name)}` has other flags in its local header")
+    offset: int = entry.offset + size_of_names + extra_size
+    if offset + entry.size > window.end:
+        _refuse(f"`{printable(entry.name)}` reaches beyond the archive")
     if MAX32 in {packed, size}:
-        extra = file.read_at(offset - extra_size, extra_size)
-        size, packed, _ = _widen(extra, (size, packed, 0), shown)
+        extra = window.read(offset - extra_size, extra_size)
+        size, packed, _ = _widen(extra, (size, packed, 0), printable(entry.name))
     told = (crc32, packed, size)
     deferred = flags & FLAG_DESCRIPTOR and told == (0, 0, 0)
     if not deferred and told != (entry.crc32, entry.size, entry.size):
-        _refuse(f"`{shown}` has another size or checksum in its local header")
+        _refuse(f"`{printable(entry.name)}` has another size or checksum in its local header")
     return offset
 
 
-def _check_descriptor(file: SourceFile, entry: _Entry, position: int, directory: int) -> int:
+def _check_descriptor(window: _Window, entry: _Entry, position: int) -> int:
     """Compare the data descriptor, if there is one, with the directory; return where it ends."""
     if not entry.flags & FLAG_DESCRIPTOR:
         return position
-    found = file.read_at(position, min(24, directory - position))
     # Sizes are 8 bytes wide for records that needed zip64 where they were written.
-    for layout in ("<4sIII", "<4sIQQ"):
-        size = struct.calcsize(layout)
-        if len(found) >= size and found.startswith(DESCRIPTOR_MAGIC):
-            told = struct.unpack_from(layout, found)[1:]
-            if told == (entry.crc32, entry.size, entry.size):
-                return position + size
+    for layout in (DESCRIPTOR, DESCRIPTOR64):
+        found = window.read(position, layout.size)
+        if len(found) == layout.size:
+            told = layout.unpack(found)
+            if told == (DESCRIPTOR_MAGIC, entry.crc32, entry.size, entry.size):
+                return position + layout.size
     if entry.size == 0:
         # miniz, which torch uses, writes none for an empty record.
         return position

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from xcompat.converters import limits
 from xcompat.converters.archive import Archive, ArchiveRecord, read_archive
 from xcompat.converters.machine import TENSORS_ONLY, Machine
 from xcompat.converters.recognise import refuse_foreign_format
@@ -53,6 +55,13 @@ class Checkpoint(TensorFile):
                 "this is a TorchScript archive: a compiled program, not a checkpoint",
                 hint="Use the model.pth of the release or of your training.",
             )
+        for name in records:
+            if name.endswith(".pkl") and name != "data.pkl":
+                raise Refusal(
+                    "XC103",
+                    f"the archive holds a second pickle, `{printable(name)}`",
+                    hint="torch.save writes one, data.pkl: save the checkpoint again with torch.",
+                )
         if "byteorder" in records and self.archive.read(self.file, "byteorder") != b"little":
             raise Refusal(
                 "XC101",
@@ -62,12 +71,13 @@ class Checkpoint(TensorFile):
         version = "version" if "version" in records else ".data/version"
         if not self.archive.read(self.file, version).strip().isdigit():
             raise Corruption("XC102", "the archive's `version` record holds no number")
-        pickle = self.archive.read(self.file, "data.pkl")
+        size = records["data.pkl"].size
+        limits.check("bytes of data.pkl", size, limits.PICKLE_BYTES)
         machine = Machine()
-        value, end = machine.run(pickle)
+        value, end = machine.run(partial(self.archive.pieces, self.file, "data.pkl"))
         self.names_only_tensors = machine.named <= TENSORS_ONLY
-        if end != len(pickle):
-            raise Refusal("XC105", f"{len(pickle) - end} bytes follow the STOP of the pickle")
+        if end != size:
+            raise Refusal("XC105", f"{size - end} bytes follow the STOP of the pickle")
         return value
 
 

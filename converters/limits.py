@@ -6,13 +6,20 @@ from typing import Final
 
 from xcompat.errors import Refusal
 
-PICKLE_BYTES: Final = 64 << 20
+PICKLE_BYTES: Final = 32 << 20
 """`data.pkl`: 0.2 MB in the release, 22 MB for 100,000 tensors."""
-OPCODES: Final = 6_000_000
+OPCODES: Final = 4_500_000
 """40 per tensor: 38,052 in the release."""
-OBJECTS: Final = 2_000_000
-"""Strings, containers and tensors: 11 per tensor."""
-STACK: Final = 1_000_000
+FIRST_OPCODES: Final = 500_000
+BYTES_PER_OPCODE: Final = 3
+"""Beyond the first ones, opcodes are as long as this on average, 4 to 6 in what torch writes: a
+small file cannot make much work.
+"""
+MEMORY: Final = 42 << 20
+"""Bytes for the values of the pickle, as `Machine` counts them: 0.4 kB per tensor."""
+MARKS: Final = 1000
+MEMO: Final = 1 << 21
+"""Entries: 8 per tensor."""
 TEXT_BYTES: Final = 1 << 20
 INTEGER_BYTES: Final = 8
 """Wider integers have no use here, and many of them can share one hash."""
@@ -21,8 +28,8 @@ JSON_VALUES: Final = 200_000
 """Values of a configuration once written out: shared ones count each time."""
 JSON_CHARACTERS: Final = 8 << 20
 """Characters of its texts once written out."""
-ARCHIVE_ENTRIES: Final = 250_000
-DIRECTORY_BYTES: Final = 64 << 20
+ARCHIVE_ENTRIES: Final = 150_000
+DIRECTORY_BYTES: Final = 24 << 20
 TENSOR_DIMENSIONS: Final = 16
 BROADCAST_BYTES: Final = 1 << 20
 """A tensor larger than its storage (an expanded view) may have this size when it is written out."""

@@ -9,8 +9,10 @@ a global outside `GLOBALS`, or a call that does not have exactly the form torch 
 
 from __future__ import annotations
 
+import re
 import struct
 from collections import OrderedDict
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from xcompat.converters import limits
@@ -27,7 +29,7 @@ from xcompat.converters.values import (
 from xcompat.errors import Refusal, XcompatError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
 XTTS_CONFIG: Final = Global("TTS.tts.configs.xtts_config", "XttsConfig")
 XTTS_ARGS: Final = Global("TTS.tts.models.xtts", "XttsArgs")
@@ -77,11 +79,16 @@ _TORCH_HINT: Final = (
     "No published XTTS holds such a kind of tensor or object. Save plain float tensors, "
     "or get the file from its publisher again."
 )
+_LOOK_AHEAD: Final = 100_000
+"""How many opcodes behind a refused one are searched for a forbidden name."""
 _FORM_HINT = "xcompat reads only what torch.save writes for an XTTS checkpoint."
 
 
 class Machine:
     """One reading of one pickle stream.
+
+    What it holds is counted, in bytes of memory: the values that a stream of a few bytes can ask
+    for are refused before they are made.
 
     Args:
         legacy: Accept storages as torch wrote them before 1.6, with a sixth field.
@@ -95,14 +102,24 @@ class Machine:
         self.named: set[Global] = set()
         self._stack: list[Any] = []
         self._outer: list[list[Any]] = []
+        self._below = 0
         self._memo: dict[int, Any] = {}
+        self._memoised = bytearray(limits.MEMO)
+        self._memo_size = 0
+        self._kept: set[int] = set()
         self._storages: dict[str, Storage] = {}
+        self._shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._opcode = int(Op.PROTO)
         self._position = 0
-        self._objects = 0
+        self._frame_end = 0
+        self._memory = 0
 
-    def run(self, data: bytes, start: int = 0) -> tuple[Any, int]:
+    def run(self, read: Callable[[], Iterable[bytes]]) -> tuple[Any, int]:
         """Read one pickle; return its value and the position behind its STOP.
+
+        Args:
+            read: Gives the stream, from its beginning, in pieces. It is called twice: torch writes
+                all it makes to the memo, and only what is read from there again is kept in it.
 
         Raises:
             Refusal: XC104 (a name outside the allowlist), XC105 (an opcode or a structure that has
@@ -110,44 +127,55 @@ class Machine:
                 contradicts itself), XC108 (a value that JSON and safetensors cannot hold).
             Corruption: XC102, the stream breaks off.
         """
-        if data[start : start + 1] != bytes([Op.PROTO]):
-            self._position = start
-            self._refuse_unless_named(data, start, "the pickle is not of protocol 2 to 5")
-        handlers = {int(op): handler for op, handler in _HANDLERS.items()}
-        last = int(Op.STOP)
-        for opcode, argument, position in lex(data, start):
-            self._opcode = opcode
-            self._position = position
-            if opcode == last:
-                if len(self._stack) != 1 or self._outer:
-                    self._refuse("STOP with more or less than one value")
-                return self._stack[0], position + 1
-            handler = handlers.get(opcode)
-            if handler is None:
-                self._refuse_unless_named(data, position, "is not part of any XTTS checkpoint")
-            try:
-                handler(self, argument)
-            except IndexError:
-                self._refuse("takes a value from an empty stack")
+        self._recalled = _recalled(read())
+        tokens = lex(self._metered(read()))
+        handlers: list[Callable[[bytes], None] | None] = [None] * 256
+        for op, handler in _HANDLERS.items():
+            handlers[op] = handler.__get__(self)
+        self._opcode, argument, self._position = next(tokens)
+        if self._opcode != Op.PROTO:
+            self._refuse_unless_named(argument, tokens, "the pickle is not of protocol 2 to 5")
+        self._proto(argument)
+        try:
+            for self._opcode, argument, self._position in tokens:
+                if step := handlers[self._opcode]:
+                    step(argument)
+                elif self._opcode == Op.STOP:
+                    return self._result(), self._position + 1
+                else:
+                    self._refuse_unless_named(
+                        argument, tokens, "is not part of any XTTS checkpoint"
+                    )
+        except IndexError:
+            self._refuse("takes a value from an empty stack")
         raise AssertionError("the lexer ends with STOP or an error")
+
+    def _result(self) -> Any:
+        if len(self._stack) != 1 or self._outer:
+            self._refuse("STOP with more or less than one value")
+        if self._position + 1 < self._frame_end:
+            self._refuse("a frame that is longer than the pickle")
+        return self._stack[0]
 
     def _refuse(self, reason: str) -> NoReturn:
         raise Refusal("XC105", f"{reason} ({self._where()})", hint=_FORM_HINT)
 
-    def _refuse_unless_named(self, data: bytes, position: int, reason: str) -> NoReturn:
+    def _refuse_unless_named(
+        self, argument: bytes, tokens: Iterable[tuple[int, bytes, int]], reason: str
+    ) -> NoReturn:
         """Refuse an opcode, but look ahead: a forbidden name tells more about the file."""
+        refused = self._opcode, self._position
         try:
-            for opcode, argument, found_at in lex(data, position):
-                if opcode in {Op.GLOBAL, Op.INST}:
-                    self._opcode, self._position = opcode, found_at
-                    self._find(*_two_lines(argument))
+            here = (self._opcode, argument, self._position)
+            for self._opcode, ahead, self._position in chain([here], islice(tokens, _LOOK_AHEAD)):
+                if self._opcode in {Op.GLOBAL, Op.INST}:
+                    self._find(*_two_lines(ahead))
         except Refusal as error:
             if error.code == "XC104":
                 raise
         except XcompatError:
             pass
-        self._position = position
-        self._opcode = data[position] if position < len(data) else int(Op.STOP)
+        self._opcode, self._position = refused
         self._refuse(reason)
 
     def _where(self) -> str:
@@ -169,70 +197,83 @@ class Machine:
         self.named.add(known)
         return known
 
-    def _push(self, value: Any) -> None:
-        self._stack.append(value)
-        if len(self._stack) > limits.STACK:
-            limits.check("pickle stack", len(self._stack), limits.STACK)
+    def _metered(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Pass on the stream, and check what has come of each piece before the next is read."""
+        for piece in pieces:
+            yield piece
+            memory = self._memory + _ITEM * (self._below + len(self._stack))
+            if memory > limits.MEMORY:
+                limits.check("memory for the values of the pickle", memory, limits.MEMORY)
 
-    def _create(self, value: Any) -> None:
-        """Push a value that takes memory of its own."""
-        self._objects += 1
-        if self._objects > limits.OBJECTS:
-            limits.check("objects in the pickle", self._objects, limits.OBJECTS)
-        self._push(value)
+    def _consumed(self, value: tuple[Any, ...]) -> None:
+        """Count a tuple no more that was an argument, unless the memo holds it."""
+        if value and id(value) not in self._kept:
+            self._memory -= _tuple_size(value)
 
     def _since_mark(self) -> list[Any]:
         if not self._outer:
             self._refuse("there is no MARK")
         values = self._stack
         self._stack = self._outer.pop()
+        self._below -= len(self._stack)
         return values
 
     def _mark(self, _: bytes) -> None:
         self._outer.append(self._stack)
+        self._below += len(self._stack)
         self._stack = []
-        if len(self._outer) > limits.STACK // 10:
-            limits.check("open MARKs in the pickle", len(self._outer), limits.STACK // 10)
+        if len(self._outer) > limits.MARKS:
+            limits.check("open MARKs in the pickle", len(self._outer), limits.MARKS)
 
     def _proto(self, argument: bytes) -> None:
-        if self._position != 0 and (self._stack or self._outer or self._memo):
+        if self._position != 0:
             self._refuse("the protocol is told twice")
         if not 2 <= argument[0] <= 5:
             self._refuse(f"protocol {argument[0]}, not 2 to 5")
 
-    def _frame(self, _: bytes) -> None:
-        """Frames only help a reader to buffer."""
+    def _frame(self, argument: bytes) -> None:
+        """Frames only help a reader to buffer, but readers differ about those that overlap."""
+        begin = self._position + 1 + len(argument)
+        if begin <= self._frame_end:
+            self._refuse("a frame within a frame")
+        self._frame_end = begin + int.from_bytes(argument, "little")
 
     def _none(self, _: bytes) -> None:
-        self._push(None)
+        self._stack.append(None)
 
     def _true(self, _: bytes) -> None:
-        self._push(True)  # noqa: FBT003 - a value
+        self._stack.append(True)
 
     def _false(self, _: bytes) -> None:
-        self._push(False)  # noqa: FBT003 - a value
+        self._stack.append(False)
 
     def _unsigned(self, argument: bytes) -> None:
-        self._push(int.from_bytes(argument, "little"))
+        self._stack.append(int.from_bytes(argument, "little"))
+
+    def _int32(self, argument: bytes) -> None:
+        self._stack.append(_INT32.unpack(argument)[0])
 
     def _signed(self, argument: bytes) -> None:
         if len(argument) > limits.INTEGER_BYTES:
             limits.check("bytes of an integer", len(argument), limits.INTEGER_BYTES)
-        self._push(int.from_bytes(argument, "little", signed=True))
+        self._stack.append(int.from_bytes(argument, "little", signed=True))
 
     def _float(self, argument: bytes) -> None:
-        self._create(struct.unpack(">d", argument)[0])
+        self._stack.append(_FLOAT.unpack(argument)[0])
 
     def _text(self, argument: bytes) -> None:
         try:
-            self._create(argument.decode())
+            text = argument.decode()
         except UnicodeDecodeError:
             raise Refusal(
                 "XC108", f"a text in the pickle is not Unicode ({self._where()})"
             ) from None
+        self._memory += text.__sizeof__()
+        self._stack.append(text)
 
     def _bytes(self, argument: bytes) -> None:
-        self._create(argument)
+        self._memory += argument.__sizeof__()
+        self._stack.append(argument)
 
     def _set(self, _: bytes) -> None:
         raise Refusal(
@@ -240,29 +281,34 @@ class Machine:
         )
 
     def _empty_list(self, _: bytes) -> None:
-        self._create([])
+        self._memory += _CONTAINER
+        self._stack.append([])
 
     def _empty_tuple(self, _: bytes) -> None:
-        self._push(())
+        self._stack.append(())
 
     def _empty_dict(self, _: bytes) -> None:
-        self._create({})
+        self._memory += _CONTAINER
+        self._stack.append({})
 
     def _tuple(self, _: bytes) -> None:
-        values = self._since_mark()
-        self._create(tuple(values))
+        self._push_tuple(tuple(self._since_mark()))
+
+    def _push_tuple(self, value: tuple[Any, ...]) -> None:
+        self._memory += _tuple_size(value)
+        self._stack.append(value)
 
     def _tuple1(self, _: bytes) -> None:
-        self._create((self._stack.pop(),))
+        self._push_tuple((self._stack.pop(),))
 
     def _tuple2(self, _: bytes) -> None:
         last = self._stack.pop()
-        self._create((self._stack.pop(), last))
+        self._push_tuple((self._stack.pop(), last))
 
     def _tuple3(self, _: bytes) -> None:
         last = self._stack.pop()
         middle = self._stack.pop()
-        self._create((self._stack.pop(), middle, last))
+        self._push_tuple((self._stack.pop(), middle, last))
 
     def _append(self, _: bytes) -> None:
         value = self._stack.pop()
@@ -275,6 +321,7 @@ class Machine:
         target = self._stack[-1]
         if type(target) is not list:
             self._refuse("appends to something that is not a list")
+        self._memory += _ITEM * len(values)
         target.extend(values)
 
     def _setitem(self, _: bytes) -> None:
@@ -291,6 +338,7 @@ class Machine:
             self._refuse("sets an item of something that is not a dict")
         if len(items) % 2:
             self._refuse("a key without a value")
+        self._memory += _DICT_ITEM * (len(items) // 2)
         for key, value in zip(items[::2], items[1::2], strict=True):
             if type(key) not in _KEY_TYPES:
                 self._refuse("a dict key that is neither text nor number")
@@ -302,22 +350,29 @@ class Machine:
         self._remember(int.from_bytes(argument, "little"))
 
     def _memoize(self, _: bytes) -> None:
-        self._remember(len(self._memo))
+        self._remember(self._memo_size)
 
     def _remember(self, index: int) -> None:
-        if self._memo.setdefault(index, value := self._stack[-1]) is not value:
+        value = self._stack[-1]
+        if index >= limits.MEMO:
+            limits.check("memo entries of the pickle", index + 1, limits.MEMO)
+        if self._memoised[index]:
             self._refuse("a memo entry is overwritten")
-        if len(self._memo) > limits.OBJECTS:
-            limits.check("memo entries of the pickle", len(self._memo), limits.OBJECTS)
+        self._memoised[index] = 1
+        self._memo_size += 1
+        if self._recalled[index]:
+            self._memory += _DICT_ITEM
+            self._kept.add(id(value))
+            self._memo[index] = value
 
     def _get(self, argument: bytes) -> None:
-        index = int.from_bytes(argument, "little")
-        if index not in self._memo:
+        try:
+            self._stack.append(self._memo[int.from_bytes(argument, "little")])
+        except KeyError:
             self._refuse("reads a memo entry that was never written")
-        self._push(self._memo[index])
 
     def _global(self, argument: bytes) -> None:
-        self._push(self._find(*_two_lines(argument)))
+        self._stack.append(self._find(*_two_lines(argument)))
 
     def _inst(self, argument: bytes) -> None:
         self._find(*_two_lines(argument))
@@ -328,16 +383,17 @@ class Machine:
         module = self._stack.pop()
         if type(module) is not str or type(name) is not str:
             self._refuse("names a global by something that is not text")
-        self._push(self._find(module, name))
+        self._stack.append(self._find(module, name))
 
     def _persistent(self, _: bytes) -> None:
-        match self._stack.pop():
+        match identifier := self._stack.pop():
             case ("storage", Global() as kind, str(key), str(), int(numel)):
                 pass
             case ("storage", Global() as kind, str(key), str(), int(numel), _) if self._legacy:
                 pass
             case _:
                 self._refuse("a persistent id that is not a torch storage")
+        self._consumed(identifier)
         if kind in _UNSUPPORTED:
             raise Refusal("XC107", f"storage {printable(key)} is a {kind}, which no XTTS model has")
         if kind not in _STORAGES:
@@ -346,36 +402,43 @@ class Machine:
             raise Refusal("XC107", f"storage {printable(key)} says it has {numel} elements")
         storage = Storage(key, _STORAGES[kind], numel)
         known = self._storages.setdefault(key, storage)
-        if known != storage:
+        if known is storage:
+            self._memory += _STORAGE
+        elif known != storage:
             raise Refusal(
                 "XC107",
                 f"storage {printable(key)} is told twice: {known.numel} elements of "
                 f"{known.dtype.name}, and {numel} of {storage.dtype.name}",
             )
-        self._create(known)
+        self._stack.append(known)
 
     def _newobj(self, _: bytes) -> None:
         args = self._stack.pop()
         kind = self._stack.pop()
         if type(kind) is not Global or kind not in _CONFIGS or args != ():
             self._refuse("creates an object that is not a TTS configuration")
-        self._create(Record(kind))
+        self._memory += _RECORD
+        self._stack.append(Record(kind))
 
     def _reduce(self, _: bytes) -> None:
         args = self._stack.pop()
         function = self._stack.pop()
         if type(function) is not Global or type(args) is not tuple:
             self._refuse("calls something that is not a known function")
+        self._consumed(args)
         if function == ORDERED_DICT and args == ():
-            self._create(OrderedDict())
+            self._memory += _ORDERED_DICT
+            self._stack.append(OrderedDict())
         elif function == DEFAULT_DICT and len(args) == 1 and self._is_dict(args[0]):
-            self._create({})
+            self._memory += _CONTAINER
+            self._stack.append({})
         elif function == REBUILD_TENSOR:
-            self._create(self._tensor(args))
+            self._memory += _TENSOR
+            self._stack.append(self._tensor(args))
         elif function == REBUILD_PARAMETER:
             match args:
                 case (Tensor() as tensor, bool(), OrderedDict()):
-                    self._push(tensor)
+                    self._stack.append(tensor)
                 case _:
                     self._refuse(f"calls {function} with other arguments than torch does")
         else:
@@ -398,9 +461,22 @@ class Machine:
                 self._refuse(f"calls {REBUILD_TENSOR} with other arguments than torch does")
         if type(hooks) is not OrderedDict or hooks:
             self._refuse("a tensor with hooks")
-        if any(type(number) is not int for number in (offset, *shape, *stride)):
+        if {*map(type, shape), *map(type, stride), type(offset)} != {int}:
             self._refuse("a tensor whose offset, shape or stride is not made of integers")
-        return Tensor(storage, offset, shape, stride)
+        if id(args) in self._kept:
+            return Tensor(storage, offset, shape, stride)
+        if id(hooks) not in self._kept:
+            self._memory -= _ORDERED_DICT
+        return Tensor(storage, offset, self._shared(shape), self._shared(stride))
+
+    def _shared(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return one and the same tuple for equal shapes."""
+        known = self._shapes.setdefault(shape, shape)
+        if known is shape:
+            self._memory += _DICT_ITEM
+        else:
+            self._consumed(shape)
+        return known
 
     def _build(self, _: bytes) -> None:
         state = self._stack.pop()
@@ -417,6 +493,43 @@ class Machine:
             self._refuse("sets attributes of something that has none")
 
 
+def _recalled(chunks: Iterable[bytes]) -> bytearray:
+    """Return, for each memo index, whether the stream may ever read it.
+
+    Every LONG_BINGET is found, wherever the opcodes begin; some that are none do no harm.
+    """
+    recalled = bytearray(limits.MEMO)
+    recalled[:256] = b"\1" * 256  # BINGET
+    tail = b""
+    for chunk in chunks:
+        data = tail + chunk
+        for index in set(_LONG_BINGET.findall(data)):
+            at = int.from_bytes(index, "little")
+            if at < len(recalled):
+                recalled[at] = 1
+        tail = data[-4:]
+    return recalled
+
+
+_INT32: Final = struct.Struct("<i")
+_FLOAT: Final = struct.Struct(">d")
+_LONG_BINGET: Final = re.compile(rb"j(?=(..[\x00-\x1f]\x00))", re.DOTALL)
+"""Followed by an index below 2^21; it overlaps with the next one where that begins within it."""
+
+# Bytes of memory that a value holds, on CPython with 64 bits; numbers count where they are kept.
+_CONTAINER: Final = 80
+_ORDERED_DICT: Final = 320
+_ITEM: Final = 40
+_DICT_ITEM: Final = 100
+_RECORD: Final = 160
+_STORAGE: Final = 120
+_TENSOR: Final = 64
+
+
+def _tuple_size(value: tuple[Any, ...]) -> int:
+    return 56 + _ITEM * len(value)
+
+
 _KEY_TYPES: Final = frozenset({str, int, float, bool, type(None)})
 
 _HANDLERS: Final[dict[int, Callable[[Machine, bytes], None]]] = {
@@ -426,7 +539,7 @@ _HANDLERS: Final[dict[int, Callable[[Machine, bytes], None]]] = {
     Op.NONE: Machine._none,
     Op.NEWTRUE: Machine._true,
     Op.NEWFALSE: Machine._false,
-    Op.BININT: Machine._signed,
+    Op.BININT: Machine._int32,
     Op.BININT1: Machine._unsigned,
     Op.BININT2: Machine._unsigned,
     Op.LONG1: Machine._signed,

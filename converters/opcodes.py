@@ -12,7 +12,7 @@ from xcompat.converters import limits
 from xcompat.errors import Corruption, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 class Op(IntEnum):
@@ -139,61 +139,106 @@ _LINES: Final = _by_number(
         Op.PUT: 1,
     }
 )
+_LONGEST_PREFIX: Final = 8
+_UNKNOWN: Final = -100
+
+
+def _form(op: int) -> int:
+    """Return how long an opcode's argument is: bytes, or if negative, see `_argument_end`."""
+    if op in _FIXED:
+        return _FIXED[op]
+    if op in _PREFIXED:
+        return -_PREFIXED[op]
+    if op in _LINES:
+        return -_LONGEST_PREFIX - _LINES[op]
+    return 0 if op in _KNOWN else _UNKNOWN
+
+
 _KNOWN: Final = frozenset(int(op) for op in Op)
+_FORMS: Final = tuple(map(_form, range(256)))
 
 
-def lex(  # noqa: C901 - one branch for each form of argument
-    data: bytes, start: int = 0
-) -> Iterator[tuple[int, bytes, int]]:
+def lex(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes, int]]:
     """Yield opcode, raw argument and byte position, up to and including the first STOP.
 
     A length prefix is not part of the argument. The two lines of GLOBAL and INST come as one,
-    with the line feed between them.
+    with the line feed between them. Never more than a chunk and one argument are held.
+
+    Args:
+        chunks: The stream in pieces of any size.
 
     Raises:
         Corruption: XC102, the stream ends before STOP.
         Refusal: XC105, a byte that is no opcode; XC106, a resource limit.
     """
-    position = start
-    end = len(data)
-    count = 0
+    forms = _FORMS
     last = int(Op.STOP)
-    while position < end:
-        count += 1
-        if count > limits.OPCODES:
-            limits.check("pickle opcodes", count, limits.OPCODES)
-        opcode = data[position]
-        begin = position + 1
-        if (fixed := _FIXED.get(opcode)) is not None:
-            stop = begin + fixed
-        elif (width := _PREFIXED.get(opcode)) is not None:
-            length = int.from_bytes(data[begin : begin + width], "little")
-            begin += width
-            stop = begin + length
-            if length > limits.TEXT_BYTES:
-                limits.check("bytes of one text or number in the pickle", length, limits.TEXT_BYTES)
-        elif (lines := _LINES.get(opcode)) is not None:
-            stop = begin
-            for _ in range(lines):
-                stop = data.find(b"\n", stop, stop + limits.TEXT_BYTES) + 1
-                if stop == 0:
-                    raise _truncated(position)
-        elif opcode in _KNOWN:
-            stop = begin
-        else:
-            raise Refusal("XC105", f"byte {position} of the pickle, 0x{opcode:02x}, is no opcode")
-        if stop > end:
-            raise _truncated(position)
-        yield opcode, data[begin:stop], position
-        position = stop
-        if opcode == last:
-            return
-    raise _truncated(position)
-
-
-def _truncated(position: int) -> Corruption:
-    return Corruption(
+    budget = limits.FIRST_OPCODES
+    limit = limits.OPCODES - budget
+    base = 0
+    data = b""
+    position = 0
+    for chunk in chunks:
+        base += position
+        data = data[position:] + chunk
+        more = min(len(chunk) // limits.BYTES_PER_OPCODE, limit)
+        budget += more
+        limit -= more
+        end = len(data)
+        position = 0
+        while position < end:
+            opcode = data[position]
+            form = forms[opcode]
+            stop = begin = position + 1
+            argument = b""
+            if form:
+                if form > 0:
+                    stop = begin + form
+                else:
+                    begin, stop = _argument(data, position, base, form)
+                if stop > end:
+                    break
+                argument = data[begin:stop]
+            if budget == 0:
+                allowed = limits.OPCODES - limit
+                limits.check("pickle opcodes", allowed + 1, allowed)
+            budget -= 1
+            yield opcode, argument, base + position
+            position = stop
+            if opcode == last:
+                return
+    raise Corruption(
         "XC102",
-        f"the pickle breaks off at byte {position}",
+        f"the pickle breaks off at byte {base + position}",
         hint="The file is incomplete: download or copy it again.",
     )
+
+
+def _argument(data: bytes, position: int, base: int, form: int) -> tuple[int, int]:
+    """Return begin and end of an argument that tells its own length.
+
+    An end beyond what is there says that more is needed.
+    """
+    begin = position + 1
+    if form == _UNKNOWN:
+        raise Refusal(
+            "XC105",
+            f"byte {base + position} of the pickle, 0x{data[position]:02x}, is no opcode",
+        )
+    if form >= -_LONGEST_PREFIX:
+        width = -form
+        length = int.from_bytes(data[begin : begin + width], "little")
+        if begin + width > len(data):
+            return begin, begin + width
+        if length > limits.TEXT_BYTES:
+            limits.check("bytes of one text or number in the pickle", length, limits.TEXT_BYTES)
+        return begin + width, begin + width + length
+    stop = begin
+    for _ in range(-form - _LONGEST_PREFIX):
+        found = data.find(b"\n", stop, stop + limits.TEXT_BYTES) + 1
+        if not found:
+            length = len(data) - stop
+            limits.check("bytes of one line in the pickle", length + 1, limits.TEXT_BYTES)
+            return begin, len(data) + 1
+        stop = found
+    return begin, stop

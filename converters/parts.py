@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from xcompat.converters.safetensors_source import SafetensorsSource
 
 _MEL_STATISTICS = "mel_stats"
+_MEL_STATISTICS_SHAPE = (80,)
+"""One for each band of the mel spectrogram, which is all that tells this file from any tensor."""
 
 
 def plan_part(
@@ -63,7 +65,10 @@ def plan_part(
 
 def _state_dict(value: Any) -> tuple[str, str] | None:
     """Return the file's name, without its suffix, and what it is."""
-    if isinstance(value, Tensor) or (isinstance(value, dict) and set(value) == {_MEL_STATISTICS}):
+    statistics = value
+    if isinstance(value, dict) and set(value) == {_MEL_STATISTICS}:
+        statistics = value[_MEL_STATISTICS]
+    if isinstance(statistics, Tensor) and statistics.shape == _MEL_STATISTICS_SHAPE:
         return "mel_stats", "the mel statistics of XTTS, which normalise training targets"
     if isinstance(value, dict) and isinstance(value.get(xtts.DVAE_TENSOR), Tensor):
         return "dvae", "the autoencoder of XTTS, which makes training targets"

@@ -7,6 +7,7 @@ are infinite, and Python's `json`, with which TTS reads and writes its `config.j
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -138,7 +139,8 @@ def load_object(content: bytes, name: str) -> dict[str, Any]:
         Corruption: XC102, it is not JSON, not an object, or has a key twice.
     """
     try:
-        value = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_unique)
+        text = content.removeprefix(codecs.BOM_UTF8).decode()
+        value = json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise Corruption(
             "XC102", f"{name} is not valid JSON: {error}", hint="Get that file again."

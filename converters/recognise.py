@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from xcompat.converters import limits
@@ -28,8 +29,10 @@ _OTHER: Final = {
     b"\x93NUMPY": "a NumPy array",
     b"\x89HDF": "an HDF5 file",
 }
-_LEGACY_MAGIC: Final = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-"""First pickle of what torch saved before 1.6: the number 0x1950a86a20f9469cfc6c."""
+_LEGACY_MAGIC: Final = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""First value of what torch saved before 1.6: the number 0x1950a86a20f9469cfc6c."""
+_LEGACY_WITHIN: Final = 32
+"""Bytes in which that first pickle ends; protocol and frame go before the number."""
 _TEXT_PICKLE_STARTS: Final = b"(c]}l"
 
 
@@ -47,7 +50,7 @@ def refuse_foreign_format(file: SourceFile) -> None:
     _refuse_other_formats(head, file.size)
     _refuse_failed_download(head)
     if head[0] == Op.PROTO or head[0] in _TEXT_PICKLE_STARTS:
-        _refuse_bare_pickle(file, legacy=head.startswith(_LEGACY_MAGIC))
+        _refuse_bare_pickle(file, head)
     raise Corruption(
         "XC102",
         f"this is not a checkpoint: it begins with the bytes {head[:8].hex(' ')}",
@@ -91,16 +94,20 @@ def _refuse_failed_download(head: bytes) -> None:
         )
 
 
-def _refuse_bare_pickle(file: SourceFile, *, legacy: bool) -> None:
+def _refuse_bare_pickle(file: SourceFile, head: bytes) -> None:
     """Refuse a pickle outside an archive, after it was read in order to name what it asks for."""
-    data = file.read_at(0, min(file.size, limits.PICKLE_BYTES))
-    position = len(_LEGACY_MAGIC) if legacy else 0
+    is_binary = head[0] == Op.PROTO
+    before, magic, _ = head[:_LEGACY_WITHIN].partition(_LEGACY_MAGIC)
+    legacy = is_binary and bool(magic)
+    position = len(before + magic) if legacy else 0
     try:
         # The old format is a sequence: magic number, protocol, system, and then the checkpoint.
         for _ in range(3 if legacy else 1):
-            _, position = Machine(legacy=legacy).run(data, position)
+            rest = min(file.size - position, limits.PICKLE_BYTES)
+            read = partial(file.small_pieces, position, rest)
+            position += Machine(legacy=legacy).run(read)[1]
     except XcompatError as error:
-        if data[0] != Op.PROTO and error.code != "XC104":
+        if not is_binary and error.code != "XC104":
             return
         raise
     if legacy:

@@ -90,9 +90,10 @@ class TensorFile:
             Refusal: XC107, naming the tensor; XC106, a tensor far larger than its storage.
             Corruption: XC102, a storage has no record.
         """
+        written = 0
         for name, tensor in tensors.items():
-            self._check_tensor(printable(name), tensor)
-        written = sum(tensor.nbytes for tensor in tensors.values())
+            self._check_tensor(name, tensor)
+            written += tensor.nbytes
         limits.check(
             "bytes of all tensors once they are packed",
             written,
@@ -105,7 +106,7 @@ class TensorFile:
         if record is None:
             raise Corruption(
                 "XC102",
-                f"{self.file.name}: tensor `{name}` has no data: there is no record "
+                f"{self.file.name}: tensor `{printable(name)}` has no data: there is no record "
                 f"`data/{printable(storage.key)}`",
                 hint="The file is incomplete: download or copy it again.",
             )
@@ -115,7 +116,9 @@ class TensorFile:
                 f"its storage has {record.size} bytes, not the {storage.nbytes} of "
                 f"{storage.numel} elements of {storage.dtype.name}",
             )
-        limits.check(f"dimensions of tensor `{name}`", len(tensor.shape), limits.TENSOR_DIMENSIONS)
+        if len(tensor.shape) > limits.TENSOR_DIMENSIONS:
+            what = f"dimensions of tensor `{printable(name)}`"
+            limits.check(what, len(tensor.shape), limits.TENSOR_DIMENSIONS)
         if len(tensor.shape) != len(tensor.stride):
             raise _lie(
                 name, f"it has {len(tensor.shape)} dimensions, but {len(tensor.stride)} strides"
@@ -131,14 +134,13 @@ class TensorFile:
                 f"it reaches to element {max(last, tensor.offset)} of a storage of {storage.numel}",
             )
         if tensor.numel > storage.numel:
-            limits.check(
-                f"bytes of the expanded tensor `{name}`", tensor.nbytes, limits.BROADCAST_BYTES
-            )
+            what = f"bytes of the expanded tensor `{printable(name)}`"
+            limits.check(what, tensor.nbytes, limits.BROADCAST_BYTES)
 
 
 def _lie(name: str, reason: str) -> Refusal:
     return Refusal(
         "XC107",
-        f"tensor `{name}` contradicts its data: {reason}",
+        f"tensor `{printable(name)}` contradicts its data: {reason}",
         hint="The file was not written by torch.save: get it from its publisher again.",
     )

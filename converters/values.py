@@ -162,7 +162,6 @@ def printable(text: str, limit: int = 120) -> str:
     if len(text) <= limit and text.isprintable():
         return text
     escaped = "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode()
-        for char in text[: limit + 1]
+        char if char.isprintable() else ascii(char)[1:-1] for char in text[: limit + 1]
     )
     return escaped if len(escaped) <= limit else f"{escaped[:limit]}..."

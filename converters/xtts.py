@@ -190,12 +190,14 @@ def _require_xtts(tensors: Mapping[str, Tensor]) -> None:
     if missing:
         top = Counter(name.split(".", 1)[0] for name in tensors)
         found = ", ".join(
-            f"{printable(name, 40)} ({count} tensors)" for name, count in top.most_common(5)
+            f"{printable(name, 40)} ({count} tensors)" for name, count in top.most_common()[:5]
         )
         raise _not_xtts(f"`{missing[0]}` is missing; found: {found or 'no tensors'}")
     for name in needed[:-1]:
         if len(tensors[name].shape) != 2:
             raise _not_xtts(f"`{name}` has {len(tensors[name].shape)} dimensions, not two")
+        if not tensors[name].numel:
+            raise _not_xtts(f"`{name}` is empty")
     if not any(name.startswith("hifigan_decoder.") for name in tensors):
         raise _not_xtts(
             "it has the GPT of XTTS but no `hifigan_decoder`: one part of a model, or XTTS v1.0, "

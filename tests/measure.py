@@ -46,7 +46,7 @@ PINNED = ("torch", "torchaudio", "torchcodec", "transformers")
 DEFAULT_PYTHON = "3.11"
 STAGE_TIMEOUT_SECONDS = 420.0
 _TORCH_FAMILY = ("torch", "torchaudio", "torchcodec", "triton")
-_VERDICTS_ON_THE_SET = ("No solution found", "Failed to build", "not find a suitable interpreter")
+_VERDICTS_ON_THE_SET = ("No solution found", "Failed to build", "Failed to download and build")
 """What uv says where the set does not install, rather than the network or the disk failing it."""
 
 

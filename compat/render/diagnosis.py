@@ -116,7 +116,7 @@ def command_in(command: str, environment: Environment | None) -> str:
     """Return a `pip` command such that it works on `environment`, whatever is activated."""
     if environment is None or not environment.interpreter or not command.startswith("pip "):
         return command
-    python = _quoted(_short(environment.interpreter))
+    python = _quoted(short(environment.interpreter))
     if "pip" in environment.packages:
         return f"{python} -m {command}"
     _, subcommand, rest = command.split(" ", 2)
@@ -174,7 +174,7 @@ def _stops(finding: Finding, diagnosis: Diagnosis) -> bool:
 def _show_environment(page: Page, environment: Environment) -> None:
     python = f"Python {environment.python}" if environment.python else "Python not said"
     page.prose(
-        f"{python} on {environment.platform}, read from {_short(environment.source)}", indent=2
+        f"{python} on {environment.platform}, read from {short(environment.source)}", indent=2
     )
     told = []
     missing = []
@@ -257,11 +257,11 @@ def _show_next(page: Page, diagnosis: Diagnosis) -> None:
         model = " FOLDER-converted"
     why = "hear it:" if diagnosis.verdict == "compatible" else "find out by letting it speak:"
     page.prose((why, "dim"), indent=5)
-    python = _quoted(_short(environment.interpreter))
+    python = _quoted(short(environment.interpreter))
     page.line((f"       xcompat smoke{model} --python {python}", "bold"))
 
 
-def _short(path: str) -> str:
+def short(path: str) -> str:
     """Return a path as a person in this folder would type it."""
     try:
         relative = Path(path).relative_to(Path.cwd())

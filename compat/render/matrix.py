@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from xcompat.contribution import CheckedRun
-    from xcompat.domain import Capability, Matrix, Run
+    from xcompat.domain import Capability, CapabilityOutcome, Matrix, Run
 
 _COLUMNS = {
     "import": "imp",
@@ -53,10 +53,8 @@ def matrix_as_json(matrix: Matrix) -> dict[str, Any]:
                 },
                 "builds": dict(run.environment.builds),
                 "system": dict(run.environment.system),
-                "capabilities": {
-                    capability: {"status": outcome.status, "error": outcome.error}
-                    for capability, outcome in run.capabilities.items()
-                },
+                "capabilities": _outcomes_as_json(run.capabilities),
+                "runtime_capabilities": _outcomes_as_json(run.runtime_capabilities),
             }
             for run in matrix.runs
         ],
@@ -73,6 +71,15 @@ def matrix_as_json(matrix: Matrix) -> dict[str, Any]:
             for row in matrix.rows
         ],
         "issues": issues_as_json(matrix.issues)["issues"],
+    }
+
+
+def _outcomes_as_json(
+    capabilities: Mapping[Capability, CapabilityOutcome],
+) -> dict[str, dict[str, str]]:
+    return {
+        capability: {"status": outcome.status, "error": outcome.error}
+        for capability, outcome in capabilities.items()
     }
 
 

@@ -94,10 +94,17 @@ def show_report(report: SmokeReport) -> None:
 def show_run(run: Mapping[str, Any], file: str) -> None:
     """Write which capabilities a recorded run found, and where it was appended."""
     page = Page()
-    for name, outcome in run["capabilities"].items():
+    _show_capabilities(page, run["capabilities"])
+    page.gap()
+    page.line("with the xcompat runtime:")
+    _show_capabilities(page, run["runtime_capabilities"])
+    page.line(f"recorded in {file}")
+
+
+def _show_capabilities(page: Page, capabilities: Mapping[str, Any]) -> None:
+    for name, outcome in capabilities.items():
         works = outcome["status"] == "works"
         page.entry(_mark(name, good=works), outcome.get("error", "works"), _LABEL_WIDTH)
-    page.line(f"recorded in {file}")
 
 
 def answer(report: SmokeReport) -> tuple[str, str]:

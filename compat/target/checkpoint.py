@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 from typing import Any, Iterator
 
-from . import loader, vocabulary, weights
+from . import imports, loader, vocabulary, weights
 
 KINDS = ("release", "trainer", "v1.1")
 SIZES = ("tiny", "full")
@@ -106,7 +106,7 @@ def _build_model(config: Any, vocab_file: Path) -> Any:
     from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
     from TTS.tts.models.xtts import Xtts
 
-    with loader.without_random_initialisation():
+    with loader.without_initialisation():
         model = Xtts(config)
         model.tokenizer = VoiceBpeTokenizer(vocab_file=str(vocab_file))
         model.init_models()
@@ -233,7 +233,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--size", choices=SIZES, default="tiny")
     options = parser.parse_args(arguments)
     # TTS prints as it works; standard output is for the path alone.
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(sys.stderr), imports.importing_tts():
         path = make_checkpoint(options.folder, kind=options.kind, size=options.size)
     sys.stdout.write(f"{path}\n")
     return 0

@@ -5,9 +5,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import pickletools
+import zipfile
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, ContextManager, Iterator, Optional, Sequence
 
+from . import decode, imports
+from . import runtime as attached_runtime
+
+RUNTIMES = ("auto", "xcompat", "stock")
 MODEL_FILE = "model.safetensors"
 SPEAKERS_FILE = "speakers_xtts.safetensors"
 
@@ -16,45 +22,113 @@ class NotConvertedError(FileNotFoundError):
     """The folder holds no `model.safetensors`; the message says how to get one."""
 
 
-def load_xtts(folder: str | Path, device: str = "cpu") -> Any:
+def load_xtts(
+    folder: str | Path,
+    *,
+    device: str = "cpu",
+    dtype: Any = None,
+    quantize: Optional[str] = None,
+    runtime: str = "auto",
+) -> Any:
     """Return a ready `TTS.tts.models.xtts.Xtts` from a folder that `xcompat convert` wrote.
 
     The stock `load_checkpoint` does the work; only the source of the state dict is replaced, and
-    the random initialisation that loading overwrites is skipped. Weights and output are equal,
-    bit for bit, to a stock load of the original checkpoint. On the CPU the weights are memory
-    mapped: the file must stay in place while the model is in use.
+    the random initialisation that loading overwrites is skipped. Weights are equal, bit for bit,
+    to a stock load of the original checkpoint. On the CPU they are memory mapped: the file must
+    stay in place while the model is in use.
 
     Args:
         folder: Holds `model.safetensors`, `config.json`, `vocab.json` and, where the model has
             built-in speakers, `speakers_xtts.safetensors`.
         device: A torch device, for example `cpu`, `cuda` or `mps`.
+        dtype: `bfloat16` or `float16`: the GPT multiplies with a copy of its projections in that
+            type; the rest stays float32. Faster and less exact. Needs the xcompat runtime.
+        quantize: `int8`: the same with 8-bit integers and one scale per output channel.
+        runtime: `stock` leaves decoding and reading of audio to TTS, transformers and torchaudio;
+            `xcompat` does both itself, on this model alone (see `runtime.attach`), and lets TTS be
+            imported beside a transformers that removed names; `auto` takes stock where a trial of
+            a tiny model shows that it works here, and else xcompat.
 
     Returns:
-        The model in evaluation mode on `device`, its `speaker_manager` filled.
+        The model in evaluation mode on `device`, its `speaker_manager` filled. Its attribute
+        `xcompat` is the attached `Runtime`, or None where stock was taken.
 
     Raises:
         NotConvertedError: There is no `model.safetensors` in the folder.
+        CannotAttach: The xcompat runtime does not know this TTS.
         RuntimeError: The tensors do not fit the configuration.
+        ValueError: An unknown `dtype`, `quantize` or `runtime`, or two that exclude each other.
     """
     folder = Path(folder)
+    dtype = _checked(dtype, quantize, runtime)
     if not (folder / MODEL_FILE).is_file():
         raise NotConvertedError(_how_to_convert(folder))
+    importing: ContextManager[list[str]] = contextlib.nullcontext([])
+    if runtime != "stock":
+        importing = imports.importing_tts()
+    with importing as filled:
+        from TTS.tts.layers.xtts.gpt import GPT
+
+        reason = "asked for"
+        if runtime == "auto" and not (dtype or quantize):
+            reason = _why_not_stock(GPT, filled)
+            runtime = "xcompat" if reason else "stock"
+        model = _read(folder, device, build_generator=runtime == "stock")
+    model.xcompat = None
+    if runtime != "stock":
+        attached = attached_runtime.attach(model, dtype=dtype, quantize=quantize)
+        attached.reason = reason
+        model.xcompat = attached
+    return model
+
+
+def _checked(dtype: Any, quantize: Optional[str], runtime: str) -> Optional[str]:
+    """Return `dtype` as a word; None where it changes nothing."""
+    if runtime not in RUNTIMES:
+        raise ValueError(f"runtime is {runtime!r}; known: {', '.join(RUNTIMES)}")
+    word = None if dtype is None else str(dtype).replace("torch.", "")
+    decode.check_precision(word, quantize)
+    if word == "float32":
+        word = None
+    if runtime == "stock" and (word or quantize):
+        raise ValueError("dtype and quantize need the xcompat runtime; leave out runtime='stock'")
+    return word
+
+
+def _why_not_stock(gpt_class: Any, filled: Sequence[str]) -> str:
+    if filled:
+        return f"TTS does not import here without a stand-in for {', '.join(filled)}"
+    return attached_runtime.stock_fault(gpt_class) or attached_runtime.reading_fault()
+
+
+def _read(folder: Path, device: str, *, build_generator: bool) -> Any:
     from safetensors.torch import load_file
     from TTS.tts.configs.xtts_config import XttsConfig
     from TTS.tts.models.xtts import Xtts
 
     config = XttsConfig()
     config.load_json(str(folder / "config.json"))
-    with without_random_initialisation():
-        model = Xtts(config)
+
+    class NotYetBuilt(Xtts):  # type: ignore[misc]
+        """`load_checkpoint` builds the parts; the constructor would build them before it."""
+
+        def init_models(self) -> None:
+            pass
+
+    with without_initialisation():
+        model = NotYetBuilt(config)
+        model.__class__ = Xtts
         state_dict = load_file(str(folder / MODEL_FILE), device=device)
         # Instance attributes shadow the two methods for this one call of the stock loader.
         model.get_compatible_checkpoint_state_dict = lambda _: state_dict
         model.load_state_dict = functools.partial(model.load_state_dict, assign=True)
         try:
-            model.load_checkpoint(config, checkpoint_dir=str(folder), eval=True)
+            model.load_checkpoint(config, checkpoint_dir=str(folder), eval=build_generator)
         finally:
             del model.get_compatible_checkpoint_state_dict, model.load_state_dict
+    if not build_generator:  # what `eval=True` does besides
+        model.hifigan_decoder.eval()
+        model.gpt.eval()
     speakers = folder / SPEAKERS_FILE
     if speakers.is_file():
         model.speaker_manager = _speaker_manager(speakers)
@@ -62,12 +136,32 @@ def load_xtts(folder: str | Path, device: str = "cpu") -> Any:
 
 
 def _how_to_convert(folder: Path) -> str:
-    if (folder / "model.pth").is_file():
+    original = folder / "model.pth"
+    if not original.is_file():
         return (
-            f"{folder} is not converted: to read its model.pth, torch would have to run the pickle "
-            f'inside it. Convert it first: xcompat convert "{folder}"'
+            f"{folder} holds no {MODEL_FILE}. Convert a checkpoint first: xcompat convert MODEL.pth"
         )
-    return f"{folder} holds no {MODEL_FILE}. Convert a checkpoint first: xcompat convert MODEL.pth"
+    asked = _asked_for_by_pickle(original)
+    names = f" ({', '.join(asked)})" if asked else ""
+    return (
+        f"{folder} is not converted: to read its model.pth, torch would have to run the pickle "
+        f"inside it, which asks for code of its own choice{names}. Convert it first, which runs "
+        f'none of it: xcompat convert "{folder}"'
+    )
+
+
+def _asked_for_by_pickle(path: Path) -> list[str]:
+    """List the names that a torch zip's pickle imports beyond tensors; empty if unreadable."""
+    names: set[str] = set()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            record = next(n for n in archive.namelist() if n.endswith("data.pkl"))
+            for opcode, argument, _ in pickletools.genops(archive.read(record)):
+                if opcode.name == "GLOBAL":
+                    names.add(str(argument).replace(" ", "."))
+    except (OSError, StopIteration, ValueError, zipfile.BadZipFile):
+        return []
+    return sorted(n for n in names if not n.startswith(("torch.", "collections.OrderedDict")))
 
 
 def _speaker_manager(path: Path) -> Any:
@@ -90,32 +184,35 @@ def _speaker_manager(path: Path) -> Any:
 
 
 @contextlib.contextmanager
-def without_random_initialisation() -> Iterator[None]:
-    """Leave new parameters uninitialised inside the block: they are about to be overwritten.
+def without_initialisation() -> Iterator[None]:
+    """Leave new parameters of this thread uninitialised inside the block.
 
-    Building XTTS at full size spends most of its time on random numbers. Replaces the in-place
-    initialisers of `torch.nn.init` and `torch.Tensor` for the whole process, so build nothing
-    else meanwhile in another thread.
+    They are about to be overwritten, and building XTTS at full size spends most of its time on
+    random numbers. Nothing is patched: a mode of torch, which holds for this thread alone, lets
+    the initialisers return their tensor as it is.
     """
     import torch
+    from torch.overrides import TorchFunctionMode
 
-    def keep(tensor: Any, *_: Any, **__: Any) -> Any:
-        return tensor
-
-    initialisers = {
-        name: function
+    skipped = {torch.Tensor.normal_, torch.Tensor.uniform_}
+    skipped.update(
+        function
         for name, function in vars(torch.nn.init).items()
         if name.endswith("_") and not name.startswith("_") and callable(function)
-    }
-    methods = {name: getattr(torch.Tensor, name) for name in ("normal_", "uniform_")}
-    try:
-        for name in initialisers:
-            setattr(torch.nn.init, name, keep)
-        for name in methods:
-            setattr(torch.Tensor, name, keep)
+    )
+
+    class WithoutInitialisation(TorchFunctionMode):  # type: ignore[misc]
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            del types
+            kwargs = kwargs or {}
+            if func in skipped:
+                return args[0] if args else kwargs["tensor"]
+            if func is torch.norm_except_dim:  # how weight_norm finds the lengths of its filters
+                weight, _, dim = args
+                return weight.new_empty([n if d == dim else 1 for d, n in enumerate(weight.shape)])
+            return func(*args, **kwargs)
+
+    with WithoutInitialisation():
         yield
-    finally:
-        for name, function in initialisers.items():
-            setattr(torch.nn.init, name, function)
-        for name, method in methods.items():
-            setattr(torch.Tensor, name, method)

@@ -8,6 +8,7 @@ process dies.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -21,7 +22,8 @@ import warnings
 from pathlib import Path
 from typing import Any, Callable, Optional
 
-from . import checkpoint, languages, listening, loader, reference, sound, weights
+from . import checkpoint, imports, languages, listening, loader, reference, sound, weights
+from . import runtime as attached_runtime
 
 CHECK_TEXTS = ("Good morning to all of you.", "It rains in the mountains.")
 CHECK_PENALTY = 5.0
@@ -45,6 +47,7 @@ class Smoke:
 
     def __init__(self, request: dict[str, Any]) -> None:
         self.request = request
+        self.runtime: str = request.get("runtime", "stock")
         self.device = "cpu"
         self.model: Any = None
         self.voice: Any = None
@@ -115,25 +118,33 @@ class Smoke:
         """Load both converted folders; every weight equals what the checkpoint maker wrote."""
         import torch
 
-        stock = _stock_load(Path(self.request["pth"]))
-        self.model = loader.load_xtts(self.request["model"], self.device)
+        self.model = self._load()
+        models = [("load_xtts", self.model)]
+        if self.runtime == "stock":
+            models.append(("stock", _stock_load(Path(self.request["pth"]))))
         # The maker's generator is the truth: no unpickled original is needed to compare with.
-        for label, model in (("stock", stock), ("load_xtts", self.model)):
+        for label, model in models:
             loaded = _checkpoint_tensors(model)
             expected = {name: torch.empty_like(t, device="cpu") for name, t in loaded.items()}
             weights.fill_state_dict(expected)
             wrong = [n for n, t in loaded.items() if not torch.equal(t.cpu(), expected[n])]
             if wrong:
                 raise StageError(f"{label}: {len(wrong)} tensors differ, first {wrong[0]}")
-        return {"tensors": len(_checkpoint_tensors(stock))}
+        return {"tensors": len(_checkpoint_tensors(self.model))}
 
     def run_load(self) -> dict[str, Any]:
         """Load the converted folder with `load_xtts`."""
-        self.model = loader.load_xtts(self.request["model"], self.device)
+        self.model = self._load()
         parameters = sum(p.numel() for p in self.model.parameters())
         _synchronise(self.device)
         datasets = [getattr(d, "dataset_name", "") for d in self.model.config.datasets or ()]
-        return {"parameters": parameters, "trained": checkpoint.UNTRAINED not in datasets}
+        attached = self.model.xcompat
+        return {
+            "parameters": parameters,
+            "trained": checkpoint.UNTRAINED not in datasets,
+            "runtime": "stock" if attached is None else "xcompat",
+            "reason": _one_paragraph(attached.reason) if attached is not None else "",
+        }
 
     def run_languages(self) -> dict[str, Any]:
         """Run all text front ends; the one of the language asked for must work, on the text."""
@@ -289,6 +300,8 @@ class Smoke:
         tts = TTS(
             model_path=str(folder), config_path=str(folder / "config.json"), progress_bar=False
         )
+        if self.runtime == "xcompat":
+            attached_runtime.attach(tts)
         speaker = checkpoint.SPEAKERS[0]
         tts.tts_to_file(CHECK_TEXTS[0], speaker=speaker, language="en", file_path=str(target))
         rate, samples = sound.read_wav_header(target)
@@ -312,12 +325,15 @@ class Smoke:
         """Say what of a reference is used, or what is wrong with it."""
         import inspect
 
-        defaults = inspect.signature(self.model.get_conditioning_latents).parameters
+        defaults = inspect.signature(type(self.model).get_conditioning_latents).parameters
         limits = [defaults[name].default for name in ("max_ref_length", "gpt_cond_len", "load_sr")]
         return sound.tell_reference(Path(path), *limits)
 
     def _rate(self) -> int:
         return int(self.model.config.audio["output_sample_rate"])
+
+    def _load(self) -> Any:
+        return loader.load_xtts(self.request["model"], device=self.device, runtime=self.runtime)
 
     def _sampling(self) -> dict[str, Any]:
         names = ("temperature", "length_penalty", "repetition_penalty", "top_k", "top_p")
@@ -447,6 +463,8 @@ class _Recording:
 
     def __init__(self, owner: Any, name: str, keep: Callable[[Any], None]) -> None:
         self.owner, self.name, self.keep = owner, name, keep
+        # The xcompat runtime sets attributes of the instance itself.
+        self.before = vars(owner).get(name)
 
     def __enter__(self) -> None:
         original = getattr(self.owner, self.name)
@@ -459,7 +477,10 @@ class _Recording:
         setattr(self.owner, self.name, wrapper)
 
     def __exit__(self, *_: object) -> None:
-        delattr(self.owner, self.name)
+        if self.before is None:
+            delattr(self.owner, self.name)
+        else:
+            setattr(self.owner, self.name, self.before)
 
 
 class _RecordingGenerator(_Recording):
@@ -511,29 +532,40 @@ def main(arguments: list[str]) -> int:
     def emit(**event: Any) -> None:
         print(json.dumps(event), file=events, flush=True)
 
-    for stage in map(str.strip, orders):
-        emit(event="begin", stage=stage)
-        started = time.perf_counter()
-        try:
-            details = getattr(smoke, "run_" + stage.replace("-", "_"))()
-        except Exception as error:
-            emit(
-                event="end",
-                stage=stage,
-                status="fails",
-                seconds=time.perf_counter() - started,
-                error=_one_line(error),
-                traceback=traceback.format_exc(),
-            )
-        else:
-            seconds = time.perf_counter() - started
-            emit(event="end", stage=stage, status="works", seconds=seconds, details=details)
+    with contextlib.ExitStack() as stack:
+        if smoke.runtime != "stock":
+            stack.enter_context(imports.importing_tts())
+        for stage in map(str.strip, orders):
+            _run(smoke, stage, emit)
     emit(event="memory", **_peak_memory(smoke.device))
     return 0
 
 
+def _run(smoke: Smoke, stage: str, emit: Callable[..., None]) -> None:
+    emit(event="begin", stage=stage)
+    started = time.perf_counter()
+    try:
+        details = getattr(smoke, "run_" + stage.replace("-", "_"))()
+    except Exception as error:
+        emit(
+            event="end",
+            stage=stage,
+            status="fails",
+            seconds=time.perf_counter() - started,
+            error=_one_line(error),
+            traceback=traceback.format_exc(),
+        )
+    else:
+        seconds = time.perf_counter() - started
+        emit(event="end", stage=stage, status="works", seconds=seconds, details=details)
+
+
+def _one_paragraph(text: str) -> str:
+    return " ".join(_TERMINAL_STYLE.sub("", text).split())
+
+
 def _one_line(error: BaseException) -> str:
-    text = " ".join(_TERMINAL_STYLE.sub("", str(error)).split())
+    text = _one_paragraph(str(error))
     if isinstance(error, (StageError, sound.ReferenceUnfit, languages.FrontEndError)):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

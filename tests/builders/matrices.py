@@ -3,11 +3,13 @@
 import json
 
 from xcompat.domain import (
+    DECIDING,
     CapabilityOutcome,
     Condition,
     Environment,
     KnownIssue,
     Matrix,
+    Row,
     Run,
 )
 
@@ -60,6 +62,19 @@ def issue(code, capabilities, *conditions, severity="error", symptoms=()):
         cause="Cause.",
         fixes=("pip install x",),
         sources=("https://example.org",),
+    )
+
+
+def row(id_, of, capabilities=tuple(ALL_WORK)):
+    """A row that cites one run."""
+    return Row(
+        id=id_,
+        title=f"Title of {id_}",
+        python="==3.11.*",
+        packages={n: v for n, v in of.environment.packages.items() if n in DECIDING},
+        platforms=(of.environment.platform,),
+        capabilities=tuple(capabilities),
+        runs=(of.id,),
     )
 
 

@@ -209,6 +209,49 @@ class TestDoctor:
         assert "./ve[red]nv" in out
 
 
+JAPANESE = """\
+title = "Japanese needs cutlet"
+severity = "error"
+capabilities = ["speak"]
+cause = "Nothing installs it."
+fixes = ["pip install cutlet"]
+symptoms = ["No module named 'cutlet'"]
+sources = ["https://example.org/60"]
+
+[[conditions]]
+packages = { TTS = "*", cutlet = "absent" }
+languages = ["ja"]
+"""
+
+
+class TestLanguage:
+    @pytest.fixture(autouse=True)
+    def venv(self, type_, tmp_path):
+        (tmp_path / "matrices/issues/XC060.toml").write_text(JAPANESE)
+        return make_venv(Path("venv"), TTS_22)
+
+    def test_what_a_language_needs_is_told_beforehand(self, type_, venv):
+        assert doctor(type_, "--python", "venv")[0] == 0
+        code, out, _ = doctor(type_, "--python", "venv", "--language", "ja", "--json")
+        assert code == 1
+        told = json.loads(out)
+        assert ["pip install cutlet"] in [finding["fix"] for finding in told["findings"]]
+        assert told["environment"]["language"] == "ja"
+        add_distribution(venv, "cutlet", "0.5.2")
+        assert doctor(type_, "--python", "venv", "--language", "ja")[0] == 0
+
+    @pytest.mark.parametrize("spelled", ["JA", "ja-jp", "ja_JP"])
+    def test_any_spelling(self, type_, spelled):
+        assert doctor(type_, "--python", "venv", "--language", spelled)[0] == 1
+
+    @pytest.mark.parametrize("spelled", ["jp", "", "klingon"])
+    def test_what_xtts_does_not_speak(self, type_, spelled):
+        code, out, err = doctor(type_, "--python", "venv", "--language", spelled)
+        assert (code, out) == (2, "")
+        assert err.startswith(f"error[XC231]: XTTS v2 does not speak `{spelled}`")
+        assert "zh-cn" in err
+
+
 class TestExplain:
     def test_a_code(self, type_):
         assert_golden("explain", type_("explain", "XC001"))
@@ -257,6 +300,20 @@ class TestExplain:
         (issue,) = json.loads(out)["issues"]
         assert issue["code"] == "XC001"
         assert issue["applies"] == ["TTS <=0.22.0 and torch >=2.6"]
+
+    @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
+    def test_a_log_in_any_encoding(self, type_, encoding):
+        text = "22.11. Überraschung\r\nModuleNotFoundError: No module named 'six'\r\n" * 3
+        Path("log.txt").write_bytes(text.encode(encoding))
+        code, out, _ = type_("explain", "--error", "log.txt")
+        assert code == 0
+        assert out.startswith("XC024 ")
+
+    def test_a_folder_is_no_log(self, type_):
+        Path("folder").mkdir()
+        code, _, err = type_("explain", "--error", "folder")
+        assert code == 4
+        assert err.startswith("error[XC209]: cannot read `folder`")
 
     def test_another_error(self, type_):
         code, out, _ = type_("explain", "--error", "-", stdin="KeyError: 'speed'")

@@ -16,6 +16,7 @@ FILES = {
     ],
     "torch": ["torch/__init__.py", "torch/serialization.py"],
     "coqpit": ["coqpit/__init__.py"],
+    "trainer": ["trainer/__init__.py", "trainer/io.py"],
 }  # fmt: skip
 
 
@@ -28,7 +29,7 @@ def line(site, name):
 @pytest.fixture
 def site(tmp_path):
     """An environment with real files and a RECORD of each distribution."""
-    site = make_venv(tmp_path / "venv", {**TTS_22, "coqpit": "0.0.17"})
+    site = make_venv(tmp_path / "venv", {**TTS_22, "coqpit": "0.0.17", "trainer": "0.0.36"})
     for distribution, names in FILES.items():
         for name in names:
             (site / name).parent.mkdir(parents=True, exist_ok=True)
@@ -76,6 +77,7 @@ def test_missing_files(site, names, expected):
     ("name", "expected"),
     [
         ("TTS/utils/io.py", {"patched-load": ("TTS: TTS/utils/io.py",)}),
+        ("trainer/io.py", {"patched-load": ("trainer: trainer/io.py",)}),
         ("torch/serialization.py", {"patched-load": ("torch: torch/serialization.py",)}),
         ("TTS/tts/models/xtts.py", {"changed-files": ("TTS: TTS/tts/models/xtts.py",)}),
     ],

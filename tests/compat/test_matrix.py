@@ -35,6 +35,21 @@ def test_everything_is_read(tmp_path):
     assert matrix.rows[0].packages["torchcodec"] == "absent"
 
 
+def test_the_column_of_the_runtime_may_be_missing_or_empty(tmp_path):
+    works = {"speak": {"status": "works"}}
+    lines = [
+        RUN_LINE,
+        {**RUN_LINE, "id": "r2", "runtime_capabilities": {}, "runtime_tokens": None},
+        {**RUN_LINE, "id": "r3", "runtime_capabilities": works, "runtime_tokens": "ab"},
+        {**RUN_LINE, "id": "r4", "runtime_capabilities": {"speak": {"status": "fails"}}},
+    ]
+    runs = load(write_matrix(tmp_path / "m", lines[:3])).runs
+    assert [set(run.runtime_capabilities) for run in runs] == [set(), set(), {"speak"}]
+    assert runs[2].runtime_tokens == "ab"
+    (told,) = errors_of(write_matrix(tmp_path / "n", lines))
+    assert "`speak` fails: its `error` is missing" in told
+
+
 def test_an_empty_matrix_is_one(tmp_path):
     assert load(tmp_path).runs == ()
 

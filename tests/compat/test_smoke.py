@@ -12,7 +12,7 @@ from conftest import Done
 from xcompat import load_xtts, matrix
 from xcompat.domain import StageResult
 from xcompat.record import _capabilities, _without_home
-from xcompat.smoke import name_issue
+from xcompat.smoke import SmokeRequest, _child_request, _report, name_issue
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +67,25 @@ def test_a_missing_input_is_named(
     assert done.stderr.startswith(f"error[XC302]: {message.format(tmp_path)}\n")
 
 
+def test_an_unknown_runtime_is_a_usage_error(run: Run) -> None:
+    assert run("smoke", "--runtime", "mine").exit_code == 2
+
+
+@pytest.mark.parametrize("runtime", ["auto", "xcompat", "stock"])
+def test_the_child_is_told_who_decodes(runtime: str, tmp_path: Path) -> None:
+    request = SmokeRequest(python=tmp_path, runtime=runtime, wav=tmp_path / "speech.wav")
+    assert _child_request(request, tmp_path)["runtime"] == runtime
+
+
+def test_a_report_says_that_it_spoke_through_the_runtime(tmp_path: Path) -> None:
+    request = SmokeRequest(python=tmp_path, wav=tmp_path / "speech.wav")
+    details = {"parameters": 1, "runtime": "xcompat", "reason": "TypeError: no beams"}
+    stage = StageResult(name="load", status="works", seconds=1, details=details)
+    assert _report(request, (stage,), {}).notes == (
+        "spoke through the xcompat runtime: TypeError: no beams",
+    )
+
+
 def test_an_unknown_device_is_a_usage_error(run: Run) -> None:
     assert run("smoke", "--device", "tpu").exit_code == 2
 
@@ -79,12 +98,15 @@ def test_a_recorded_run_says_what_failed(run: Run, tmp_path: Path) -> None:
         "import": {"status": "fails", "error": "ModuleNotFoundError: No module named 'TTS'"}
     }
     assert recorded["tokens"] is None
+    # The runtime was tried too, and TTS is as absent to it.
+    assert recorded["runtime_capabilities"] == recorded["capabilities"]
     # What was recorded is what the matrix reads.
     folder = tmp_path / "matrices"
     (folder / "runs").mkdir(parents=True)
     lines.rename(folder / "runs" / "mine.jsonl")
     (read,) = matrix.load(folder).runs
     assert read.environment.python == recorded["python"]
+    assert read.runtime_capabilities["import"].status == "fails"
 
 
 def test_a_run_that_cannot_be_written_is_an_error(run: Run, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from builders.environments import TTS_22, make_venv
+from builders.matrices import write_matrix
+from xcompat import matrix
 from xcompat.converters import convert, write_tiny_release
 from xcompat.surroundings import signs_around
 
@@ -79,6 +81,12 @@ class TestDoctor:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("COLUMNS", "80")
         make_venv(Path("venv"), TTS_22)
+        issues = {
+            code: (matrix.SHIPPED / f"issues/{code}.toml").read_text("utf-8")
+            for code in ("XC001", "XC065", "XC077")
+        }
+        write_matrix(tmp_path / "matrices", [], issues)
+        monkeypatch.setattr(matrix, "SHIPPED", tmp_path / "matrices")
 
     def test_a_finding_tells_where(self, run, model):
         done = run("doctor", "--python", "venv", "--platform", "linux-x86_64")

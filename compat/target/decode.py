@@ -1,0 +1,475 @@
+"""The autoregressive loop of XTTS over its GPT-2 weights, with torch alone.
+
+Does what `GPT.generate` and `GPT.get_generator` of TTS have transformers do: the same prefix, the
+same positions, the same treatment of the logits in the same order, and one draw of
+`torch.multinomial` per token on a tensor of the same shape, so that a seed gives the same tokens.
+Keys and values are kept in one buffer per layer, and the latents that the vocoder needs are kept
+as they come, where TTS runs the whole GPT a second time.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any, Callable, Iterator, NamedTuple, Optional
+
+_FAKE_PROMPT_TOKEN = 1
+"""`GPT.compute_embeddings` fills the prompt with this id, so the repetition penalty counts it."""
+
+_DTYPES = ("float32", "bfloat16", "float16")
+_QUANTIZATIONS = ("int8",)
+
+
+class UnsupportedOption(ValueError):  # noqa: N818 - read as what it says
+    """A generation option that this decoder does not honour; the message names it."""
+
+
+class CannotAttach(RuntimeError):  # noqa: N818 - read as what it says
+    """The model is not what the runtime knows; the message says what differs."""
+
+
+class Options(NamedTuple):
+    """How tokens are chosen. Names, defaults and meaning as in transformers' `generate`."""
+
+    max_new_tokens: int
+    do_sample: bool = False
+    temperature: float = 1.0
+    top_k: int = 50
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    num_return_sequences: int = 1
+
+
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "num_beams": (1,),
+    "num_beam_groups": (1,),
+    "typical_p": (1.0,),
+    "min_p": (None, 0.0),
+    "no_repeat_ngram_size": (0,),
+    "min_length": (0,),
+    "min_new_tokens": (None, 0),
+    "bad_words_ids": (None,),
+    "suppress_tokens": (None,),
+    "logits_processor": (None,),
+    "stopping_criteria": (None,),
+    "streamer": (None,),
+    "assistant_model": (None,),
+    "generation_config": (None,),
+    "prefix_allowed_tokens_fn": (None,),
+    "penalty_alpha": (None, 0.0),
+    "output_attentions": (None, False),
+    "output_scores": (None, False),
+    "synced_gpus": (None, False),
+    "attention_mask": (None,),
+    "input_tokens": (None,),
+}
+"""Options of `generate` that are accepted with the value that changes nothing, and no other."""
+
+_WITHOUT_EFFECT = ("length_penalty", "early_stopping", "use_cache", "output_hidden_states")
+"""Options without an effect on the tokens: the first two concern beam search alone."""
+
+
+def read_options(kwargs: dict[str, Any], limit: int, *, streaming: bool = False) -> Options:
+    """Return the options in the keyword arguments of a `generate` call.
+
+    Args:
+        kwargs: As TTS and its users pass them on to transformers.
+        limit: The longest decode, in tokens, that the model has positions for.
+        streaming: Whether this is `get_generator`, which passes `return_dict_in_generate` for
+            itself.
+
+    Raises:
+        UnsupportedOption: An option that this decoder does not know or cannot do.
+        ValueError: A value outside the range that transformers allows.
+    """
+    given = dict(kwargs)
+    as_dict = given.pop("return_dict_in_generate", None)
+    if as_dict and not streaming:
+        raise UnsupportedOption(_refusal("return_dict_in_generate", as_dict))
+    for name in _WITHOUT_EFFECT:
+        given.pop(name, None)
+    for name, values in _NEUTRAL.items():
+        value = given.pop(name, values[0])
+        if not any(value is neutral or value == neutral for neutral in values):
+            raise UnsupportedOption(_refusal(name, value))
+    new_tokens = given.pop("max_new_tokens", None)
+    chosen = {n: given.pop(n) for n in Options._fields if n in given and given[n] is not None}
+    given = {name: value for name, value in given.items() if value is not None}
+    if given:
+        name, value = next(iter(given.items()))
+        raise UnsupportedOption(_refusal(name, value))
+    options = Options(max_new_tokens=limit if new_tokens is None else int(new_tokens), **chosen)
+    _check(options, limit)
+    return options
+
+
+def _refusal(name: str, value: Any) -> str:
+    return (
+        f"the xcompat runtime does not do {name}={value!r}; leave it out, or load the model with "
+        'runtime="stock" where that works'
+    )
+
+
+def _check(options: Options, limit: int) -> None:
+    if not 0 < options.max_new_tokens <= limit:
+        raise ValueError(
+            f"max_new_tokens is {options.max_new_tokens}; this model decodes 1 to {limit} tokens"
+        )
+    if options.repetition_penalty <= 0:
+        raise ValueError(f"repetition_penalty is {options.repetition_penalty}; it must be positive")
+    if options.num_return_sequences < 1:
+        raise ValueError(f"num_return_sequences is {options.num_return_sequences}; it must be >= 1")
+    if not options.do_sample:
+        if options.num_return_sequences > 1:
+            raise ValueError("num_return_sequences > 1 needs do_sample=True: greedy ones are equal")
+        return
+    if options.temperature <= 0:
+        raise ValueError(f"temperature is {options.temperature}; it must be positive")
+    if options.top_k < 0:
+        raise ValueError(f"top_k is {options.top_k}; it must be positive, or 0 for all tokens")
+    if not 0 <= options.top_p <= 1:
+        raise ValueError(f"top_p is {options.top_p}; it must be between 0 and 1")
+
+
+class Decoder:
+    """The weights of one `GPT` of TTS, ready to decode. Shares them; copies only to change them.
+
+    Args:
+        gpt: A loaded `TTS.tts.layers.xtts.gpt.GPT`.
+        dtype: `bfloat16` or `float16` keeps a copy of the projections of all blocks in that type
+            and multiplies in it; everything else stays float32. None or `float32` copies nothing.
+        quantize: `int8` keeps a copy of the projections as 8-bit integers with one scale per
+            output channel (weight only), and multiplies in bfloat16.
+
+    Raises:
+        CannotAttach: `gpt` has a part that is missing, or shaped otherwise than XTTS has it.
+        ValueError: Unknown `dtype` or `quantize`, or both.
+    """
+
+    def __init__(
+        self, gpt: Any, *, dtype: Optional[str] = None, quantize: Optional[str] = None
+    ) -> None:
+        check_structure(gpt)
+        self._make = _projection_maker(dtype, quantize)
+        self.gpt = gpt
+        self.heads: int = gpt.heads
+        self.channels: int = gpt.model_dim
+        self.start: int = gpt.start_audio_token
+        self.stop: int = gpt.stop_audio_token
+        self.limit: int = gpt.max_gen_mel_tokens
+        self.positions = gpt.mel_pos_embedding.emb.weight
+        self._follow(self.positions.device)
+
+    def prefix(self, cond_latents: Any, text_inputs: Any) -> Any:
+        """Embed voice and text, shapes (1 or b, n, channels) and (b, t).
+
+        Shape (b, n + t + 2, channels): the text gets its start and stop tokens.
+        """
+        import torch
+        from torch.nn import functional as F
+
+        text = F.pad(text_inputs, (0, 1), value=self.gpt.stop_text_token)
+        text = F.pad(text, (1, 0), value=self.gpt.start_text_token)
+        embedded = self.gpt.text_embedding(text) + self.gpt.text_pos_embedding(text)
+        return torch.cat([cond_latents.expand(embedded.shape[0], -1, -1), embedded], dim=1)
+
+    def steps(self, prefix: Any, options: Options) -> Iterator[tuple[Any, Any]]:
+        """Decode after `prefix`; yield each token and the latent that predicted it.
+
+        Shapes (n,) and (n, channels), n sequences of the batch times `num_return_sequences`. The
+        stop token is yielded too; a sequence that has ended goes on with stop tokens until all
+        have. Call it inside `torch.inference_mode()` or `torch.no_grad()`.
+        """
+        import torch
+
+        self._follow(prefix.device)
+        sequences = prefix.repeat_interleave(options.num_return_sequences, dim=0)
+        count, length, _ = sequences.shape
+        cache = self._cache(count, length + options.max_new_tokens, sequences)
+        seen = torch.zeros(count, self.gpt.num_audio_tokens, dtype=torch.bool,
+                           device=sequences.device)  # fmt: skip
+        seen[:, [_FAKE_PROMPT_TOKEN, self.start]] = True
+        running = torch.ones(count, dtype=torch.bool, device=sequences.device)
+        start = self.gpt.mel_embedding.weight[self.start] + self.positions[0]
+        inputs = torch.cat([sequences, start.expand(count, 1, -1)], dim=1)
+        for index in range(options.max_new_tokens):
+            latent = self._hidden(inputs, cache)[:, -1]
+            latent = self.gpt.final_norm(latent)
+            tokens = choose(self.gpt.mel_head(latent), seen, options)
+            if count > 1:
+                tokens = torch.where(running, tokens, self.stop)
+            yield tokens, latent
+            running = running & (tokens != self.stop)
+            if not bool(running.any()) or index + 1 == options.max_new_tokens:
+                return
+            seen.scatter_(1, tokens[:, None], True)  # noqa: FBT003 - the value that is scattered
+            inputs = (self.gpt.mel_embedding.weight[tokens] + self.positions[index + 1])[:, None]
+
+    def latents(self, prefix: Any, codes: Any) -> Any:
+        """Return the latents that predict `codes`, shape (b, n), as (b, n, channels)."""
+        import torch
+        from torch.nn import functional as F
+
+        self._follow(prefix.device)
+        inputs = F.pad(codes[:, :-1], (1, 0), value=self.start)
+        audio = self.gpt.mel_embedding.weight[inputs] + self.positions[: inputs.shape[1]]
+        count = max(prefix.shape[0], audio.shape[0])
+        sequence = torch.cat([prefix.expand(count, -1, -1), audio.expand(count, -1, -1)], dim=1)
+        cache = self._cache(count, sequence.shape[1], sequence)
+        return self.gpt.final_norm(self._hidden(sequence, cache)[:, prefix.shape[1] :])
+
+    def _follow(self, device: Any) -> None:
+        """Make the copies of the weights again where the model was moved to another device."""
+        if getattr(self, "_device", None) != device:
+            self._device = device
+            self.blocks = [_Block(block, self._make) for block in self.gpt.gpt.h]
+
+    def _cache(self, count: int, capacity: int, like: Any) -> _Cache:
+        shape = (count, self.heads, capacity, self.channels // self.heads)
+        return _Cache(len(self.blocks), shape, like)
+
+    def _hidden(self, inputs: Any, cache: _Cache) -> Any:
+        """Run the blocks on new positions, shape (n, t, channels), after those in the cache."""
+        hidden = inputs
+        for block, layer in zip(self.blocks, cache.layers):
+            hidden = block(hidden, layer, cache.used, self.heads)
+        cache.used += inputs.shape[1]
+        return self.gpt.gpt.ln_f(hidden)
+
+
+def choose(logits: Any, seen: Any, options: Options) -> Any:
+    """Return one token for each row of `logits`, shape (n, vocabulary).
+
+    The steps, and their order, are those of transformers: repetition penalty, temperature, top-k,
+    top-p, softmax in float32, one draw of `torch.multinomial`. Greedy is penalty and argmax.
+
+    Args:
+        logits: Shape (n, vocabulary).
+        seen: Which tokens the repetition penalty counts, boolean, shape (n, vocabulary).
+        options: How to choose.
+    """
+    import torch
+
+    scores = logits.float()
+    if options.repetition_penalty != 1.0:
+        penalty = options.repetition_penalty
+        penalised = torch.where(scores < 0, scores * penalty, scores / penalty)
+        scores = torch.where(seen, penalised, scores)
+    if not options.do_sample:
+        return scores.argmax(dim=-1)
+    if options.temperature != 1.0:
+        scores = scores / options.temperature
+    if options.top_k:
+        kept = min(options.top_k, scores.shape[-1])
+        scores = scores.masked_fill(scores < scores.topk(kept)[0][..., -1, None], -math.inf)
+    if options.top_p < 1.0:
+        ordered, indices = scores.sort(descending=False)
+        removed = ordered.softmax(dim=-1).cumsum(dim=-1) <= 1 - options.top_p
+        removed[..., -1:] = False
+        scores = scores.masked_fill(removed.scatter(1, indices, removed), -math.inf)
+    return torch.multinomial(scores.softmax(dim=-1), num_samples=1).squeeze(1)
+
+
+class _Cache:
+    """Keys and values of every layer, each (n, heads, capacity, channels per head)."""
+
+    def __init__(self, layers: int, shape: tuple[int, int, int, int], like: Any) -> None:
+        self.layers = [(like.new_empty(shape), like.new_empty(shape)) for _ in range(layers)]
+        self.used = 0
+
+
+class _Block:
+    """One GPT-2 block: pre-norm, causal attention, tanh-approximated GELU."""
+
+    def __init__(self, block: Any, make: Callable[[Any], Callable[[Any], Any]]) -> None:
+        self.ln_1, self.ln_2 = block.ln_1, block.ln_2
+        self.attend, self.mix = make(block.attn.c_attn), make(block.attn.c_proj)
+        self.widen, self.narrow = make(block.mlp.c_fc), make(block.mlp.c_proj)
+
+    def __call__(self, hidden: Any, layer: tuple[Any, Any], used: int, heads: int) -> Any:
+        from torch.nn import functional as F
+
+        count, new, channels = hidden.shape
+        query, key, value = (
+            part.view(count, new, heads, channels // heads).transpose(1, 2)
+            for part in self.attend(self.ln_1(hidden)).split(channels, dim=-1)
+        )
+        keys, values = layer
+        keys[:, :, used : used + new] = key
+        values[:, :, used : used + new] = value
+        # All that is cached is past for a single new position; a first pass is causal.
+        mixed = F.scaled_dot_product_attention(
+            query, keys[:, :, : used + new], values[:, :, : used + new], is_causal=new > 1
+        )
+        hidden = hidden + self.mix(mixed.transpose(1, 2).reshape(count, new, channels))
+        widened = F.gelu(self.widen(self.ln_2(hidden)), approximate="tanh")
+        return hidden + self.narrow(widened)
+
+
+def check_precision(dtype: Optional[str], quantize: Optional[str]) -> None:
+    """Raise ValueError for a `dtype` or `quantize` that `Decoder` does not take."""
+    if dtype not in (None, *_DTYPES):
+        raise ValueError(f"dtype is {dtype!r}; known: {', '.join(_DTYPES)}")
+    if quantize not in (None, *_QUANTIZATIONS):
+        raise ValueError(f"quantize is {quantize!r}; known: {', '.join(_QUANTIZATIONS)}")
+    if quantize and dtype not in (None, "float32"):
+        raise ValueError("give dtype or quantize, not both: int8 brings its own dtype")
+
+
+def _projection_maker(
+    dtype: Optional[str], quantize: Optional[str]
+) -> Callable[[Any], Callable[[Any], Any]]:
+    check_precision(dtype, quantize)
+    if quantize:
+        return _int8_projection
+    if dtype in (None, "float32"):
+        return _float32_projection
+    return lambda layer: _short_projection(layer, str(dtype))
+
+
+def _float32_projection(layer: Any) -> Callable[[Any], Any]:
+    """Multiply with the (in, out) weights where they are, often a mapped file."""
+    import torch
+
+    weight, bias = layer.weight, layer.bias
+
+    def project(inputs: Any) -> Any:
+        rows = inputs.reshape(-1, inputs.shape[-1])
+        return torch.addmm(bias, rows, weight).view(*inputs.shape[:-1], -1)
+
+    return project
+
+
+def _short_projection(layer: Any, dtype: str) -> Callable[[Any], Any]:
+    import torch
+    from torch.nn import functional as F
+
+    short = getattr(torch, dtype)
+    # (out, in), so that each thread reads whole rows
+    weight = layer.weight.detach().t().to(short, memory_format=torch.contiguous_format).contiguous()
+    bias = layer.bias.detach().to(short)
+
+    def project(inputs: Any) -> Any:
+        return F.linear(inputs.to(short), weight, bias).to(inputs.dtype)
+
+    return project
+
+
+def _int8_projection(layer: Any) -> Callable[[Any], Any]:
+    import torch
+
+    weight = layer.weight.detach().t()
+    scales = (weight.abs().amax(dim=1) / 127.0).clamp(min=torch.finfo(torch.float32).tiny)
+    whole = (weight / scales[:, None]).round().to(torch.int8).contiguous()
+    scales = scales.to(torch.bfloat16)
+    bias = layer.bias.detach()
+    multiply = _int8_product(str(weight.device))
+
+    def project(inputs: Any) -> Any:
+        rows = inputs.reshape(-1, inputs.shape[-1]).to(torch.bfloat16)
+        return (multiply(rows, whole, scales).to(inputs.dtype) + bias).view(*inputs.shape[:-1], -1)
+
+    return project
+
+
+@functools.lru_cache(maxsize=None)
+def _int8_product(device: str) -> Callable[[Any, Any, Any], Any]:
+    """Return torch's product of bfloat16 rows with 8-bit (out, in) weights and their scales.
+
+    Raises:
+        CannotAttach: This torch has none for `device`, or it computes something else.
+    """
+    import torch
+
+    product = getattr(torch, "_weight_int8pack_mm", None)
+    rows = torch.eye(32, device=device, dtype=torch.bfloat16)
+    whole = (torch.arange(32 * 32, device=device) % 255 - 127).to(torch.int8).view(32, 32)
+    scales = torch.full((32,), 0.5, device=device, dtype=torch.bfloat16)
+    try:
+        found = product(rows, whole, scales)  # type: ignore[misc]
+    except Exception as error:
+        raise CannotAttach(
+            f"quantize='int8' needs an 8-bit product that torch {torch.__version__} does not have "
+            f"for {device}; on the CPU, torch 2.4 or newer has it ({error})"
+        ) from error
+    if not torch.equal(found, whole.t().to(torch.bfloat16) * 0.5):
+        raise CannotAttach(f"the 8-bit product of torch {torch.__version__} is not as expected")
+    return product  # type: ignore[return-value]
+
+
+def check_structure(gpt: Any) -> None:
+    """Refuse a `gpt` that is not built as this decoder computes it.
+
+    Raises:
+        CannotAttach: An attribute is missing, a shape or a setting is another.
+    """
+    channels = _attribute(gpt, "model_dim")
+    heads = _attribute(gpt, "heads")
+    if channels % heads:
+        raise CannotAttach(f"gpt.model_dim is {channels}, not a multiple of gpt.heads, {heads}")
+    audio = _attribute(gpt, "num_audio_tokens")
+    longest = _attribute(gpt, "max_gen_mel_tokens")
+    for name in ("start_audio_token", "stop_audio_token", "start_text_token", "stop_text_token"):
+        if not isinstance(_attribute(gpt, name), int):
+            raise CannotAttach(f"gpt.{name} is {getattr(gpt, name)!r}, not a token id")
+    _shape(gpt, "mel_embedding.weight", audio, channels)
+    _shape(gpt, "mel_head.weight", audio, channels)
+    _shape(gpt, "mel_head.bias", audio)
+    _shape(gpt, "final_norm.weight", channels)
+    _shape(gpt, "gpt.ln_f.weight", channels)
+    _shape(gpt, "text_embedding.weight", None, channels)
+    _shape(gpt, "text_pos_embedding.emb.weight", None, channels)
+    positions = _shape(gpt, "mel_pos_embedding.emb.weight", None, channels)[0]
+    if positions < longest:
+        raise CannotAttach(f"gpt has {positions} audio positions for {longest} tokens")
+    _check_transformer(gpt, channels, heads)
+
+
+def _check_transformer(gpt: Any, channels: int, heads: int) -> None:
+    blocks = _attribute(gpt, "gpt.h")
+    if len(blocks) != _attribute(gpt, "layers"):
+        raise CannotAttach(f"gpt.gpt has {len(blocks)} blocks, not {gpt.layers}")
+    for index in range(len(blocks)):
+        block = f"gpt.h.{index}."
+        for part, shape in {
+            "ln_1.": (channels,),
+            "attn.c_attn.": (channels, 3 * channels),
+            "attn.c_proj.": (channels, channels),
+            "ln_2.": (channels,),
+            "mlp.c_fc.": (channels, 4 * channels),
+            "mlp.c_proj.": (4 * channels, channels),
+        }.items():
+            _shape(gpt, f"{block}{part}weight", *shape)
+            _shape(gpt, f"{block}{part}bias", shape[-1])
+    config = _attribute(gpt, "gpt.config")
+    for setting, value in {
+        "n_head": heads,
+        "activation_function": "gelu_new",
+        "scale_attn_weights": True,
+        "scale_attn_by_inverse_layer_idx": False,
+        "add_cross_attention": False,
+    }.items():
+        if getattr(config, setting, None) != value:
+            found = getattr(config, setting, "missing")
+            raise CannotAttach(f"gpt.gpt.config.{setting} is {found!r}, not {value!r}")
+    # TTS adds its own positions and replaces those of GPT-2 by zeros.
+    if list(getattr(_attribute(gpt, "gpt.wpe"), "parameters", list)()):
+        raise CannotAttach("gpt.gpt.wpe has weights: positions are added twice")
+
+
+def _attribute(owner: Any, path: str) -> Any:
+    value = owner
+    for name in path.split("."):
+        try:
+            value = value[int(name)] if name.isdigit() else getattr(value, name)
+        except (AttributeError, IndexError, TypeError):
+            raise CannotAttach(f"this TTS has no gpt.{path}: not a GPT of XTTS") from None
+    return value
+
+
+def _shape(owner: Any, path: str, *expected: Optional[int]) -> tuple[int, ...]:
+    found = tuple(_attribute(owner, path).shape)
+    fits = len(found) == len(expected) and all(e in (None, f) for e, f in zip(expected, found))
+    if not fits:
+        raise CannotAttach(f"gpt.{path} has the shape {found}, not {expected}")
+    return found

@@ -1,0 +1,372 @@
+"""What becomes of an environment when a combination of versions is put into it: pure.
+
+The installer finds the versions of everything else; here is what it would leave wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from xcompat.doctor import applies
+from xcompat.domain import DECIDING, Capability, Change, Environment, KnownIssue, Matrix, Row, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SAME_FILES: tuple[tuple[str, str], ...] = (
+    ("TTS", "coqui-tts"),
+    ("trainer", "coqui-tts-trainer"),
+    ("coqpit", "coqpit-config"),
+)
+"""Distributions that install the same import package: `TTS`, `trainer`, `coqpit`. Where both are
+installed, uninstalling one takes files of the other along, so both go before one comes back."""
+
+_COSTS = {"torch": 100, "TTS": 30, "coqui-tts": 30, "transformers": 5}
+"""What it costs to replace an installed distribution: any other costs 1, and what is not there yet
+costs nothing. Another version of the same TTS costs a third of a swap."""
+
+_ALWAYS_PINNED = ("numpy", "tokenizers")
+"""Nobody asks for them by name, and they are what breaks next: pinned to what was run."""
+
+
+_SAME = {"numpy": 1, "tokenizers": 2}
+"""How many numbers of a version must be those of the run: what is compiled against numpy 1 does
+not run on numpy 2, and a transformers takes the patches of one minor version of tokenizers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Combination:
+    """Versions that were run together, or, adapted, some others in their place."""
+
+    packages: Mapping[str, str]
+    """Of the deciding distributions; what is not named was not installed."""
+    works: frozenset[Capability]
+    recorded: Environment
+    """An environment in which they worked, with all that it had."""
+    runs: tuple[Run, ...]
+    """Runs that showed it, the nearest to the environment that there are."""
+    row: Row | None
+    here: bool
+    """It was run on the environment's platform and minor version of Python."""
+    adapted: tuple[str, ...] = ()
+    """Distributions whose version is not the one that was run."""
+
+    @property
+    def family(self) -> str:
+        """The distribution that brings the import package `TTS`."""
+        return "TTS" if "TTS" in self.packages else "coqui-tts"
+
+
+class Knowledge:
+    """What the matrix knows, sorted once for all questions.
+
+    Attributes:
+        matrix: All of it.
+        errors: The known issues that claim a failure.
+        naming: Distribution to the errors that depend on its version.
+        relevant: All distributions that can make a difference.
+    """
+
+    def __init__(self, matrix: Matrix) -> None:
+        self.matrix = matrix
+        self.errors = tuple(issue for issue in matrix.issues if issue.severity == "error")
+        self.naming: dict[str, list[KnownIssue]] = {}
+        for issue in self.errors:
+            for name in {name for each in issue.conditions for name in each.packages}:
+                self.naming.setdefault(name, []).append(issue)
+        warned = {n for issue in matrix.issues for c in issue.conditions for n in c.packages}
+        paired = {name for pair in SAME_FILES for name in pair}
+        self.relevant = {*DECIDING, *_ALWAYS_PINNED, *paired, *warned}
+
+
+class Transition:
+    """What becomes of each distribution of an environment.
+
+    Args:
+        environment: Where the combination is put.
+        combination: What is put there.
+        keep: Specifiers of distributions that a person wants to keep.
+        knowledge: Says which other versions matter.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        combination: Combination,
+        keep: Mapping[str, str],
+        knowledge: Knowledge,
+    ) -> None:
+        self._environment = environment
+        self._combination = combination
+        self._keep = keep
+        self._knowledge = knowledge
+        self._installed = environment.packages
+        self._recorded = combination.recorded.packages
+        python = environment.python
+        self._same_python = not python or _minor(combination.recorded.python) == _minor(python)
+        self._then: dict[str, str | None] = {}
+        """Version afterwards; None: uninstalled, empty: whatever the installer takes."""
+        self._limits: dict[str, str] = {}
+        """Of what is left to the installer: specifiers that a known issue asks for."""
+        self._first_out: set[str] = set()
+        self._decide()
+        self._part_families()
+        self._match_builds()
+        self._pin_followers()
+        self._leave_what_is_kept()
+
+    def changes(self) -> Iterator[Change]:
+        """Yield the changes in their order, without reasons: what is uninstalled comes first."""
+        paired = [name for pair in SAME_FILES for name in pair]
+        names = [n for n in dict.fromkeys([*paired, *DECIDING, *self._then]) if self._changes(n)]
+        for name in sorted(names, key=lambda name: self._then[name] is not None):
+            yield Change(
+                name=name,
+                now=self._installed.get(name),
+                then=self._of_build(name, self._then[name]),
+                why="",
+                uninstall=name in self._installed
+                and (name in self._first_out or self._then[name] is None),
+            )
+
+    def requirements(self) -> Iterator[str]:
+        """Yield what to ask the installer for: what changes, and what must stay as it is."""
+        for name, version in self._then.items():
+            if version is not None:
+                exact = f"=={self._of_build(name, version)}"
+                yield f"{name}{exact if version else self._specifier(name)}"
+        for name, specifier in self._keep.items():
+            if name not in self._then and (name in self._installed or name in self._recorded):
+                yield f"{name}{specifier}"
+        for name in self._followers():
+            stays = name in self._installed and name not in self._then and name not in self._keep
+            if stays and (name in _ALWAYS_PINNED or self._troubles(name, None)):
+                yield f"{name}=={self._installed[name]}"
+
+    def result(self) -> Environment:
+        """Return the environment afterwards, of the distributions that can make a difference.
+
+        Dependencies that are not there yet get the versions that the run had.
+        """
+        builds = dict(self._environment.builds)
+        if self._changes("torch"):
+            builds.pop("torch", None)
+        if self._changes("torchaudio") or "torch" not in builds:
+            builds.pop("torchaudio", None)
+        doubled = self._environment.duplicates.items()
+        return replace(
+            self._environment,
+            packages=self._packages(),
+            complete=True,
+            builds=builds,
+            duplicates={name: told for name, told in doubled if name not in self._first_out},
+        )
+
+    def cost(self) -> int:
+        """Return what the changes cost, in the units of `_COSTS`."""
+        total = 0
+        for change in self.changes():
+            if change.now is not None:
+                price = _COSTS.get(change.name, 1)
+                same_tts = change.name in SAME_FILES[0] and change.then is not None
+                total += price // 3 if same_tts else price
+        return total
+
+    def takes_away(self, name: str) -> bool:
+        """Return whether a distribution is uninstalled for good."""
+        return name in self._then and self._then[name] is None
+
+    def _decide(self) -> None:
+        for name in DECIDING:
+            if name in self._combination.packages:
+                self._then[name] = self._combination.packages[name]
+            elif name in self._installed:
+                self._then[name] = None
+        self._first_out.update(self._then.keys() & self._environment.duplicates.keys())
+
+    def _part_families(self) -> None:
+        """Take out what shares its files with what is wanted, and bring that back."""
+        family = self._combination.family
+        other_version = public(self._installed.get(family)) != public(self._then[family])
+        for pair in SAME_FILES:
+            wanted = (
+                family if family in pair else next((n for n in pair if n in self._recorded), "")
+            )
+            foreign = [name for name in pair if name in self._installed and name != wanted]
+            if wanted and (foreign or other_version or wanted not in self._installed):
+                self._then.setdefault(wanted, self._recorded_version(wanted))
+            if wanted and foreign:
+                self._then.update(dict.fromkeys(foreign))
+                self._first_out.update(name for name in pair if name in self._installed)
+
+    def _match_builds(self) -> None:
+        """Take out a torchaudio that was built for another CUDA than the torch beside it."""
+        torch = self._environment.builds.get("torch", "")
+        audio = self._environment.builds.get("torchaudio", "")
+        if self._changes("torch"):
+            torch = self._combination.recorded.builds.get("torch", "")
+        if torch and audio and torch != audio and "torchaudio" in self._installed:
+            self._first_out.add("torchaudio")
+
+    def _pin_followers(self) -> None:
+        """Pin what nobody asks for by name where it matters."""
+        for name in self._followers():
+            if name in self._then:
+                continue
+            have, recorded = self._installed.get(name), self._recorded[name]
+            absent = have is None and name in _ALWAYS_PINNED
+            parts = _SAME.get(name, 0)
+            strange = have is not None and _begin(have, parts) != _begin(recorded, parts)
+            troubles = self._troubles(name, have)
+            version = self._recorded_version(name)
+            if ((absent or strange) and version) or troubles:
+                self._then[name] = version
+            if troubles and have is not None:
+                self._limits[name] = f"=={recorded.partition('.')[0]}.*"
+
+    def _followers(self) -> list[str]:
+        """Return what may matter beside the deciding distributions and their families."""
+        paired = {name for pair in SAME_FILES for name in pair}
+        named = sorted(self._knowledge.naming.keys() - paired - {*DECIDING, *_ALWAYS_PINNED})
+        return [name for name in (*_ALWAYS_PINNED, *named) if name in self._recorded]
+
+    def _troubles(self, name: str, have: str | None) -> bool:
+        """Return whether a known issue would apply only because a distribution stays as it is."""
+        issues = self._knowledge.naming.get(name)
+        if not issues:
+            return False
+        result = self.result()
+        others = {other: version for other, version in result.packages.items() if other != name}
+        staying = replace(result, packages={**others, **({name: have} if have else {})})
+        changed = replace(result, packages={**others, name: self._recorded[name]})
+        return any(applies(each, staying) and not applies(each, changed) for each in issues)
+
+    def _leave_what_is_kept(self) -> None:
+        """Leave alone what a constraint holds; where it forbids a pin, the installer chooses."""
+        for name, specifier in self._keep.items():
+            have = self._installed.get(name)
+            if name in DECIDING or self.takes_away(name):
+                continue
+            if meets(specifier, self._then.get(name) or have):
+                continue
+            if meets(specifier, have):
+                self._then.pop(name, None)
+            elif name in self._installed or name in self._recorded:
+                recorded = self._recorded.get(name, "")
+                fits = self._same_python and meets(specifier, recorded)
+                self._then[name] = recorded if fits else ""
+
+    def _packages(self) -> dict[str, str]:
+        relevant = self._knowledge.relevant | self._keep.keys()
+        both = {**self._recorded, **self._installed}
+        packages = {name: both[name] for name in relevant if name in both}
+        for name in DECIDING:
+            packages.pop(name, None)
+        for name, version in self._then.items():
+            packages.pop(name, None)
+            if version is not None and (guess := version or self._likely(name)):
+                packages[name] = guess
+        return packages
+
+    def _likely(self, name: str) -> str | None:
+        """Return a version that the installer may take where it is left to it."""
+        specifier = self._specifier(name)
+        known = (
+            self._recorded.get(name),
+            choice(name, specifier, self._environment, self._knowledge.matrix),
+        )
+        return next((version for version in known if meets(specifier, version)), None)
+
+    def _specifier(self, name: str) -> str:
+        """Return what the installer must hold of what is left to it."""
+        return ",".join(filter(None, (self._keep.get(name), self._limits.get(name))))
+
+    def _changes(self, name: str) -> bool:
+        if name not in self._then:
+            return False
+        now, then = self._installed.get(name), self._then[name]
+        if now is None or then is None:
+            return now != then
+        if name in self._first_out or then == "":
+            return True
+        wanted = _build(self._keep.get(name, ""))
+        return public(now) != public(then) or (wanted != "" and wanted != _build(now))
+
+    def _of_build(self, name: str, version: str | None) -> str | None:
+        """Return a version with the build that it must be of, where that is not left open."""
+        if not version or name not in ("torch", "torchaudio"):
+            return version
+        build = _build(self._keep.get(name, ""))
+        if name == "torchaudio" and not build and not self._changes("torch"):
+            # A torchaudio of another build does not start beside the torch that stays.
+            build = _build(self._installed.get("torch", ""))
+            if not self._changes(name):
+                build = ""
+        return f"{version}+{build}" if build and "+" not in version else version
+
+    def _recorded_version(self, name: str) -> str:
+        """Return the version that was run, or nothing where it may not be for this Python.
+
+        What goes with an adapted transformers is left to the installer as well.
+        """
+        unsure = name == "tokenizers" and "transformers" in self._combination.adapted
+        return self._recorded[name] if self._same_python and not unsure else ""
+
+
+def meets(specifier: str, version: str | None) -> bool:
+    """Return whether a version is what a person wants to keep; builds (`+cu128`) do not matter."""
+    parsed = _version(version) if version else None
+    without_builds = re.sub(r"\+[\w.]+", "", specifier)
+    return parsed is not None and SpecifierSet(without_builds).contains(
+        Version(parsed.public), prereleases=True
+    )
+
+
+def choice(name: str, specifier: str, environment: Environment, matrix: Matrix) -> str | None:
+    """Return a version that a specifier allows.
+
+    That is the installed one, or the one that it names, or the newest that was ever run.
+    """
+    installed = environment.packages.get(name)
+    if installed and meets(specifier, installed):
+        return public(installed)
+    for each in SpecifierSet(specifier):
+        if each.operator == "==" and not each.version.endswith("*"):
+            return public(each.version) if meets(specifier, each.version) else None
+    recorded = {run.environment.packages.get(name) for run in matrix.runs}
+    known = [v for text in recorded if meets(specifier, text) and text and (v := _version(text))]
+    return max(known).public if known else None
+
+
+@cache
+def public(version: str | None) -> str | None:
+    """Return a version without its build: `2.9.1` of `2.9.1+cu128`."""
+    parsed = _version(version) if version else None
+    return parsed.public if parsed else version
+
+
+@cache
+def _version(text: str) -> Version | None:
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None
+
+
+def _build(version: str) -> str:
+    """Return the build of a version or of a specifier: `cu128` of `==2.9.1+cu128`."""
+    return version.partition("+")[2].partition(",")[0].strip()
+
+
+def _begin(version: str, parts: int) -> list[str]:
+    return version.split(".")[:parts]
+
+
+def _minor(version: str) -> list[str]:
+    return _begin(version, 2)

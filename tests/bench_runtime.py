@@ -1,0 +1,320 @@
+"""Measure loading and decoding at full size, in paired runs, in the interpreter that runs this.
+
+    python -I tests/bench_runtime.py load FOLDER [--rounds 3]
+    python -I tests/bench_runtime.py decode FOLDER [--rounds 5] [--tokens 60]
+
+FOLDER was converted with `--format both`, so that stock TTS can load its `model.pth` on any torch.
+Prints one JSON object. Variants alternate, and ratios are medians over rounds of the ratio within
+a round: other work on the machine then hurts all variants alike. Needs torch and TTS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import logging
+import os
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any, Callable
+
+TEXT = "It took me quite a long time to develop a voice, and now I am not going to be silent."
+PENALTY = 5.0
+STREAM_CHUNK = 20
+LOADERS = ("stock", "xcompat")
+CPU_SECONDS: dict[tuple[str, str], list[float]] = {}
+"""Of each timed call, by what it did and the variant: what other work on the machine spares."""
+STARTED = "XCOMPAT_BENCH_STARTED"
+
+warnings.filterwarnings("ignore")
+logging.disable(logging.WARNING)
+
+
+def target(name: str) -> Any:
+    folder = Path(__file__).resolve().parents[1] / "compat" / "target"
+    if "xcompat_target" not in sys.modules:
+        spec = importlib.util.spec_from_file_location(
+            "xcompat_target", folder / "__init__.py", submodule_search_locations=[str(folder)]
+        )
+        assert spec is not None
+        assert spec.loader is not None
+        package = importlib.util.module_from_spec(spec)
+        sys.modules["xcompat_target"] = package
+        spec.loader.exec_module(package)
+    return importlib.import_module(f"xcompat_target.{name}")
+
+
+def memory(field: str) -> int:
+    """Return a figure of /proc/self/status in MiB."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) // 1024
+    raise KeyError(field)
+
+
+def load_once(folder: Path, loader: str) -> dict[str, Any]:
+    """Load in this fresh process, touch every page, speak a first chunk."""
+    started = float(os.environ[STARTED])
+    xtts_loader = target("loader")
+    from TTS.tts.configs.xtts_config import XttsConfig
+    from TTS.tts.models.xtts import Xtts
+
+    imported = time.time()
+    before = {"anon": memory("RssAnon")}
+    wall, cpu = time.perf_counter(), time.process_time()
+    if loader == "stock":
+        config = XttsConfig()
+        config.load_json(str(folder / "config.json"))
+        model = Xtts.init_from_config(config)
+        model.load_checkpoint(config, checkpoint_dir=str(folder), eval=True)
+    else:
+        model = xtts_loader.load_xtts(folder, runtime="xcompat")
+    ready = time.perf_counter() - wall
+    touched = sum(float(p.detach().sum()) for p in model.parameters())
+    figures = {
+        "import_seconds": imported - started,
+        "ready_seconds": ready,
+        "touched_seconds": time.perf_counter() - wall,
+        "cpu_seconds": time.process_time() - cpu,
+        "anon_mib_for_the_model": memory("RssAnon") - before["anon"],
+        "peak_mib": memory("VmHWM"),
+    }
+    voice = next(iter(model.speaker_manager.speakers.values()))
+    next(
+        model.inference_stream(
+            TEXT, "en", voice["gpt_cond_latent"], voice["speaker_embedding"],
+            stream_chunk_size=STREAM_CHUNK,
+        )
+    )  # fmt: skip
+    return {**figures, "first_audio_seconds": time.time() - started, "checksum": touched}
+
+
+def bench_load(folder: Path, rounds: int) -> dict[str, Any]:
+    runs: dict[str, list[dict[str, Any]]] = {loader: [] for loader in LOADERS}
+    for index in range(rounds):
+        for loader in LOADERS if index % 2 == 0 else LOADERS[::-1]:
+            command = [sys.executable, "-I", __file__, "load-once", str(folder), "--loader", loader]
+            environment = {**os.environ, STARTED: str(time.time())}
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                raise SystemExit(done.stderr[-2000:])
+            runs[loader].append(json.loads(done.stdout.splitlines()[-1]))
+    figures = [name for name in runs["stock"][0] if name != "checksum"]
+    return {
+        "median": {
+            loader: {name: median(run[name] for run in runs[loader]) for name in figures}
+            for loader in LOADERS
+        },
+        "stock / xcompat": {
+            name: median(a[name] / max(b[name], 1e-9) for a, b in zip(*runs.values()))
+            for name in figures
+        },
+        "same weights": len({run["checksum"] for loader in runs.values() for run in loader}) == 1,
+    }
+
+
+def median(values: Any) -> float:
+    return round(statistics.median(values), 3)
+
+
+def bench_decode(folder: Path, rounds: int, count: int, variants: list[str]) -> dict[str, Any]:
+    """Tokens per second of each variant, whole `inference()`, first chunk; cost in accuracy."""
+    import torch
+
+    load_xtts = target("loader").load_xtts
+    options: dict[str, dict[str, Any]] = {
+        "stock": {"runtime": "stock"},
+        "float32": {"runtime": "xcompat"},
+        "bfloat16": {"dtype": "bfloat16"},
+        "int8": {"quantize": "int8"},
+    }
+    models = {}
+    for name in variants:
+        with contextlib.redirect_stdout(sys.stderr):
+            models[name] = load_xtts(folder, **options[name])
+        head = models[name].gpt.mel_head
+        bias = head.bias.detach().clone()
+        bias[models[name].gpt.stop_audio_token] = -1e9  # all decodes shall be equally long
+        head.bias = torch.nn.Parameter(bias, requires_grad=False)
+    some = models[variants[0]]
+    voice = tuple(next(iter(some.speaker_manager.speakers.values())).values())
+    ids = torch.tensor([some.tokenizer.encode(TEXT.lower(), lang="en")], dtype=torch.int32)
+
+    def decode(model: Any) -> Any:
+        with torch.inference_mode():
+            return model.gpt.generate(
+                cond_latents=voice[0], text_inputs=ids, do_sample=False, num_beams=1,
+                repetition_penalty=PENALTY, max_new_tokens=count,
+            )  # fmt: skip
+
+    def whole(model: Any) -> Any:
+        torch.manual_seed(1)
+        return model.inference(TEXT, "en", *voice, max_new_tokens=count)
+
+    def first_chunk(model: Any) -> Any:
+        torch.manual_seed(1)
+        stream = model.inference_stream(TEXT, "en", *voice, stream_chunk_size=STREAM_CHUNK)
+        chunk = next(stream)
+        stream.close()
+        return chunk
+
+    seconds = {
+        what: timed(act, models, rounds)
+        for what, act in (("decode", decode), ("inference", whole), ("first chunk", first_chunk))
+    }
+    speech = whole(some)["wav"].shape[0] / 24000
+    return {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "tokens": count,
+        "prefix": voice[0].shape[1] + ids.shape[1] + 2,
+        "tokens per second": {
+            name: round(count / statistics.median(times), 2)
+            for name, times in seconds["decode"].items()
+        },
+        "seconds": {
+            what: {name: [round(t, 2) for t in times] for name, times in measured.items()}
+            for what, measured in seconds.items()
+        },
+        "real-time factor of inference": {
+            name: round(statistics.median(times) / speech, 2)
+            for name, times in seconds["inference"].items()
+        },
+        "stock / variant": {
+            what: {
+                name: median(a / b for a, b in zip(measured[variants[0]], times))
+                for name, times in measured.items()
+            }
+            for what, measured in seconds.items()
+        },
+        "stock / variant, CPU seconds": {
+            what: {
+                name: median(a / b for a, b in zip(CPU_SECONDS[what, variants[0]], times))
+                for (did, name), times in CPU_SECONDS.items()
+                if did == what
+            }
+            for what in ("decode", "whole", "first_chunk")
+        },
+        "accuracy": accuracy(models, voice, ids, decode) if "float32" in models else {},
+        "bytes read per token": bandwidth(models, seconds["decode"], count),
+    }
+
+
+def timed(act: Callable[[Any], Any], models: dict[str, Any], rounds: int) -> dict[str, list[float]]:
+    seconds: dict[str, list[float]] = {name: [] for name in models}
+    for index in range(rounds + 1):
+        order = list(models) if index % 2 else list(models)[::-1]
+        for name in order:
+            started, cpu = time.perf_counter(), time.process_time()
+            act(models[name])
+            if index:  # the first round is cold
+                seconds[name].append(time.perf_counter() - started)
+                CPU_SECONDS.setdefault((act.__name__, name), []).append(time.process_time() - cpu)
+    return seconds
+
+
+def bandwidth(
+    models: dict[str, Any], seconds: dict[str, list[float]], count: int
+) -> dict[str, Any]:
+    """What limits a decode: every weight of the blocks is read once for each token."""
+    import torch
+
+    blocks = next(iter(models.values())).gpt.gpt.h
+    elements = sum(p.numel() for p in blocks.parameters() if p.dim() == 2)
+    weights = torch.ones(1 << 28, dtype=torch.float32)
+    weights.sum()
+    reading = []
+    for _ in range(5):
+        started = time.perf_counter()
+        weights.sum()
+        reading.append(weights.numel() * 4 / (time.perf_counter() - started) / 1e9)
+    size = {"stock": 4, "float32": 4, "bfloat16": 2, "int8": 1}
+    return {
+        "projections": elements,
+        "GB per second that sum() reads": round(statistics.median(reading), 1),
+        "GB per second of weights": {
+            name: round(elements * size[name] * count / statistics.median(times) / 1e9, 1)
+            for name, times in seconds.items()
+        },
+    }
+
+
+def accuracy(models: dict[str, Any], voice: Any, ids: Any, decode: Any) -> dict[str, Any]:
+    """Compare with float32 on the same weights: logits, forced latents, the sound they make."""
+    import torch
+    import torchaudio
+
+    exact = models["float32"]
+    codes = decode(exact)
+    mel = torchaudio.transforms.MelSpectrogram(24000, n_fft=1024, hop_length=256, n_mels=80)
+
+    def measure(model: Any) -> tuple[Any, Any, Any]:
+        decoder = model.xcompat.decoder
+        with torch.inference_mode():
+            latents = decoder.latents(decoder.prefix(voice[0], ids), codes)
+            wav = model.hifigan_decoder(latents, g=voice[1]).reshape(-1)
+            logits = model.gpt.mel_head(latents[0])[:, :-1]
+            return logits, latents, torch.log(mel(wav).clamp(min=1e-5))
+
+    logits, latents, sound = measure(exact)
+    result = {}
+    for name, model in models.items():
+        if name in ("stock", "float32"):
+            continue
+        rough = measure(model)
+        same = (rough[0].argmax(-1) == logits.argmax(-1)).float().mean()
+        relative = (rough[1] - latents).norm() / latents.norm()
+        first = (rough[0][0] - logits[0]).abs().max() / (logits[0].max() - logits[0].min())
+        result[name] = {
+            "first-token logits, largest error / range": f"{float(first):.1e}",
+            "forced tokens with the same argmax": f"{float(same):.3f}",
+            "forced latents, relative error": f"{float(relative):.1e}",
+            "log-mel distance (nepers, mean)": f"{float((rough[2] - sound).abs().mean()):.3f}",
+            "greedy prefix equal to float32": common_prefix(codes[0], decode(model)[0]),
+        }
+    return result
+
+
+def common_prefix(left: Any, right: Any) -> int:
+    for index, (a, b) in enumerate(zip(left.tolist(), right.tolist())):
+        if a != b:
+            return index
+    return min(len(left), len(right))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("load", "load-once", "decode"))
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tokens", type=int, default=60)
+    parser.add_argument("--threads", type=int, help="of torch; all cores if not given")
+    parser.add_argument("--loader", choices=LOADERS, default="stock")
+    parser.add_argument("--variants", default="stock,float32,bfloat16,int8")
+    options = parser.parse_args()
+    with contextlib.redirect_stdout(sys.stderr):  # TTS prints as it works
+        if options.what == "load-once":
+            result = load_once(options.folder, options.loader)
+        elif options.what == "load":
+            result = bench_load(options.folder, options.rounds)
+        else:
+            import torch
+
+            torch.set_num_threads(options.threads or torch.get_num_threads())
+            result = bench_decode(
+                options.folder, options.rounds, options.tokens, options.variants.split(",")
+            )
+    result["load average"] = os.getloadavg()[0]
+    print(json.dumps(result, indent=None if options.what == "load-once" else 1))
+
+
+if __name__ == "__main__":
+    main()

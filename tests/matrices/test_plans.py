@@ -1,0 +1,206 @@
+"""What holds of every plan that the shipped matrix gives, whatever is installed and asked for."""
+
+import re
+from dataclasses import replace
+from functools import cache
+
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+from packaging.requirements import Requirement
+
+from xcompat.doctor import applies
+from xcompat.domain import CAPABILITIES, DECIDING, Constraint, Environment, distribution_name
+from xcompat.matrix import load
+from xcompat.resolve import plan
+from xcompat.transition import SAME_FILES, meets, public
+
+MATRIX = load()
+NAMES = [
+    *DECIDING, "trainer", "coqui-tts-trainer", "coqpit", "coqpit-config", "numpy", "tokenizers",
+    "six", "pandas", "pip",
+]  # fmt: skip
+PLATFORMS = ["linux-x86_64", "linux-x86_64", "macosx-arm64", "macosx-x86_64", "win-amd64"]
+PYTHONS = ["3.11.7", "3.11.7", "3.9.2", "3.10.4", "3.12.0", "3.13.1", "3.15.0"]
+
+
+@cache
+def versions(name):
+    """Versions of a distribution that were run, and a few that were not."""
+    known = {run.environment.packages.get(name) for run in MATRIX.runs}
+    others = {"0.22.0", "2.7.1", "2.9.0", "2.9.1+cu126", "4.44.0", "5.0.0", "0.1"}
+    return sorted({version for version in known if version} | others)
+
+
+@st.composite
+def environments(draw):
+    base = draw(st.sampled_from([{}, *(run.environment.packages for run in MATRIX.runs)]))
+    packages = {name: base[name] for name in NAMES if name in base}
+    for name in draw(st.lists(st.sampled_from(NAMES), max_size=3)):
+        packages[name] = draw(st.sampled_from(versions(name)))
+    for name in draw(st.lists(st.sampled_from(NAMES), max_size=2)):
+        packages.pop(name, None)
+    return Environment(
+        python=draw(st.sampled_from(PYTHONS)),
+        platform=draw(st.sampled_from(PLATFORMS)),
+        packages=packages,
+        source="",
+        builds=draw(st.sampled_from([{}, {"torch": "cpu", "torchaudio": "cu128"}])),
+        duplicates=draw(st.sampled_from([{}, {}, {"torch": ("2.8.0", "2.9.1")}])),
+    )
+
+
+@st.composite
+def constraints(draw):
+    told = []
+    for name in draw(st.lists(st.sampled_from(NAMES), max_size=3)):
+        version = draw(st.sampled_from(versions(name)))
+        operator = draw(st.sampled_from(["==", "==", ">=", "<=", "!="]))
+        version = version if operator in ("==", "!=") else public(version)
+        told.append(Constraint(kind="keep", name=name, specifier=f"{operator}{version}"))
+    needs = draw(st.lists(st.sampled_from(CAPABILITIES), max_size=2, unique=True))
+    return [*told, *(Constraint(kind="need", name=name) for name in needs)]
+
+
+def check(here, wanted):
+    told = plan(here, MATRIX, wanted)
+    assert bool(told.proposals) != bool(told.conflict)
+    event("a plan" if told.proposals else "a conflict")
+    for proposal in told.proposals:
+        _check_constraints(proposal, wanted)
+        _check_order(proposal, here)
+        _check_issues(proposal, told.needed)
+        _check_evidence(proposal, here)
+        again = plan(proposal.result.environment, MATRIX, wanted)
+        _check_nothing_changes(replace(told.environment, **_after(here, proposal)), wanted)
+        assert again.proposals
+    if told.conflict:
+        _check_conflict(told, wanted)
+
+
+def _after(here, proposal):
+    """The environment after the installer did what it was asked for."""
+    packages = dict(here.packages)
+    for change in proposal.changes:
+        packages.pop(change.name, None)
+        if change.then == "":  # the installer's choice
+            packages[change.name] = _full(proposal, change)
+        elif change.then:
+            packages[change.name] = change.then
+    reinstalled = {change.name for change in proposal.changes}
+    return {
+        "packages": packages,
+        "builds": {} if reinstalled & {"torch", "torchaudio"} else here.builds,
+        "duplicates": {n: v for n, v in here.duplicates.items() if n not in reinstalled},
+    }
+
+
+def _full(proposal, change):
+    """A version that the installer may choose: the installed one, where that is allowed."""
+    (asked,) = (r for r in proposal.requirements if re.split("[<>=!~]", r)[0] == change.name)
+    specifier = asked[len(change.name) :]
+    if meets(specifier, change.now):
+        return change.now
+    known = {run.environment.packages.get(change.name) for run in MATRIX.runs} - {None}
+    return next(v for v in [*sorted(known), *versions(change.name)] if meets(specifier, v))
+
+
+def _check_constraints(proposal, wanted):
+    after = {change.name: change.then for change in proposal.changes}
+    for each in wanted:
+        if each.kind != "keep":
+            continue
+        if each.name in after:
+            assert after[each.name] is not None
+            version = after[each.name]
+            assert not version or meets(each.specifier, version)
+        asked = map(Requirement, proposal.requirements)
+        for specifier in (
+            str(r.specifier) for r in asked if distribution_name(r.name) == each.name
+        ):
+            exact = re.fullmatch(r"==([^,*]+)", specifier)
+            assert meets(each.specifier, exact[1]) if exact else each.specifier in specifier
+
+
+def _check_order(proposal, here):
+    firsts = [change.uninstall and change.then is None for change in proposal.changes]
+    assert firsts == sorted(firsts, reverse=True)
+    after = _after(here, proposal)["packages"]
+    assert not [pair for pair in SAME_FILES if set(pair) <= after.keys()]
+    for name in ("torch", "torchaudio", "transformers"):
+        assert name in after
+    names = [change.name for change in proposal.changes]
+    assert len(names) == len(set(names))
+
+
+def _check_issues(proposal, needed):
+    after = proposal.result.environment
+    forbidden = [
+        issue.code
+        for issue in MATRIX.issues
+        if issue.severity == "error" and set(needed) & set(issue.capabilities)
+        if applies(issue, after)
+    ]
+    assert forbidden == []
+    assert proposal.result.verdict != "incompatible"
+
+
+def _check_evidence(proposal, here):
+    """Law 4: what is proposed was run, or the plan says that it was not."""
+    after = proposal.result.environment.packages
+    same = [
+        run
+        for run in MATRIX.runs
+        if all(public(run.environment.packages.get(n)) == public(after.get(n)) for n in DECIDING)
+        and all(
+            run.capabilities.get(c) and run.capabilities[c].status == "works"
+            for c in proposal.result.needed
+        )
+    ]
+    if proposal.evidence in ("row", "run", "elsewhere"):
+        assert same
+        assert set(proposal.runs) <= {run.id for run in same}
+        rows = [row for row in MATRIX.rows if proposal.row == row.id]
+        assert bool(rows) == (proposal.row is not None)
+    if proposal.evidence in ("row", "run"):
+        assert any(run.environment.platform == here.platform for run in same)
+    if proposal.evidence == "none":
+        assert proposal.notes
+        assert not proposal.runs
+
+
+def _check_nothing_changes(after, wanted):
+    again = plan(after, MATRIX, wanted)
+    assert again.proposals
+    assert again.proposals[0].changes == ()
+
+
+def _check_conflict(told, wanted):
+    for dropped, proposal in told.conflict.ways_out:
+        assert dropped in told.conflict.constraints
+        left = [each for each in wanted if each is not dropped]
+        _check_constraints(proposal, left)
+        if dropped.kind in ("keep", "need") and wanted.count(dropped) == 1:
+            assert plan(told.environment, MATRIX, left).proposals
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(environments(), constraints())
+def test_law_4_and_the_properties_of_plans(here, wanted):
+    check(here, wanted)
+
+
+@pytest.mark.property
+@settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(environments(), constraints())
+def test_law_4_and_the_properties_of_plans_at_length(here, wanted):
+    check(here, wanted)
+
+
+@pytest.mark.parametrize("run", MATRIX.runs, ids=lambda run: run.id)
+def test_every_recorded_environment_has_a_plan_on_its_platform(run):
+    told = plan(run.environment, MATRIX)
+    assert told.proposals
+    assert told.proposals[0].result.verdict == "compatible"
+    if told.now.verdict == "compatible":
+        assert told.proposals[0].changes == ()

@@ -1,0 +1,486 @@
+"""Prove the runtime in the interpreter that runs this: `python -I prove_runtime.py FOLDER`.
+
+FOLDER holds the tiny release checkpoint, converted with `--format both`. Prints one line per
+proof and exits 1 if one fails. `nox -s runtime` runs it in several environments; it needs torch
+and TTS, and nothing else of this repository than `compat/target`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import os
+import random
+import sys
+import tempfile
+import time
+import traceback
+import types
+import warnings
+from pathlib import Path
+from typing import Any, Callable
+
+TEXTS = ("Good morning to all of you.", "It took me quite a long time to develop a voice.")
+PENALTY = 5.0
+TOKENS = 40
+SEEDS = 3
+TOLERANCE = 1e-5
+"""Largest difference of latents, of magnitude 1, that counts as equal (issue 7)."""
+
+warnings.filterwarnings("ignore")
+logging.disable(logging.WARNING)
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def load_target() -> None:
+    folder = Path(__file__).resolve().parents[1] / "compat" / "target"
+    spec = importlib.util.spec_from_file_location(
+        "xcompat_target", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    package = importlib.util.module_from_spec(spec)
+    sys.modules["xcompat_target"] = package
+    spec.loader.exec_module(package)
+
+
+load_target()
+
+from xcompat_target import (  # type: ignore[import-not-found]
+    decode,
+    imports,
+    loader,
+    reference,
+    runtime,
+    sound,
+    weights,
+)
+
+import torch
+
+
+torch.set_num_threads(1)  # the model is tiny, and other work on the machine slows two the more
+
+
+class Failed(Exception):  # noqa: N818
+    pass
+
+
+def expect(holds: object, what: str) -> None:
+    if not holds:
+        raise Failed(what)
+
+
+def bystanders() -> dict[str, Any]:
+    """What another user of torch, transformers, torchaudio and TTS in this process meets."""
+    import torchaudio
+    import transformers
+
+    seen: dict[str, Any] = {
+        "hooks": [f for f in sys.meta_path if "xcompat" in type(f).__module__],
+        "torch.nn.init": dict(vars(torch.nn.init)),
+        "Tensor": (torch.Tensor.normal_, torch.Tensor.uniform_, torch.nn.Module.__call__),
+        "torchaudio": (torchaudio.load, torchaudio.save, torchaudio.functional.resample),
+        "PreTrainedModel": dict(vars(transformers.PreTrainedModel)),
+        "names": {n: hasattr(transformers, n) for n in ("BeamSearchScorer", "LogitsWarper")},
+        "isin": hasattr(sys.modules.get("transformers.pytorch_utils"), "isin_mps_friendly"),
+        "gpt2": hugging_face_gpt2(),
+        "vits": outcome(vits),
+        "xtts": outcome(lambda: importlib.import_module("TTS.tts.models.xtts").__name__),
+    }
+    return seen
+
+
+def hugging_face_gpt2() -> list[int]:
+    import transformers
+
+    torch.manual_seed(3)
+    config = transformers.GPT2Config(n_layer=2, n_embd=32, n_head=2, vocab_size=50, n_positions=64)
+    model = transformers.GPT2LMHeadModel(config).eval()
+    prompt = torch.tensor([[3, 1, 4, 1, 5]])
+    mask = torch.ones_like(prompt)
+    out = model.generate(
+        prompt, attention_mask=mask, do_sample=True, max_new_tokens=12, pad_token_id=0
+    )
+    return list(map(int, out[0]))
+
+
+def vits() -> float:
+    from TTS.tts.configs.vits_config import VitsConfig
+    from TTS.tts.models.vits import Vits
+
+    torch.manual_seed(4)
+    model = Vits.init_from_config(VitsConfig())
+    model.eval()
+    with torch.no_grad():
+        out = model.inference(torch.tensor([[5, 9, 12, 7, 3, 8]]))
+    return float(out["model_outputs"].double().abs().sum())
+
+
+def outcome(act: Callable[[], Any]) -> Any:
+    try:
+        return act()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+class Proofs:
+    def __init__(self, folder: Path, scratch: Path) -> None:
+        self.folder = folder
+        self.scratch = scratch
+        self.ours = loader.load_xtts(folder, runtime="xcompat")
+        with imports.importing_tts() as filled:
+            from TTS.tts.layers.xtts.gpt import GPT
+        self.stood_in = list(filled)
+        self.fault = "no import" if filled else runtime.stock_fault(GPT)
+        self.stock = None if self.fault else loader.load_xtts(folder, runtime="stock")
+        self.voices = [tuple(v.values()) for v in self.ours.speaker_manager.speakers.values()]
+
+    def facts(self) -> str:
+        """What stock cannot do here, and what `auto` makes of it."""
+        auto = loader.load_xtts(self.folder)
+        expected = bool(self.fault or runtime.reading_fault())
+        expect((auto.xcompat is not None) == expected, "auto chose wrongly")
+        return (
+            f"stock: {self.fault[:90] or 'works'}; reads audio: "
+            f"{runtime.reading_fault()[:60] or 'yes'}; stood in for {len(self.stood_in)}"
+        )
+
+    def weights(self) -> str:
+        """Every weight is the one that the maker wrote."""
+        loaded = {
+            n: t
+            for n, t in self.ours.state_dict().items()
+            if not n.startswith(("gpt.gpt_inference.", "gpt.gpt.wte."))
+        }
+        made = {name: torch.empty_like(t) for name, t in loaded.items()}
+        weights.fill_state_dict(made)
+        wrong = [n for n, t in loaded.items() if not torch.equal(t, made[n])]
+        expect(not wrong, f"{len(wrong)} differ, first {wrong[:1]}")
+        return f"{len(loaded)} tensors equal"
+
+    def greedy(self) -> str:
+        """Greedy tokens, whole and streamed, are those of the independent decode."""
+        margin = float("inf")
+        seen = set()
+        for voice in (self.voices[0], self.voices[-1]):
+            for text in TEXTS:
+                tokens = self.tokens(text)
+                codes = self.codes(self.ours, voice, text, repetition_penalty=PENALTY)[0].tolist()
+                check = reference.check_greedy(self.ours, voice[0], tokens, codes, PENALTY)
+                expect(check.mismatch is None, f"token {check.mismatch} is wrong")
+                streamed = self.streamed(self.ours, voice, text, do_sample=False)
+                expect(streamed[: len(codes)] == codes, "streaming gives other tokens")
+                margin = min(margin, check.margin)
+                seen.add(tuple(codes))
+        expect(len(seen) == 4, "text or voice does not matter")
+        return f"4 sequences, margin {margin:.4f}"
+
+    def second_pass(self) -> str:
+        """Latents kept from the decode are those of TTS's own pass over the whole GPT."""
+        gpt, voice = self.ours.gpt, self.voices[0][0]
+        tokens = self.tokens(TEXTS[0])
+        with torch.inference_mode():
+            codes = self.codes(self.ours, self.voices[0], TEXTS[0], repetition_penalty=PENALTY)
+            arguments = (
+                tokens,
+                torch.tensor([tokens.shape[-1]]),
+                codes,
+                torch.tensor([codes.shape[-1] * gpt.code_stride_len]),
+            )
+            kwargs = {"cond_latents": voice, "return_attentions": False, "return_latent": True}
+            theirs = type(gpt).forward(gpt, *arguments, **kwargs)
+            again = gpt(arguments[0], arguments[1], codes.clone(), arguments[3], **kwargs)
+            self.ours.xcompat._last = None
+            whole = gpt(*arguments, **kwargs)
+        worst = max(float((theirs - mine).abs().max()) for mine in (again, whole))
+        expect(worst <= TOLERANCE, f"latents differ by {worst:.1e}")
+        return f"latents differ by {worst:.1e}"
+
+    def sampling(self) -> str:
+        """With the same seed, the same tokens as stock, and the random state left the same."""
+        if self.stock is None:
+            return "not compared: stock does not work here"
+        settings: list[dict[str, Any]] = [
+            {"temperature": 0.75, "top_k": 50, "top_p": 0.85, "repetition_penalty": 10.0},
+            {"temperature": 1.3, "top_k": 0, "top_p": 0.5},
+            {"top_k": 5, "repetition_penalty": 2.0, "max_new_tokens": 20},
+            {"num_return_sequences": 3},
+            {},
+        ]
+        count = 0
+        for seed in range(SEEDS):
+            for setting in settings:
+                pair = []
+                for model in (self.ours, self.stock):
+                    torch.manual_seed(seed)
+                    codes = self.codes(
+                        model, self.voices[seed], TEXTS[1], do_sample=True, **setting
+                    )
+                    pair.append((codes, torch.get_rng_state()))
+                expect(torch.equal(pair[0][0], pair[1][0]), f"seed {seed}, {setting}: other tokens")
+                expect(torch.equal(pair[0][1], pair[1][1]), f"seed {seed}, {setting}: random state")
+                count += 1
+            streams = []
+            for model in (self.ours, self.stock):
+                torch.manual_seed(seed)
+                streams.append(self.streamed(model, self.voices[seed], TEXTS[1]))
+            expect(streams[0] == streams[1], f"seed {seed}: other streamed tokens")
+        return f"{count} decodes and {SEEDS} streams equal stock"
+
+    def batch(self) -> str:
+        """A batch decodes as its members do, one by one."""
+        tokens = self.tokens(TEXTS[0]).expand(2, -1)
+        voices = torch.cat([self.voices[0][0], self.voices[1][0]])
+        with torch.inference_mode():
+            both = self.ours.gpt.generate(
+                cond_latents=voices, text_inputs=tokens, repetition_penalty=PENALTY,
+                max_new_tokens=TOKENS,
+            )  # fmt: skip
+        for row in range(2):
+            alone = self.codes(self.ours, self.voices[row], TEXTS[0], repetition_penalty=PENALTY)[0]
+            expect(torch.equal(both[row, : len(alone)], alone), f"row {row} differs")
+        return "2 of 2 rows equal"
+
+    def speech(self) -> str:
+        """Whole `inference` and `inference_stream`: same latents and sound as stock."""
+        worst = 0.0
+        long = " ".join(TEXTS * 2)
+        calls: list[tuple[str, str, dict[str, Any]]] = [
+            ("plain", TEXTS[1], {}),
+            ("slow and greedy", TEXTS[0], {"speed": 0.7, "do_sample": False}),
+        ]
+        if importlib.util.find_spec("spacy") is not None:  # splitting needs it in every TTS
+            calls.append(("split", long, {"enable_text_splitting": True}))
+        for name, text, kwargs in calls:
+            outs = []
+            for model in (self.ours, self.stock):
+                if model is not None:
+                    torch.manual_seed(9)
+                    outs.append(
+                        model.inference(
+                            text, "en", *self.voices[2], max_new_tokens=TOKENS, **kwargs
+                        )
+                    )
+            expect(all(torch.isfinite(torch.from_numpy(o["wav"])).all() for o in outs), name)
+            if len(outs) == 2:
+                expect(outs[0]["wav"].shape == outs[1]["wav"].shape, f"{name}: other length")
+                for part in ("gpt_latents", "wav"):
+                    worst = max(worst, float(abs(outs[0][part] - outs[1][part]).max()))
+        chunks = []
+        for model in (self.ours, self.stock):
+            if model is not None:
+                torch.manual_seed(9)
+                parts = list(model.inference_stream(TEXTS[0], "en", *self.voices[2]))
+                chunks.append(torch.cat(parts))
+        if len(chunks) == 2:
+            expect(chunks[0].shape == chunks[1].shape, "stream: other length")
+            worst = max(worst, float((chunks[0] - chunks[1]).abs().max()))
+        expect(worst <= TOLERANCE, f"differs from stock by {worst:.1e}")
+        compared = "equal to stock within" if self.stock is not None else "not compared;"
+        return f"{', '.join(c[0] for c in calls)}, stream: {compared} {worst:.1e}"
+
+    def clone(self) -> str:
+        """Reference audio read through soundfile gives the voice that stock reading gives."""
+        import soundfile
+
+        hum = sound.hum()
+        stereo = torch.stack([torch.tensor(hum), torch.tensor(hum).roll(40)], dim=1).numpy()
+        files = []
+        for name, samples, rate, subtype in (
+            ("pcm16.wav", hum, 22050, "PCM_16"),
+            ("pcm24.wav", stereo, 44100, "PCM_24"),
+            ("float.wav", hum, 16000, "FLOAT"),
+            ("stereo.flac", stereo, 48000, "PCM_16"),
+        ):
+            files.append(str(self.scratch / name))
+            soundfile.write(files[-1], samples, rate, subtype=subtype)
+        voices = [self.ours.get_conditioning_latents(audio_path=[file]) for file in files]
+        voices.append(self.ours.get_conditioning_latents(audio_path=files, gpt_cond_len=12))
+        expect(all(torch.isfinite(p).all() for v in voices for p in v), "not finite")
+        with contextlib.suppress(FileNotFoundError):
+            self.ours.get_conditioning_latents(audio_path=str(self.scratch / "no.wav"))
+            raise Failed("a missing file was not refused")
+        (self.scratch / "noise.wav").write_bytes(random.Random(1).randbytes(4000))
+        try:
+            self.ours.get_conditioning_latents(audio_path=str(self.scratch / "noise.wav"))
+        except OSError as error:
+            expect("soundfile says" in str(error), f"unclear refusal: {error}")
+        else:
+            raise Failed("noise was read as audio")
+        if runtime.reading_fault():
+            return f"{len(files)} formats; stock reads nothing here"
+        stock = type(self.ours).get_conditioning_latents
+        theirs = [stock(self.ours, audio_path=[file]) for file in files]
+        theirs.append(stock(self.ours, audio_path=files, gpt_cond_len=12))
+        for file, mine, other in zip((*files, "all"), voices, theirs):
+            same = all(torch.equal(a, b) for a, b in zip(mine, other))
+            expect(same, f"{Path(file).name}: another voice than stock reads")
+        return f"{len(files)} formats equal to stock, bit for bit"
+
+    def refusals(self) -> str:
+        """An option that is not done is refused by its name."""
+        cases: list[tuple[dict[str, Any], str]] = [
+            ({"num_beams": 2}, "num_beams"),
+            ({"typical_p": 0.5}, "typical_p"),
+            ({"no_repeat_ngram_size": 3}, "no_repeat_ngram_size"),
+            ({"made_up": 1}, "made_up"),
+            ({"temperature": 0.0}, "temperature"),
+            ({"max_new_tokens": 10_000}, "max_new_tokens"),
+        ]
+        for kwargs, name in cases:
+            try:
+                self.ours.inference(TEXTS[0], "en", *self.voices[0], **kwargs)
+            except ValueError as error:
+                expect(name in str(error), f"{error} does not name {name}")
+            else:
+                raise Failed(f"{kwargs} was not refused")
+        broken = types.SimpleNamespace(**{**vars(self.ours.gpt), "model_dim": 64})
+        with contextlib.suppress(decode.CannotAttach):
+            decode.Decoder(broken)
+            raise Failed("a GPT without layers was accepted")
+        with contextlib.suppress(decode.CannotAttach):
+            runtime.attach(torch.nn.Linear(2, 2))
+            raise Failed("attached to a linear layer")
+        return f"{len(cases)} options, 2 models"
+
+    def precisions(self) -> str:
+        """bfloat16, float16 and int8 decode; their latents differ from float32 by rounding."""
+        told = []
+        for kwargs, allowed in (
+            ({"dtype": torch.bfloat16}, 0.05),
+            ({"dtype": "float16"}, 0.01),
+            ({"quantize": "int8"}, 0.15),
+        ):
+            model = loader.load_xtts(self.folder, **kwargs)
+            codes = self.codes(self.ours, self.voices[0], TEXTS[0], repetition_penalty=PENALTY)
+            prefixes = [
+                m.xcompat.decoder.prefix(self.voices[0][0], self.tokens(TEXTS[0]))
+                for m in (self.ours, model)
+            ]
+            with torch.inference_mode():
+                exact, rough = (
+                    m.xcompat.decoder.latents(p, codes)
+                    for m, p in zip((self.ours, model), prefixes)
+                )
+            error = float((exact - rough).norm() / exact.norm())
+            name = "int8" if "quantize" in kwargs else str(kwargs["dtype"])
+            expect(0 < error < allowed, f"{name}: latents differ by {error:.1e}")
+            told.append(f"{name} {error:.1e}")
+        return "relative error of the latents: " + ", ".join(told)
+
+    def api(self) -> str:
+        """`TTS(...).tts_to_file` on the converted folder, with the right header."""
+        with imports.importing_tts():
+            from TTS.api import TTS
+
+            tts = TTS(
+                model_path=str(self.folder),
+                config_path=str(self.folder / "config.json"),
+                progress_bar=False,
+            )
+        before = tts.synthesizer.output_sample_rate
+        wav = self.scratch / "api.wav"
+        with runtime.attach(tts):
+            tts.tts_to_file(
+                TEXTS[0], speaker=next(iter(self.ours.speaker_manager.speakers)), language="en",
+                file_path=str(wav),
+            )  # fmt: skip
+        rate, samples = sound.read_wav_header(wav)
+        expect(rate == 24000, f"the header says {rate} Hz")
+        expect(samples > 10_000, f"only {samples} samples")
+        expect(tts.synthesizer.output_sample_rate == before, "detach left the sample rate")
+        return f"{samples} samples at {rate} Hz"
+
+    def detached(self) -> str:
+        """Detaching leaves nothing on the model; attaching twice is refused."""
+        model = loader.load_xtts(self.folder, runtime="xcompat")
+        with contextlib.suppress(decode.CannotAttach):
+            runtime.attach(model)
+            raise Failed("attached twice")
+        if self.fault:
+            for name in ("generate", "get_generator", "compute_embeddings", "forward"):
+                expect(name in vars(model.gpt), f"{name} is not on the instance")
+            return "stock cannot take over here"
+        model.xcompat.detach()
+        model.xcompat.detach()
+        names = set(vars(model.gpt)) ^ set(vars(self.stock.gpt))
+        expect(not names, f"left on the GPT: {names}")
+        expect("get_conditioning_latents" not in vars(model), "left on the model")
+        torch.manual_seed(5)
+        mine = model.inference(TEXTS[0], "en", *self.voices[0])["wav"]
+        torch.manual_seed(5)
+        theirs = self.stock.inference(TEXTS[0], "en", *self.voices[0])["wav"]
+        expect((mine == theirs).all(), "speaks otherwise than stock after detach")
+        return "as a stock load, bit for bit"
+
+    def tokens(self, text: str) -> Any:
+        ids = self.ours.tokenizer.encode(text.lower(), lang="en")
+        return torch.tensor([ids], dtype=torch.int32)
+
+    def codes(self, model: Any, voice: Any, text: str, **kwargs: Any) -> Any:
+        with torch.inference_mode():
+            return model.gpt.generate(
+                cond_latents=voice[0],
+                text_inputs=self.tokens(text),
+                **{"max_new_tokens": TOKENS, **kwargs},
+            )
+
+    def streamed(self, model: Any, voice: Any, text: str, **kwargs: Any) -> list[int]:
+        with torch.inference_mode():
+            generator = model.gpt.get_generator(
+                fake_inputs=model.gpt.compute_embeddings(voice[0], self.tokens(text)),
+                num_beams=1, num_return_sequences=1, length_penalty=1.0, output_attentions=False,
+                output_hidden_states=True, return_dict_in_generate=True,
+                **{"do_sample": True, "top_k": 50, "top_p": 0.85, "temperature": 0.75,
+                   "repetition_penalty": PENALTY, **kwargs},
+            )  # fmt: skip
+            return [int(token) for token, _ in generator]
+
+
+PROOFS = (
+    "facts", "weights", "greedy", "second_pass", "sampling", "batch", "speech", "clone",
+    "refusals", "precisions", "api", "detached",
+)  # fmt: skip
+
+
+def main() -> int:
+    failures = 0
+
+    def tell(name: str, act: Callable[[], str]) -> None:
+        nonlocal failures
+        try:
+            started = time.time()
+            with contextlib.redirect_stdout(sys.stderr):  # TTS prints as it works
+                said = act()
+            said += f" ({time.time() - started:.0f} s)"
+        except Exception as error:
+            failures += 1
+            said = f"FAILED {type(error).__name__}: {error}"
+            if not isinstance(error, Failed):
+                traceback.print_exc()
+        print(f"{name:<12} {said}", flush=True)
+
+    with contextlib.redirect_stdout(sys.stderr):
+        before = bystanders()
+    with tempfile.TemporaryDirectory() as scratch:
+        proofs = Proofs(Path(sys.argv[1]), Path(scratch))
+        for name in PROOFS:
+            tell(name, getattr(proofs, name))
+
+    def unnoticed() -> str:
+        after = bystanders()
+        changed = [name for name in before if before[name] != after[name]]
+        # Stock TTS, where it imports, adds two methods to PreTrainedModel by itself.
+        if before["xtts"] == after["xtts"] == "TTS.tts.models.xtts" or not proofs.fault:
+            changed = [name for name in changed if name != "PreTrainedModel"]
+        expect(not changed, f"others can see a change of {changed}")
+        return f"VITS, GPT-2 and {len(before) - 2} others as before; import: {after['xtts'][:70]}"
+
+    tell("unnoticed", unnoticed)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
