@@ -81,7 +81,7 @@ def test_a_report_says_that_it_spoke_through_the_runtime(tmp_path: Path) -> None
     request = SmokeRequest(python=tmp_path, wav=tmp_path / "speech.wav")
     details = {"parameters": 1, "runtime": "xcompat", "reason": "TypeError: no beams"}
     stage = StageResult(name="load", status="works", seconds=1, details=details)
-    assert _report(request, (stage,), {}).notes == (
+    assert _report(request, (stage,), {}, ()).notes == (
         "spoke through the xcompat runtime: TypeError: no beams",
     )
 
