@@ -141,7 +141,14 @@ def target_asked_for(
         Misuse: as for `doctor`.
         CannotLook: as for `doctor`.
     """
-    asked = environment_asked_for(python, requirements, python_version, platform, stdin)
+    asked = environment_asked_for(
+        python=python,
+        requirements=requirements,
+        python_version=python_version,
+        platform=platform,
+        language=None,
+        stdin=stdin,
+    )
     if requirements is not None or (python_version is None and platform is None):
         return asked
     here = environment_of(python)
@@ -163,40 +170,42 @@ def constraints_asked_for(
     Raises:
         Misuse: `XC211` for what cannot be kept, `XC207` where there is no such capability.
     """
-    from packaging.requirements import (  # noqa: PLC0415 - only `resolve` needs it
+    constraints = [_kept(word, environment) for word in keep or ()]
+    asked = capabilities_asked_for(need) if need else ()
+    return (*constraints, *(Constraint(kind="need", name=name) for name in asked))
+
+
+def _kept(word: str, environment: Environment) -> Constraint:
+    from packaging.requirements import (  # noqa: PLC0415 - needs more of packaging
         InvalidRequirement,
         Requirement,
     )
 
-    constraints = []
-    for word in keep or ():
-        try:
-            wanted = Requirement(word)
-        except InvalidRequirement as error:
+    try:
+        wanted = Requirement(word)
+    except InvalidRequirement as error:
+        raise Misuse(
+            "XC211",
+            f"`--keep {word}` names no distribution and versions",
+            hint='write it like torch, torch==2.9.1 or "transformers>=4.57,<5"',
+        ) from error
+    if wanted.url or wanted.extras or wanted.marker:
+        raise Misuse(
+            "XC211",
+            f"`--keep {word}`: an address, an extra or a marker is not a version to keep",
+            hint="write it like torch==2.9.1",
+        )
+    name, specifier = distribution_name(wanted.name), str(wanted.specifier)
+    if not specifier:
+        installed = environment.packages.get(name)
+        if installed is None:
             raise Misuse(
                 "XC211",
-                f"`--keep {word}` names no distribution and versions",
-                hint='write it like torch, torch==2.9.1 or "transformers>=4.57,<5"',
-            ) from error
-        if wanted.url or wanted.extras or wanted.marker:
-            raise Misuse(
-                "XC211",
-                f"`--keep {word}`: an address, an extra or a marker is not a version to keep",
-                hint="write it like torch==2.9.1",
+                f"`--keep {word}`: {name} is not there, so there is no version to keep",
+                hint=f"say which version: --keep {word}==VERSION",
             )
-        name, specifier = distribution_name(wanted.name), str(wanted.specifier)
-        if not specifier:
-            installed = environment.packages.get(name)
-            if installed is None:
-                raise Misuse(
-                    "XC211",
-                    f"`--keep {word}`: {name} is not there, so there is no version to keep",
-                    hint=f"say which version: --keep {word}==VERSION",
-                )
-            specifier = f"=={installed.partition('+')[0]}"
-        constraints.append(Constraint(kind="keep", name=name, specifier=specifier))
-    asked = capabilities_asked_for(need) if need else ()
-    return (*constraints, *(Constraint(kind="need", name=name) for name in asked))
+        specifier = f"=={installed.partition('+')[0]}"
+    return Constraint(kind="keep", name=name, specifier=specifier)
 
 
 def issues_asked_for(

@@ -412,6 +412,13 @@ def _notes(question: _Question, way: _Way) -> Iterator[str]:
             for run in combination.runs
         }
         yield f"run on {', '.join(sorted(where))}"
+    elif (result := question.judged(way)).verdict == "unknown":
+        doubt = next(
+            result.capabilities[name].note
+            for name in question.needed
+            if result.capabilities[name].status == "unknown"
+        )
+        yield f"run with these versions, but not with all that is here: {doubt}"
     if "+" in torch and any(change.name == "torch" for change in way.changes):
         yield (
             f"torch {torch} came from an index of its own: for such a build again, name that index"
@@ -446,6 +453,10 @@ def _with_reason(question: _Question, way: _Way, change: Change) -> Change:
     if change.then is None:
         wanted = next((n for n in pair if n != change.name and n in way.result.packages), "")
         why = f"installs the same files as {wanted}" if wanted else "was not there in the run"
+    elif change.uninstall and change.name in question.environment.duplicates:
+        why = "is there more than once"
+    elif change.uninstall and _is_damaged(question.environment, change.name):
+        why = "its files are not as they were installed"
     elif change.uninstall:
         why = "back again: what goes first takes files of it along"
     elif change.name in way.combination.adapted:
@@ -453,6 +464,10 @@ def _with_reason(question: _Question, way: _Way, change: Change) -> Change:
     else:
         why = "as it was run" if change.then else "in the version that this Python needs"
     return replace(change, why=why)
+
+
+def _is_damaged(environment: Environment, name: str) -> bool:
+    return any(each.startswith(f"{name}:") for told in environment.signs.values() for each in told)
 
 
 def _urgency(issue: KnownIssue) -> tuple[bool, int, str]:

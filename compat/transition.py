@@ -35,6 +35,9 @@ _ALWAYS_PINNED = ("numpy", "tokenizers")
 """Nobody asks for them by name, and they are what breaks next: pinned to what was run."""
 
 
+_DAMAGE = ("missing-files", "missing-xtts-files", "changed-files", "patched-load")
+"""Signs that name distributions whose files are not those that were installed."""
+
 _SAME = {"numpy": 1, "tokenizers": 2}
 """How many numbers of a version must be those of the run: what is compiled against numpy 1 does
 not run on numpy 2, and a transformers takes the patches of one minor version of tokenizers."""
@@ -117,8 +120,10 @@ class Transition:
         self._first_out: set[str] = set()
         self._decide()
         self._part_families()
+        self._repair()
         self._match_builds()
         self._pin_followers()
+        self._renew_what_is_left()
         self._leave_what_is_kept()
 
     def changes(self) -> Iterator[Change]:
@@ -166,17 +171,33 @@ class Transition:
             complete=True,
             builds=builds,
             duplicates={name: told for name, told in doubled if name not in self._first_out},
+            signs=self._signs(),
         )
 
     def cost(self) -> int:
         """Return what the changes cost, in the units of `_COSTS`."""
         total = 0
         for change in self.changes():
+            price = _COSTS.get(change.name, 1)
+            if change.name in SAME_FILES[0] and change.then is not None:
+                price //= 3
             if change.now is not None:
-                price = _COSTS.get(change.name, 1)
-                same_tts = change.name in SAME_FILES[0] and change.then is not None
-                total += price // 3 if same_tts else price
+                total += 1 if public(change.now) == change.then else price
         return total
+
+    def _signs(self) -> dict[str, tuple[str, ...]]:
+        """Return the signs that are left when what is damaged has gone."""
+        signs = {
+            sign: tuple(
+                each
+                for each in told
+                if _of(each) in self._installed and _of(each) not in self._then
+            )
+            if sign in _DAMAGE
+            else told
+            for sign, told in self._environment.signs.items()
+        }
+        return {sign: told for sign, told in signs.items() if told}
 
     def takes_away(self, name: str) -> bool:
         """Return whether a distribution is uninstalled for good."""
@@ -205,6 +226,12 @@ class Transition:
                 self._then.update(dict.fromkeys(foreign))
                 self._first_out.update(name for name in pair if name in self._installed)
 
+    def _repair(self) -> None:
+        """Install anew what is not as it was installed."""
+        for name in _damaged(self._environment):
+            if self._then.setdefault(name, self._installed[name]) is not None:
+                self._first_out.add(name)
+
     def _match_builds(self) -> None:
         """Take out a torchaudio that was built for another CUDA than the torch beside it."""
         torch = self._environment.builds.get("torch", "")
@@ -217,35 +244,53 @@ class Transition:
     def _pin_followers(self) -> None:
         """Pin what nobody asks for by name where it matters."""
         for name in self._followers():
-            if name in self._then:
+            if name in self._then or name not in self._recorded:
                 continue
             have, recorded = self._installed.get(name), self._recorded[name]
             absent = have is None and name in _ALWAYS_PINNED
             parts = _SAME.get(name, 0)
             strange = have is not None and _begin(have, parts) != _begin(recorded, parts)
-            troubles = self._troubles(name, have)
+            troubles = bool(self._troubles(name, have))
             version = self._recorded_version(name)
             if ((absent or strange) and version) or troubles:
                 self._then[name] = version
             if troubles and have is not None:
                 self._limits[name] = f"=={recorded.partition('.')[0]}.*"
 
+    def _renew_what_is_left(self) -> None:
+        """Let go of versions that the run did not have and that do not go with the new ones."""
+        for name in self._followers():
+            have = self._installed.get(name)
+            if have is None or name in self._then or name in self._recorded:
+                continue
+            if specifiers := self._troubles(name, have):
+                newer = all(re.fullmatch(r"<[^,=]+", each) for each in specifiers)
+                self._then[name] = "" if newer else None
+                self._limits[name] = ",".join(f">={each[1:]}" for each in specifiers)
+
     def _followers(self) -> list[str]:
         """Return what may matter beside the deciding distributions and their families."""
         paired = {name for pair in SAME_FILES for name in pair}
         named = sorted(self._knowledge.naming.keys() - paired - {*DECIDING, *_ALWAYS_PINNED})
-        return [name for name in (*_ALWAYS_PINNED, *named) if name in self._recorded]
+        return [*_ALWAYS_PINNED, *named]
 
-    def _troubles(self, name: str, have: str | None) -> bool:
-        """Return whether a known issue would apply only because a distribution stays as it is."""
+    def _troubles(self, name: str, have: str | None) -> list[str]:
+        """Return the versions with which an issue applies only because one stays as it is."""
         issues = self._knowledge.naming.get(name)
         if not issues:
-            return False
+            return []
         result = self.result()
         others = {other: version for other, version in result.packages.items() if other != name}
+        recorded = self._recorded.get(name)
         staying = replace(result, packages={**others, **({name: have} if have else {})})
-        changed = replace(result, packages={**others, name: self._recorded[name]})
-        return any(applies(each, staying) and not applies(each, changed) for each in issues)
+        changed = replace(result, packages={**others, **({name: recorded} if recorded else {})})
+        return [
+            condition.packages[name]
+            for issue in issues
+            if applies(issue, staying) and not applies(issue, changed)
+            for condition in issue.conditions
+            if name in condition.packages
+        ]
 
     def _leave_what_is_kept(self) -> None:
         """Leave alone what a constraint holds; where it forbids a pin, the installer chooses."""
@@ -362,6 +407,16 @@ def _version(text: str) -> Version | None:
 def _build(version: str) -> str:
     """Return the build of a version or of a specifier: `cu128` of `==2.9.1+cu128`."""
     return version.partition("+")[2].partition(",")[0].strip()
+
+
+def _damaged(environment: Environment) -> list[str]:
+    told = {_of(each) for sign in _DAMAGE for each in environment.signs.get(sign, ())}
+    return sorted(told & environment.packages.keys())
+
+
+def _of(told: str) -> str:
+    """Return the distribution of a sign of damage: `TTS: TTS/api.py` tells of TTS."""
+    return told.partition(":")[0]
 
 
 def _begin(version: str, parts: int) -> list[str]:

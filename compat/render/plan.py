@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -201,7 +202,7 @@ def _show_proposal(page: Page, title: str, proposal: Proposal, environment: Envi
         page.prose(note, indent=2)
     if proposal.changes:
         page.gap()
-        _show_changes(page, proposal.changes)
+        _show_changes(page, proposal)
     page.gap()
     _show_capabilities(page, proposal.result)
     _show_warnings(page, proposal.result)
@@ -235,8 +236,9 @@ def summary(proposal: Proposal) -> str:
     return ", ".join(told)
 
 
-def _show_changes(page: Page, changes: tuple[Change, ...]) -> None:
-    rows = [(c.name, c.now or "-", _then(c), c.why) for c in changes]
+def _show_changes(page: Page, proposal: Proposal) -> None:
+    asked = proposal.requirements
+    rows = [(c.name, c.now or "-", _then(c, asked), c.why) for c in proposal.changes]
     widths = [max(len(row[i]) for row in [*rows, ("package", "now", "plan", "")]) for i in range(3)]
     wide = sum(widths) + 8
     head = "  ".join(t.ljust(w) for t, w in zip(("package", "now", "plan"), widths, strict=True))
@@ -246,12 +248,13 @@ def _show_changes(page: Page, changes: tuple[Change, ...]) -> None:
         page.entry(((f"  {name}  ", "bold"), (f"{now}  ", ""), (then, "bold")), row[3], wide)
 
 
-def _then(change: Change) -> str:
+def _then(change: Change, requirements: Sequence[str]) -> str:
     if change.then is None:
         return "uninstall"
-    if change.uninstall:
+    if change.uninstall and change.now == change.then:
         return f"{change.then} anew"
-    return change.then or "any"
+    asked = next((r for r in requirements if re.split("[<>=!~]", r)[0] == change.name), "")
+    return change.then or asked.removeprefix(change.name) or "any"
 
 
 def _show_capabilities(page: Page, result: Diagnosis) -> None:

@@ -153,7 +153,13 @@ def importing_tts() -> Iterator[list[str]]:
 
 
 def _put_back() -> dict[str, types.ModuleType]:
+    """Install what was kept; return what had to make room for it."""
     displaced = {name: sys.modules[name] for name in _kept if name in sys.modules}
+    if "TTS" not in sys.modules:
+        # An import of TTS that failed leaves its parts behind, over which it would stumble.
+        displaced.update({n: m for n, m in sys.modules.items() if _is_tts(n)})
+    for name in displaced:
+        del sys.modules[name]
     for name, module in _kept.items():
         _install(name, module)
     return displaced
@@ -168,7 +174,8 @@ def _take_out(filled: set[str], before: set[str], displaced: dict[str, types.Mod
             del sys.modules[name]
             _forget(name, module)
     for name, module in displaced.items():
-        _install(name, module)
+        if name not in sys.modules:
+            _install(name, module)
 
 
 def _tainted(filled: set[str], modules: dict[str, types.ModuleType]) -> set[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import json
 import pickletools
+import types
 import zipfile
 from pathlib import Path
 from typing import Any, ContextManager, Iterator, Optional, Sequence
@@ -165,9 +167,11 @@ def _asked_for_by_pickle(path: Path) -> list[str]:
 
 
 def _speaker_manager(path: Path) -> Any:
-    """Fill a stock `SpeakerManager` in the order of the original file, which its users rely on."""
+    """Fill a stock `SpeakerManager` in the order of the original file, which its users rely on.
+
+    TTS before 0.22 knows no built-in speakers: there it is a plain object that holds `speakers`.
+    """
     from safetensors import safe_open
-    from TTS.tts.layers.xtts.xtts_manager import SpeakerManager
 
     speakers: dict[str, dict[str, Any]] = {}
     with safe_open(str(path), framework="pt") as file:
@@ -178,7 +182,11 @@ def _speaker_manager(path: Path) -> Any:
                 part: file.get_tensor(f"{name}/{part}")
                 for part in ("gpt_cond_latent", "speaker_embedding")
             }
-    manager = SpeakerManager.__new__(SpeakerManager)
+    manager: Any = types.SimpleNamespace()
+    if importlib.util.find_spec("TTS.tts.layers.xtts.xtts_manager") is not None:
+        from TTS.tts.layers.xtts.xtts_manager import SpeakerManager
+
+        manager = SpeakerManager.__new__(SpeakerManager)
     manager.speakers = speakers
     return manager
 
@@ -203,9 +211,9 @@ def without_initialisation() -> Iterator[None]:
 
     class WithoutInitialisation(TorchFunctionMode):  # type: ignore[misc]
         def __torch_function__(
-            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+            self, func: Any, classes: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
-            del types
+            del classes
             kwargs = kwargs or {}
             if func in skipped:
                 return args[0] if args else kwargs["tensor"]

@@ -83,6 +83,8 @@ def type_(monkeypatch, capsys, tmp_path):
     }
     write_matrix(tmp_path / "matrices", lines, {**texts, "XC024": ISSUE_TEXT}, rows)
     monkeypatch.setattr(matrix, "SHIPPED", tmp_path / "matrices")
+    # Nobody looks for the FFmpeg of the machine that runs the tests.
+    monkeypatch.setattr("xcompat.probe._system", lambda *_: ({}, {}))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("COLUMNS", "80")

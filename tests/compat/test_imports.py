@@ -227,6 +227,27 @@ def test_coqui_tts_imports_without_torchcodec(packages: Packages) -> None:
         importlib.import_module("TTS")
 
 
+def test_what_a_failed_import_left_behind_makes_room_and_comes_back(packages: Packages) -> None:
+    files = {
+        "TTS/__init__.py": f"import TTS.tts.configs\n{CODEC_CHECK['TTS/__init__.py']}",
+        "TTS/utils/import_utils.py": CODEC_CHECK["TTS/utils/import_utils.py"],
+        "TTS/tts/configs.py": "",
+        "TTS/tts/other.py": "",
+        "torch/__init__.py": "__version__ = '2.11.0'\n",
+    }
+    packages(files)
+    with pytest.raises(ImportError, match="torchcodec is required"):
+        importlib.import_module("TTS")
+    left = {name: module for name, module in sys.modules.items() if name.startswith("TTS")}
+    assert "TTS" not in left
+    assert left
+    with importing_tts():
+        importlib.import_module("TTS.tts.other")
+        assert "TTS" in sys.modules
+    after = {name: module for name, module in sys.modules.items() if name.startswith("TTS")}
+    assert after == left
+
+
 def test_no_torchcodec_is_no_gap_before_torch_2_9(packages: Packages) -> None:
     packages({**CODEC_CHECK, "torch/__init__.py": "__version__ = '2.8.0+cpu'\n"})
     with pytest.raises(ImportError, match="torchcodec is required"), importing_tts():

@@ -155,6 +155,15 @@ class TestCompleteness:
         assert reasons["numpy"] == "XC031 Title of XC031"
         assert reasons["transformers"] == "XC002 Title of XC002"
 
+    def test_what_the_other_family_left_behind_is_renewed_where_it_troubles(self):
+        pandas = issue("XC031", ["import"], {"coqui-tts": "*", "numpy": ">=2", "pandas": "<2.0"})
+        known = two_families(issues=[SCORER, SIX, pandas])
+        best = plan(environment({**REPORT, "pandas": "1.5.3"}), known).proposals[0]
+        assert changes(best)["pandas"] == ("1.5.3", "")
+        assert "pandas>=2.0" in best.requirements
+        harmless = plan(environment({**REPORT, "pandas": "2.2.3"}), known).proposals[0]
+        assert "pandas" not in changes(harmless)
+
     def test_what_was_not_there_in_the_run_goes(self):
         here = environment({**COQUI, "torchcodec": "0.17.0", "six": None})
         best = plan(here, two_families()).proposals[0]
@@ -164,6 +173,17 @@ class TestCompleteness:
         here = environment({**TTS, "torch": "2.9.1"}, duplicates={"torch": ("2.8.0", "2.9.1")})
         best = plan(here, two_families(), keep("TTS == 0.22.0")).proposals[0]
         assert [(c.name, c.then, c.uninstall) for c in best.changes] == [("torch", "2.9.1", True)]
+
+    def test_what_is_damaged_is_installed_anew(self):
+        here = environment(
+            TTS, signs={"missing-xtts-files": ("TTS: TTS/api.py",), "rosetta": ("/python",)}
+        )
+        told = plan(here, two_families(), keep("TTS == 0.22.0"))
+        assert told.now.verdict == "unknown"
+        best = told.proposals[0]
+        assert [(c.name, c.then, c.uninstall) for c in best.changes] == [("TTS", "0.22.0", True)]
+        assert best.result.verdict == "compatible"
+        assert best.changes[0].why == "its files are not as they were installed"
 
     def test_the_requirements_hold_what_does_not_change(self):
         told = plan(environment(REPORT), two_families(), keep("TTS == 0.22.0", "trainer >= 0.0.30"))

@@ -17,6 +17,7 @@ import safetensors
 
 from builders import checkpoints, zip_forge
 from builders import pickle_asm as asm
+from builders.command import run, snapshot
 from xcompat.converters import convert, write_tiny_release, writing
 from xcompat.converters.output_file import OutputFile
 from xcompat.errors import CannotLook, XcompatError
@@ -27,22 +28,6 @@ def release(tmp_path: Path) -> Path:
     folder = tmp_path / "my model é"
     write_tiny_release(folder)
     return folder
-
-
-def run(*args: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "xcompat", "convert", *map(str, args)],
-        capture_output=True, text=True, timeout=60, check=False,
-        env={**os.environ, "COLUMNS": "100", **environment},
-    )  # fmt: skip
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 def test_a_release_folder_becomes_a_folder_beside_it(release: Path) -> None:

@@ -8,9 +8,9 @@ import stat
 from pathlib import Path
 
 import pytest
-from converters.test_convert_command import run, snapshot
 
 from builders import checkpoints
+from builders.command import run, snapshot
 from xcompat.converters import repair, write_tiny_release
 from xcompat.converters.checkpoint import Checkpoint
 from xcompat.errors import CannotLook, Corruption

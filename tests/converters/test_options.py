@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import safetensors
-from converters.test_convert_command import run, snapshot
 from safetensors.numpy import load_file
 
 from builders import checkpoints
 from builders import pickle_asm as asm
+from builders.command import run, snapshot
 from xcompat.converters import convert, official, write_tiny_release, writing
 from xcompat.converters.checkpoint import Checkpoint
 from xcompat.converters.output_file import OutputFile

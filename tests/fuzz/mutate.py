@@ -44,18 +44,22 @@ WORDS = (
 
 def mutate(data: bytes, limit: int, noise: Random, blind: Blind) -> bytes:
     """Return a changed checkpoint of at most `limit` bytes."""
+    changed = None
+    with contextlib.suppress(struct.error):  # a field that does not hold what was put in
+        changed = _mutate_inside(data, noise, blind)
+    return changed if changed and len(changed) <= limit else blind(data, limit)
+
+
+def _mutate_inside(data: bytes, noise: Random, blind: Blind) -> bytes | None:
     entries = _entries(data)
     kind = noise.random()
     if not entries or kind < 0.15:
-        return blind(data, limit)
-    if kind < 0.75:
-        at = next((i for i, e in enumerate(entries) if e.name.endswith("data.pkl")), 0)
-        pickle = _mutate_pickle(entries[at].data, noise, blind)
-        entries[at] = replace(entries[at], data=pickle)
-        changed = zip_forge.archive(entries)
-    else:
-        changed = _mutate_archive(entries, noise, blind)
-    return changed if len(changed) <= limit else blind(data, limit)
+        return None
+    if kind > 0.75:
+        return _mutate_archive(entries, noise, blind)
+    at = next((i for i, e in enumerate(entries) if e.name.endswith("data.pkl")), 0)
+    entries[at] = replace(entries[at], data=_mutate_pickle(entries[at].data, noise, blind))
+    return zip_forge.archive(entries)
 
 
 def _entries(data: bytes) -> list[zip_forge.Entry]:

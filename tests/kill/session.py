@@ -8,13 +8,14 @@ same command, given again, does the work and leaves nothing of the first attempt
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import zlib
 from collections import Counter
 from dataclasses import dataclass
@@ -24,12 +25,12 @@ sys.path[0] = str(Path(__file__).parents[1])
 
 from builders import checkpoints, zip_forge  # noqa: E402
 from builders import pickle_asm as asm  # noqa: E402
+from xcompat.cli import main as main_of_the_command  # noqa: E402
 
 MODELS = ("model.safetensors", "model.pth")
-BYTES_PER_TENSOR = 24 << 20
+BYTES_PER_TENSOR = 8 << 20
 TENSORS = 4
 PAIRS = 20
-XCOMPAT = [sys.executable, "-m", "xcompat", "convert"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ Content = dict[str, int]
 
 
 def make_source(folder: Path, seed: int) -> Path:
-    """Write a folder with a checkpoint of 100 MB that names a class, and its companions."""
+    """Write a folder with a checkpoint of 34 MB that names a class, and its companions."""
     noise = random.Random(seed)
     tensors, content = checkpoints.state_dict()
     for index in range(TENSORS):
@@ -88,9 +89,54 @@ def content_of(folder: Path) -> Content:
     return found
 
 
-def wait_until_it_writes(child: subprocess.Popen[bytes], work: Path) -> None:
-    while child.poll() is None and not any(work.glob(".*.part")):
-        time.sleep(0.001)
+class Child:
+    """The command in a process of its own, which need not start an interpreter first."""
+
+    def __init__(self, words: list[str], folder: Path) -> None:
+        self._errors = folder / f"errors-{time.monotonic_ns()}"
+        self._code: int | None = None
+        self._pid = os.fork()
+        if not self._pid:
+            os._exit(self._run(words))
+
+    def _run(self, words: list[str]) -> int:
+        try:
+            descriptor = os.open(self._errors, os.O_WRONLY | os.O_CREAT)
+            os.dup2(descriptor, 1)
+            os.dup2(descriptor, 2)
+            sys.argv = ["xcompat", "convert", *words]
+            main_of_the_command()
+        except SystemExit as end:
+            return end.code if isinstance(end.code, int) else 0
+        except BaseException:
+            os.write(2, traceback.format_exc().encode())
+            return 99
+        else:
+            return 0
+
+    def send(self, number: signal.Signals) -> None:
+        if self._poll() is None:
+            os.kill(self._pid, number)
+
+    def wait(self) -> int:
+        while self._poll() is None:
+            time.sleep(0.001)
+        assert self._code is not None
+        return self._code
+
+    def wait_until_it_writes(self, work: Path) -> None:
+        while self._poll() is None and not any(work.glob(".*.part")):
+            time.sleep(0.0005)
+
+    def told(self) -> str:
+        return self._errors.read_text() if self._errors.exists() else ""
+
+    def _poll(self) -> int | None:
+        if self._code is None:
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            if pid:
+                self._code = os.waitstatus_to_exitcode(status)
+        return self._code
 
 
 class Session:
@@ -106,8 +152,8 @@ class Session:
 
     def command(self, way: Way, work: Path) -> list[str]:
         if way.in_place:
-            return [*XCOMPAT, str(work), *way.options]
-        return [*XCOMPAT, str(self.first.parent), "-o", str(work), *way.options]
+            return [str(work), *way.options]
+        return [str(self.first.parent), "-o", str(work), *way.options]
 
     def prepare(self, way: Way, work: Path) -> Content:
         """Make the folder as it is before; return its content."""
@@ -125,17 +171,15 @@ class Session:
     def reference(self, way: Way) -> tuple[Content, float]:
         """Convert undisturbed; return what the folder holds then, and the seconds of writing."""
         if way.over_another:
-            make = [*XCOMPAT, str(self.second.parent), "-o", str(self.another(way)), *way.options]
-            subprocess.run(make, check=True, capture_output=True)
+            make = [str(self.second.parent), "-o", str(self.another(way)), *way.options]
+            self.expect(Child(make, self.folder).wait() == 0, "a conversion failed")
         work = self.folder / "work"
         self.prepare(way, work)
-        with subprocess.Popen(self.command(way, work), stdout=subprocess.DEVNULL) as child:
-            wait_until_it_writes(child, work)
-            started = time.monotonic()
-            child.wait()
-            taken = time.monotonic() - started
-        self.expect(child.returncode == 0, "a conversion failed that nobody disturbed")
-        return content_of(work), taken
+        child = Child(self.command(way, work), self.folder)
+        child.wait_until_it_writes(work)
+        started = time.monotonic()
+        self.expect(child.wait() == 0, f"a conversion failed: {child.told()}")
+        return content_of(work), time.monotonic() - started
 
     def end(self, way: Way, number: signal.Signals, moment: float) -> None:
         """End one conversion, look at what is left, and do it again.
@@ -147,20 +191,18 @@ class Session:
         """
         work = self.folder / "work"
         before = self.prepare(way, work)
-        with subprocess.Popen(
-            self.command(way, work), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        ) as child:
-            if moment >= 0:
-                wait_until_it_writes(child, work)
-            time.sleep(abs(moment))
-            child.send_signal(number)
-            _, errors = child.communicate(timeout=120)
-        self.judge(way, work, before, number, child.returncode, errors)
+        child = Child(self.command(way, work), self.folder)
+        if moment >= 0:
+            child.wait_until_it_writes(work)
+        time.sleep(abs(moment))
+        child.send(number)
+        code = child.wait()
+        self.judge(way, work, before, number, code, child.told())
         again = [*self.command(way, work), *(() if way.in_place else ("--force",))]
         if way.in_place and (work / "model.pth.original").exists():
             again = self.recover(work)
-        done = subprocess.run(again, capture_output=True, text=True, check=False)
-        self.expect(done.returncode == 0, f"again: {done.stderr}")
+        second = Child(again, self.folder)
+        self.expect(second.wait() == 0, f"again: {second.told()}")
         after = content_of(work)
         whole = self.whole[way][0]
         left = {name for name in after if name not in whole and name not in before}
@@ -176,10 +218,10 @@ class Session:
         self.expect(
             content_of(work)["model.pth"] == self.source["model.pth"], "the original was changed"
         )
-        return [*XCOMPAT, str(work), "--in-place"]
+        return [str(work), "--in-place"]
 
     def judge(  # noqa: PLR0917 - what was done, and what came of it
-        self, way: Way, work: Path, before: Content, number: int, code: int, errors: bytes
+        self, way: Way, work: Path, before: Content, number: int, code: int, errors: str
     ) -> None:
         whole = self.whole[way][0]
         after = content_of(work)
@@ -200,7 +242,7 @@ class Session:
                 )
         if way.in_place:
             self.expect("model.pth" in named, "the folder lost its checkpoint")
-        self.expect(b"Traceback" not in errors, errors.decode(errors="replace"))
+        self.expect("Traceback" not in errors, errors)
         complete = all(named.get(name) == crc32 for name, crc32 in whole.items() if name in MODELS)
         complete = complete and set(named) == set(after)
         if number == signal.SIGINT and code != 0:
@@ -214,15 +256,10 @@ class Session:
         """Convert twice at once into one folder: one result, and the other is told."""
         work = self.folder / "work"
         self.prepare(way, work)
-        pair = [
-            subprocess.Popen(
-                self.command(way, work), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-            )
-            for _ in range(2)
-        ]
-        ended = [(*child.communicate(timeout=300), child.returncode) for child in pair]
-        codes = sorted(code for _, _, code in ended)
-        told = " / ".join(errors for _, errors, code in ended if code)
+        pair = [Child(self.command(way, work), self.folder) for _ in range(2)]
+        ended = {child: child.wait() for child in pair}
+        codes = sorted(ended.values())
+        told = " / ".join(child.told() for child, code in ended.items() if code)
         self.expect(codes[0] == 0, f"neither succeeded: {told}")
         self.expect(codes[1] in {0, 4}, f"exit {codes[1]}: {told}")
         self.expect("Traceback" not in told, told)
@@ -251,10 +288,12 @@ def main() -> None:
         # Before that, the interpreter still starts, and tells an interrupt in its own way.
         earliest = 0 if number == signal.SIGINT else -0.3
         session.end(way, number, noise.uniform(earliest, 1.1) * session.whole[way][1])
+        sys.stdout.write(f"\r{index + 1} {dict(sorted(session.seen.items()))}")
+        sys.stdout.flush()
     for index in range(PAIRS):
         session.race(WAYS[index % 5])
     shutil.rmtree(folder)
-    sys.stdout.write(f"seed {options.seed}: {dict(sorted(session.seen.items()))}\n")
+    sys.stdout.write(f"\nseed {options.seed}: {dict(sorted(session.seen.items()))}\n")
 
 
 if __name__ == "__main__":
