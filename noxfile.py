@@ -147,6 +147,13 @@ def make_checkpoint(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def listen(session: nox.Session) -> None:
+    """Measure how well the recogniser tells speech (espeak-ng must be here) from wrong sounds."""
+    session.install(".[asr]")
+    session.run("python", "tests/listen.py")
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measure what the README quotes, in paired runs."""
     session.install(".")

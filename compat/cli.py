@@ -425,6 +425,9 @@ def smoke(
     speaker_wav: Annotated[
         Path | None, typer.Option(help="Reference WAV of the voice to clone.")
     ] = None,
+    list_speakers: Annotated[
+        bool, typer.Option("--list-speakers", help="Name the built-in speakers; speak nothing.")
+    ] = False,
     output: Annotated[
         Path,
         typer.Option(
@@ -433,6 +436,10 @@ def smoke(
             help="Where the WAV goes, replaced if it exists; the picture goes beside it.",
         ),
     ] = Path("speech.wav"),
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.html", help="Write a page that plays the sound to FILE."),
+    ] = None,
     record: Annotated[
         Path | None,
         typer.Option(
@@ -442,12 +449,18 @@ def smoke(
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
 ) -> None:
     """Load the model, speak, stream and clone in an environment, and judge the sound."""
+    from dataclasses import replace
+
     from xcompat import matrix
     from xcompat.probe import environment_of
+    from xcompat.question import language_asked_for
     from xcompat.render import smoke as render
     from xcompat.render.text import show_json
-    from xcompat.smoke import DEFAULT_TEXT, SmokeRequest, run_smoke
+    from xcompat.smoke import SmokeRequest, default_text, run_smoke
 
+    if list_speakers:
+        _list_speakers(model, as_json)
+    spoken = language_asked_for(language)
     environment = environment_of(python)
     if record:
         _record(environment, device, record, as_json)
@@ -456,19 +469,38 @@ def smoke(
         model=model,
         device=device,
         runtime=runtime,
-        text=text or DEFAULT_TEXT,
-        language=language,
+        text=text or default_text(spoken),
+        language=spoken,
         speaker=speaker,
         speaker_wav=speaker_wav,
         wav=output,
     )
     with render.progress() as on_begin:
-        report = run_smoke(request, matrix.load().issues, on_begin)
+        done = run_smoke(request, matrix.load().issues, on_begin)
+    if report:
+        from xcompat.render.report_html import write_html
+
+        write_html(done, report)
+        done = replace(done, outputs={**done.outputs, "report": str(report)})
     if as_json:
-        show_json(render.report_as_json(report))
+        show_json(render.report_as_json(done))
     else:
-        render.show_report(report)
-    raise typer.Exit(ExitCode.YES if report.verdict == "speaks" else ExitCode.NO)
+        render.show_report(done)
+    raise typer.Exit(ExitCode.YES if done.verdict == "speaks" else ExitCode.NO)
+
+
+def _list_speakers(model: Path | None, as_json: bool) -> NoReturn:
+    from xcompat.render.text import show_json
+    from xcompat.smoke import speakers_of
+
+    names = speakers_of(model)
+    if as_json:
+        show_json({"schema": 1, "speakers": names})
+    elif names:
+        print("\n".join(names))
+    else:
+        print("This model has no built-in speakers; give a reference with --speaker-wav FILE.")
+    raise typer.Exit
 
 
 def _record(environment: Environment, device: str, file: Path, as_json: bool) -> NoReturn:

@@ -78,9 +78,7 @@ def full_story(folder: Path, environment: Environment, matrix: Matrix) -> Sequen
         return result
 
     def speak() -> Result:
-        request = SmokeRequest(
-            python=python, model=converted, trained=False, wav=folder / "speech.wav"
-        )
+        request = SmokeRequest(python=python, model=converted, wav=folder / "speech.wav")
         return run_smoke(request, matrix.issues)
 
     return (

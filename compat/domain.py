@@ -363,10 +363,14 @@ class SmokeReport:
     python: str
     model: str
     device: str
+    text: str
     stages: tuple[StageResult, ...]
     judgements: tuple[Judgement, ...]
     figures: Mapping[str, float]
     """Seconds, bytes and ratios by name: `load_seconds`, `first_audio_seconds`,
-    `real_time_factor`, `peak_host_bytes`, `peak_device_bytes`."""
+    `real_time_factor`, `peak_host_bytes`, `peak_device_bytes`. What ends in
+    `_first_run` is of the first of two equal runs, which also warms up."""
+    languages: Mapping[str, str]
+    """Language to what its text front end lacks; empty where it works."""
     outputs: Mapping[str, str]
     notes: tuple[str, ...] = ()

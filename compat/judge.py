@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from xcompat.domain import Judgement
@@ -17,19 +18,72 @@ TONE_SHARE = 0.9
 SECONDS_PER_TOKEN = 1024 / 22050
 """One audio token is 1024 samples at the rate at which the GPT works (XTTS v2 configuration)."""
 TOKEN_SLACK = 3
-SLOWEST_CHARACTERS_PER_SECOND = 3.0
+LEVEL_RANGE_DB = 10.0
+"""Measured 19 and more for speech, 3 and less for noise, tones and shuffled samples."""
+FLATTEST = 0.25
+"""Measured 0.03 and less for speech, whispered too; 0.57 for white noise."""
+MOST_CHANGE = 0.7
+"""Measured 0.64 and less for speech; 0.95 and more for its blocks of up to 20 ms in any order, 0.63
+to 0.84 for blocks of a whole audio token (46 ms)."""
+ENDING_DB = -6.0
+"""A voice fades within 20 ms; what ends louder than this was cut."""
+SLOWEST_LETTERS_PER_SECOND = 3.0
+FASTEST_LETTERS_PER_SECOND = 27.0
+"""Speech has about 15 letters a second."""
+LETTERS_PER_SYLLABLE = 2
+"""What one character of Chinese, Japanese or Korean counts for."""
 PAUSES_SECONDS = 4.0
+GOLDEN_TOKENS = "65716ddbbd7fddf7fe990f90163734e11af758f7fd4325e45624e02f9f07bbe3"
+"""SHA-256 of the greedy tokens of the built-in model, in all recorded runs that speak."""
+
+
+def judge_tokens(tokens: Mapping[str, Any], *, built_in: bool) -> tuple[Judgement, ...]:
+    """Judge what the stage `tokens` decoded and proved.
+
+    Args:
+        tokens: The details of the stage.
+        built_in: Whether the model is the built-in one, whose tokens are known.
+    """
+    changes = "text and speaker" if tokens["voices"] > 1 else "the text"
+    right = Judgement(
+        name="right voice",
+        passed=True,
+        detail=f"{tokens['tokens']} greedy tokens of {tokens['sequences']} decodes equal "
+        f"an independent decode; they change with {changes}",
+    )
+    if not built_in:
+        return (right,)
+    tie = tokens["margin"] < 0
+    equal = tokens["sha256"] == GOLDEN_TOKENS
+    detail = "the tokens are those of all recorded runs"
+    if not equal:
+        detail = f"SHA-256 {tokens['sha256'][:12]} is not the recorded {GOLDEN_TOKENS[:12]}"
+        detail += "; rounding decided a tie" if tie else ""
+    return right, Judgement(name="golden tokens", passed=equal or tie, detail=detail)
+
+
+def judge_heard(heard: Mapping[str, Any]) -> Judgement:
+    """Judge what `target.listening.listen` understood."""
+    among = f"among {heard['choices']} sentences"
+    if heard["understood"]:
+        detail = f"a recogniser picked the text {among}"
+    elif heard["heard"]:
+        detail = f"a recogniser heard {heard['heard']!r} {among}"
+    else:
+        detail = f"a recogniser heard none {among}"
+    return Judgement(name="speak: understood", passed=heard["understood"], detail=detail)
 
 
 def judge_sound(
-    sound: Mapping[str, Any], *, audio_tokens: int = 0, text: str = ""
+    sound: Mapping[str, Any], *, audio_tokens: int = 0, text: str = "", speech: bool = False
 ) -> tuple[Judgement, ...]:
     """Judge what `target.sound.measure` measured.
 
     Args:
         sound: The measurements.
         audio_tokens: Tokens that were decoded; where given, the duration must follow from them.
-        text: The sentence, where the model is trained; the duration must be plausible for it.
+        text: The whole sentence, where the model is trained; the duration must be plausible for it.
+        speech: Whether the model is trained, so that the sound must have the shape of speech.
     """
     seconds = float(sound["seconds"])
     judgements = [
@@ -64,13 +118,58 @@ def judge_sound(
                 detail=f"{seconds:.2f} s for {audio_tokens} tokens ({expected:.2f} s)",
             )
         )
+    if speech:
+        judgements += _judge_speech(sound)
     if text:
-        longest = PAUSES_SECONDS + len(text) / SLOWEST_CHARACTERS_PER_SECOND
-        judgements.append(
-            Judgement(
-                name="length fits the text",
-                passed=0.2 <= seconds <= longest,
-                detail=f"{seconds:.2f} s for {len(text)} characters (0.2 s to {longest:.1f} s)",
-            )
-        )
+        judgements += _judge_whole_sentence(sound, text)
     return tuple(judgements)
+
+
+def _judge_speech(sound: Mapping[str, Any]) -> tuple[Judgement, ...]:
+    return (
+        Judgement(
+            name="louder and softer",
+            passed=sound["level_range_db"] >= LEVEL_RANGE_DB,
+            detail=f"the level goes through {sound['level_range_db']:.0f} dB "
+            f"(at least {LEVEL_RANGE_DB:.0f})",
+        ),
+        Judgement(
+            name="not noise",
+            passed=sound["flatness"] <= FLATTEST,
+            detail=f"spectral flatness {sound['flatness']:.2f} (at most {FLATTEST})",
+        ),
+        Judgement(
+            name="flows",
+            passed=sound["change"] <= MOST_CHANGE,
+            detail=f"neighbouring frames of 20 ms differ {sound['change']:.2f} times as much as "
+            f"any two (at most {MOST_CHANGE})",
+        ),
+    )
+
+
+def _judge_whole_sentence(sound: Mapping[str, Any], text: str) -> tuple[Judgement, ...]:
+    seconds = float(sound["seconds"])
+    letters = sum(_letters(char) for char in text)
+    shortest = max(0.2, letters / FASTEST_LETTERS_PER_SECOND)
+    longest = PAUSES_SECONDS + letters / SLOWEST_LETTERS_PER_SECOND
+    return (
+        Judgement(
+            name="length fits the text",
+            passed=shortest <= seconds <= longest,
+            detail=f"{seconds:.2f} s for {len(text)} characters "
+            f"({shortest:.1f} s to {longest:.1f} s)",
+        ),
+        Judgement(
+            name="not cut off",
+            passed=sound["ending_db"] <= ENDING_DB,
+            detail=f"the last 20 ms are at {sound['ending_db']:.0f} dB of the loud ones "
+            f"(at most {ENDING_DB:.0f})",
+        ),
+    )
+
+
+def _letters(char: str) -> int:
+    """Count a character for its share of the time: a syllable for two, punctuation for none."""
+    if not char.isalnum():
+        return int(char.isspace())
+    return LETTERS_PER_SYLLABLE if unicodedata.east_asian_width(char) in {"W", "F"} else 1

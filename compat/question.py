@@ -73,7 +73,7 @@ def environment_asked_for(
             python=python_version or "",
             platform=platform or this_platform(),
         )
-        return replace(pinned, language=_language(language))
+        return replace(pinned, language=language_asked_for(language))
     from xcompat.surroundings import signs_around  # noqa: PLC0415 - of no use for pins
 
     found = environment_of(python)
@@ -84,11 +84,11 @@ def environment_asked_for(
         platform=platform or found.platform,
         system={} if elsewhere else found.system,
         signs={**found.signs, **signs_around(os.environ, sys.platform, Path.home())},
-        language=_language(language),
+        language=language_asked_for(language),
     )
 
 
-def _language(spelled: str | None) -> str:
+def language_asked_for(spelled: str | None) -> str:
     """Return a language as XTTS names it, or an empty text where none is asked for.
 
     Raises:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+import importlib.util
+import json
+import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +14,13 @@ from typing import TYPE_CHECKING, Any
 from xcompat.child import run_stages
 from xcompat.converters import convert
 from xcompat.domain import Judgement, KnownIssue, SmokeReport, StageResult
-from xcompat.errors import CannotLook, Refusal
-from xcompat.judge import judge_sound
+from xcompat.errors import CannotLook, Misuse, Refusal
+from xcompat.judge import judge_heard, judge_sound, judge_tokens
 from xcompat.symptoms import explain
+from xcompat.target import listening
+from xcompat.target.checkpoint import SPEAKERS
+from xcompat.target.languages import SENTENCES
+from xcompat.target.loader import MODEL_FILE, SPEAKERS_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +29,10 @@ BUILT_IN = "built-in untrained model"
 DEFAULT_TEXT = (
     "It took me quite a long time to develop a voice, and now I am not going to be silent."
 )
-STAGES = ("import", "device", "load", "condition", "tokens", "speak", "stream", "clone", "picture")
+STAGES = (
+    *("import", "device", "load", "languages", "condition", "tokens", "speak", "stream"),
+    *("clone", "picture"),
+)
 OPTIONAL = ("clone", "picture")
 """Stages whose failure is told but does not decide, unless their result was asked for."""
 
@@ -41,8 +52,6 @@ class SmokeRequest:
     language: str = "en"
     speaker: str | None = None
     speaker_wav: Path | None = None
-    trained: bool = True
-    """False where the length of the speech cannot follow from the text."""
     wav: Path
     """Where the sound goes; the picture goes beside it, as `.png`."""
 
@@ -70,7 +79,40 @@ def run_smoke(
             on_begin=on_begin,
         )
     named = tuple(name_issue(stage, issues) for stage in outcome.stages)
-    return _report(request, named, outcome.memory)
+    return _report(request, named, outcome.memory, issues)
+
+
+def default_text(language: str) -> str:
+    """Return a sentence in a language that XTTS speaks."""
+    return DEFAULT_TEXT if language == listening.LANGUAGE else SENTENCES[language]
+
+
+def speakers_of(model: Path | None) -> tuple[str, ...]:
+    """Return the names of the built-in speakers of a converted folder, in their order.
+
+    Args:
+        model: Converted folder; None for the built-in model.
+
+    Raises:
+        CannotLook: The folder is missing, or its speakers cannot be read (XC302).
+        Refusal: The folder is not converted (XC303).
+    """
+    if model is None:
+        return SPEAKERS
+    _check_model(model)
+    path = model / SPEAKERS_FILE
+    if not path.is_file():
+        return ()
+    try:
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        return tuple(json.loads(header["__metadata__"]["speakers"]))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
+        raise CannotLook(
+            "XC302",
+            f"{path} does not name its speakers",
+            hint=f'Convert again: xcompat convert "{model}"',
+        ) from error
 
 
 def convert_built_in(scratch: Path) -> None:
@@ -93,8 +135,14 @@ def _check_inputs(request: SmokeRequest) -> None:
             f"the folder {request.wav.parent} does not exist",
             hint="Make it, or write elsewhere with -o.",
         )
-    model = request.model
-    if model is None or (model / "model.safetensors").is_file():
+    if request.model:
+        _check_model(request.model)
+    if request.speaker and not request.speaker_wav:
+        _check_speaker(request.speaker, request.model)
+
+
+def _check_model(model: Path) -> None:
+    if (model / MODEL_FILE).is_file():
         return
     if not model.is_dir():
         raise CannotLook("XC302", f"{model} is not a folder", hint="Give a converted model folder.")
@@ -102,6 +150,25 @@ def _check_inputs(request: SmokeRequest) -> None:
         "XC303",
         f"{model} holds no model.safetensors: it is not converted",
         hint=f'Run: xcompat convert "{model}"',
+    )
+
+
+def _check_speaker(speaker: str, model: Path | None) -> None:
+    known = speakers_of(model)
+    if speaker in known:
+        return
+    by_fold = {name.casefold(): name for name in known}
+    close = [name for name in known if speaker.casefold() in name.casefold().split()]
+    close += difflib.get_close_matches(speaker.casefold(), by_fold, n=3, cutoff=0.5)
+    named = dict.fromkeys(by_fold.get(name, name) for name in close)
+    raise Misuse(
+        "XC306",
+        f"this model has no speaker `{speaker}`",
+        hint=f"Close: {', '.join(named)}. `--list-speakers` lists all {len(known)}."
+        if named
+        else "`--list-speakers` lists them."
+        if known
+        else "It has no built-in speakers; give a reference with `--speaker-wav FILE`.",
     )
 
 
@@ -119,6 +186,7 @@ def _child_request(request: SmokeRequest, scratch: Path) -> dict[str, Any]:
         "wav": str(wav),
         "reference_wav": str(scratch / "reference.wav"),
         "speak_cloned": True,
+        "repeat": True,
         "picture": str(wav.with_suffix(".png")),
     }
 
@@ -132,10 +200,18 @@ def _broken(stages: Sequence[StageResult], optional: Sequence[str] = ()) -> bool
 
 
 def _report(
-    request: SmokeRequest, stages: tuple[StageResult, ...], memory: Mapping[str, int]
+    request: SmokeRequest,
+    stages: tuple[StageResult, ...],
+    memory: Mapping[str, int],
+    issues: Sequence[KnownIssue],
 ) -> SmokeReport:
     details = {stage.name: stage.details for stage in stages if stage.status == "works"}
     judgements = _judgements(request, details)
+    notes = _notes(request, details)
+    if "speak" in details:
+        judged, told = _listened(request, trained=bool(details["load"]["trained"]))
+        judgements += judged
+        notes += told
     broken = _broken(stages, _optional(request))
     speaks = "stream" in details and not broken and all(j.passed for j in judgements)
     outputs = {}
@@ -149,22 +225,70 @@ def _report(
         python=str(request.python),
         model=str(request.model) if request.model else BUILT_IN,
         device=str(device.get("device", request.device)),
+        text=request.text,
         stages=stages,
         judgements=judgements,
         figures=_figures(stages, details, memory),
+        languages=_languages(details.get("languages", {}), issues),
         outputs=outputs,
-        notes=_notes(details),
+        notes=notes,
     )
 
 
-def _notes(details: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+def _notes(request: SmokeRequest, details: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
     notes = []
     if "device" in details:
         notes.append(str(details["device"]["reason"]))
     loaded = details.get("load", {})
     if loaded.get("runtime") == "xcompat":
         notes.append(f"spoke through the xcompat runtime: {loaded['reason']}")
+    voice = details.get("condition", {})
+    if "reference" in voice:
+        notes.append(str(voice["reference"]))
+    elif voice and not request.speaker and voice["speakers"] > 1:
+        notes.append(
+            f"no speaker was asked for: {voice['voice']} speaks, the first of "
+            f"{voice['speakers']} (--list-speakers)"
+        )
+    limit = details.get("languages", {}).get("characters", len(request.text))
+    if len(request.text) > limit:
+        notes.append(
+            f"the text has {len(request.text)} characters; beyond {limit} XTTS may cut it off"
+        )
     return tuple(notes)
+
+
+def _listened(
+    request: SmokeRequest, *, trained: bool
+) -> tuple[tuple[Judgement, ...], tuple[str, ...]]:
+    """Have the WAV listened to where that can tell something; else say why not."""
+    if not trained:
+        return (), ("not listened to: this model is untrained and says no words",)
+    if request.language != listening.LANGUAGE:
+        return (), ("not listened to: the recogniser knows English only",)
+    here = importlib.util.find_spec("pocketsphinx") is not None
+    (stage,) = run_stages(
+        Path(sys.executable) if here else request.python,
+        ("listen",),
+        {"wav": str(request.wav.resolve()), "text": request.text},
+    ).stages
+    if stage.status == "fails":
+        missing = "No module named 'pocketsphinx'" in stage.error
+        why = "no recogniser; pip install 'xcompat[asr]'" if missing else stage.error
+        return (), (f"not listened to: {why}",)
+    if stage.details["understood"] is None:
+        unknown = ", ".join(stage.details["unknown"])
+        return (), (f"not listened to: the recogniser does not know {unknown}",)
+    return (judge_heard(stage.details),), ()
+
+
+def _languages(fronts: Mapping[str, Any], issues: Sequence[KnownIssue]) -> dict[str, str]:
+    """Tell for each language what its text front end lacks; empty where it works."""
+    told = dict.fromkeys(fronts.get("tokens", ()), "")
+    for language, error in fronts.get("errors", {}).items():
+        known = explain(error, issues)
+        told[language] = f"{error} ({known[-1].code}: {known[-1].fixes[0]})" if known else error
+    return dict(sorted(told.items()))
 
 
 def _judgements(
@@ -172,30 +296,18 @@ def _judgements(
 ) -> tuple[Judgement, ...]:
     judgements: list[Judgement] = []
     if "tokens" in details:
-        tokens = details["tokens"]
-        changes = "text and speaker" if tokens["voices"] > 1 else "the text"
-        judgements.append(
-            Judgement(
-                name="right voice",
-                passed=True,
-                detail=f"{tokens['tokens']} greedy tokens of {tokens['sequences']} decodes equal "
-                f"an independent decode; they change with {changes}",
-            )
-        )
-    trained_text = request.text if request.model and request.trained else ""
-    for stage, tokens_key, text in (
-        ("speak", "audio_tokens", trained_text),
-        ("stream", "", ""),
-        ("clone", "", ""),
-    ):
+        judgements += judge_tokens(details["tokens"], built_in=request.model is None)
+    trained = bool(details.get("load", {}).get("trained"))
+    for stage in ("speak", "stream", "clone"):
         if stage in details:
             heard = details[stage]
-            judgements += (
-                replace(j, name=f"{stage}: {j.name}")
-                for j in judge_sound(
-                    heard["sound"], audio_tokens=heard.get(tokens_key, 0), text=text
-                )
+            judged = judge_sound(
+                heard["sound"],
+                audio_tokens=heard["audio_tokens"],
+                text=request.text if trained and stage == "speak" else "",
+                speech=trained,
             )
+            judgements += (replace(j, name=f"{stage}: {j.name}") for j in judged)
     return tuple(judgements)
 
 
@@ -208,7 +320,13 @@ def _figures(
     if "speak" in details:
         speak = details["speak"]
         figures["speech_seconds"] = speak["sound"]["seconds"]
-        figures["real_time_factor"] = speak["synthesis_seconds"] / speak["sound"]["seconds"]
+        figures["speak_seconds_first_run"] = speak["synthesis_seconds"]
+        figures["speak_seconds"] = speak["later_synthesis_seconds"]
+        figures["real_time_factor_first_run"] = (
+            speak["synthesis_seconds"] / speak["sound"]["seconds"]
+        )
+        figures["real_time_factor"] = speak["later_synthesis_seconds"] / speak["later_seconds"]
     if "stream" in details:
-        figures["first_audio_seconds"] = details["stream"]["first_audio_seconds"]
+        figures["first_audio_seconds_first_run"] = details["stream"]["first_audio_seconds"]
+        figures["first_audio_seconds"] = details["stream"]["later_first_audio_seconds"]
     return {**figures, **{f"peak_{name}": float(value) for name, value in memory.items()}}

@@ -19,6 +19,8 @@ WORDS = {
     "make-checkpoint": "make a tiny untrained model with the classes of this environment",
     "device": "choose the device",
     "load": "load the converted model",
+    "languages": "run the text front ends",
+    "listen": "ask a speech recogniser",
     "load-stock": "load the original with stock TTS",
     "load-converted": "load the converted model, stock and with load_xtts()",
     "condition": "take the voice",
@@ -30,6 +32,19 @@ WORDS = {
     "picture": "draw waveform and spectrogram",
     "inventory": "read what is installed",
 }
+_FIGURES = {
+    "import_seconds": ("import", "{:.1f} s"),
+    "load_seconds": ("load", "{:.2f} s"),
+    "first_audio_seconds": ("first audio", "{:.2f} s after the call, streaming"),
+    "speech_seconds": ("speech", "{:.2f} s"),
+    "speak_seconds": ("time to speak it", "{:.2f} s"),
+    "real_time_factor": ("real-time factor", "{:.2f} (below 1 is faster than speech)"),
+}
+_QUOTED = {
+    "load_seconds": " (people quote 15 to 20 s)",
+    "speak_seconds": " (people quote 0.05 to 0.08 s a sentence)",
+}
+"""What is said of XTTS elsewhere, to hold beside what was measured."""
 _LABEL_WIDTH = 22
 _MEBIBYTE = 1 << 20
 
@@ -54,19 +69,21 @@ def report_as_json(report: SmokeReport) -> dict[str, Any]:
 def show_report(report: SmokeReport) -> None:
     """Write the answer, then stages, judgements, figures and outputs."""
     page = Page()
-    page.prose(_answer(report))
+    page.prose(answer(report))
     page.gap()
     page.entry((("model", "bold"),), report.model, _LABEL_WIDTH)
     page.entry((("python", "bold"),), report.python, _LABEL_WIDTH)
-    device = f"{report.device} ({'; '.join(report.notes)})" if report.notes else report.device
-    page.entry((("device", "bold"),), device, _LABEL_WIDTH)
+    page.entry((("device", "bold"),), report.device, _LABEL_WIDTH)
+    for note in report.notes:
+        page.entry((("", ""),), note, _LABEL_WIDTH)
     page.gap()
     for stage in report.stages:
-        page.entry(_mark(stage.name, good=stage.status == "works"), _told(stage), _LABEL_WIDTH)
+        page.entry(_mark(stage.name, good=stage.status == "works"), told(stage), _LABEL_WIDTH)
     _show_judgements(page, report)
+    _show_languages(page, report.languages)
     if report.figures:
         page.gap()
-        for label, value in _figures(report.figures):
+        for label, value in figures(report.figures):
             page.entry(((label, ""),), value, _LABEL_WIDTH)
     if report.outputs:
         page.gap()
@@ -90,7 +107,8 @@ def _show_capabilities(page: Page, capabilities: Mapping[str, Any]) -> None:
         page.entry(_mark(name, good=works), outcome.get("error", "works"), _LABEL_WIDTH)
 
 
-def _answer(report: SmokeReport) -> tuple[str, str]:
+def answer(report: SmokeReport) -> tuple[str, str]:
+    """Return whether XTTS speaks, in one sentence, and its style."""
     if report.verdict == "speaks":
         return f"XTTS speaks here, on {report.device}.", "bold green"
     failed = next((s for s in report.stages if s.status == "fails"), None)
@@ -106,7 +124,8 @@ def _mark(name: str, *, good: bool) -> tuple[tuple[str, str], ...]:
     return ((("✓ ", "green") if good else ("✗ ", "red")), (name, ""))
 
 
-def _told(stage: StageResult) -> str:
+def told(stage: StageResult) -> str:
+    """Return how a stage went."""
     if stage.status == "works":
         return f"{WORDS.get(stage.name, stage.name)}, {stage.seconds:.1f} s"
     known = f" (known issue: xcompat explain {stage.issue})" if stage.issue else ""
@@ -127,20 +146,32 @@ def _show_judgements(page: Page, report: SmokeReport) -> None:
     )
 
 
-def _figures(figures: Mapping[str, float]) -> list[tuple[str, str]]:
-    formats = {
-        "import_seconds": ("import", "{:.1f} s"),
-        "load_seconds": ("load", "{:.2f} s"),
-        "first_audio_seconds": ("first audio", "{:.2f} s after the call, streaming"),
-        "speech_seconds": ("speech", "{:.2f} s"),
-        "real_time_factor": ("real-time factor", "{:.2f} (below 1 is faster than speech)"),
-    }
-    shown = [
-        (label, text.format(figures[name]))
-        for name, (label, text) in formats.items()
-        if name in figures
-    ]
+def _show_languages(page: Page, languages: Mapping[str, str]) -> None:
+    """Write which text front ends work as a list, and what each of the others lacks."""
+    if not languages:
+        return
+    works = [language for language, lack in languages.items() if not lack]
+    page.gap()
+    page.entry(
+        (("text front ends", ""),),
+        f"{len(works)} of {len(languages)} work: {', '.join(works)}",
+        _LABEL_WIDTH,
+    )
+    for language, lack in languages.items():
+        if lack:
+            page.entry(_mark(language, good=False), lack, _LABEL_WIDTH)
+
+
+def figures(measured: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Return labels and texts of what was measured."""
+    shown = []
+    for name, (label, text) in _FIGURES.items():
+        if name in measured:
+            told = text.format(measured[name])
+            if (first := measured.get(f"{name}_first_run")) is not None:
+                told += f"; the first run {first:.2f}"
+            shown.append((label, told + _QUOTED.get(name, "")))
     for name, label in (("peak_host_bytes", "peak memory"), ("peak_device_bytes", "peak on GPU")):
-        if name in figures:
-            shown.append((label, f"{figures[name] / _MEBIBYTE:.0f} MiB"))
+        if name in measured:
+            shown.append((label, f"{measured[name] / _MEBIBYTE:.0f} MiB"))
     return shown

@@ -42,6 +42,9 @@ V2_MODEL_ARGS = {
 LEGACY_MODULE = "TTS.tts.models.xtts"
 """Where the published pickle finds `XttsArgs` and `XttsAudioConfig`; coqui-tts 0.28 moved them."""
 
+UNTRAINED = "untrained"
+"""Name of the dataset that the configuration of a made checkpoint names; nobody can learn it."""
+
 _DVAE_CHANNELS = {"tiny": 64, "full": 512}
 _DATE = "November 24, 2023"
 
@@ -94,7 +97,7 @@ def _config(kind: str, size: str) -> Any:
         changes.update(TINY_MODEL_ARGS)
     for name, value in changes.items():
         setattr(config.model_args, name, value)
-    config.datasets = [BaseDatasetConfig(formatter="coqui", dataset_name="untrained")]
+    config.datasets = [BaseDatasetConfig(formatter="coqui", dataset_name=UNTRAINED)]
     config.languages = list(vocabulary.LANGUAGES)
     return config
 

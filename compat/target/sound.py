@@ -11,6 +11,13 @@ if TYPE_CHECKING:
 CLIP_LEVEL = 0.999
 """Absolute sample value from which a sample counts as clipped (full scale is 1)."""
 
+_FEWEST_FRAMES = 8
+_PAUSE_DB = -35.0
+
+SHORTEST_REFERENCE = 0.33
+"""Seconds; `Xtts.get_gpt_cond_latents` ignores what is shorter."""
+QUIETEST_REFERENCE = 1e-4
+"""-80 dBFS at its peak."""
 
 HUM_RATE = 22050
 """Sample rate (Hz) of `hum`."""
@@ -31,9 +38,10 @@ def hum(seconds: float = 3.0) -> Any:
 def measure(samples: Any, sample_rate: int) -> dict[str, Any]:
     """Describe mono float samples: duration (s), finiteness, level, clipping, tonality.
 
-    `rms` and `peak` are relative to full scale. A constant offset is not sound: `rms` and
-    `loudest_bin` leave it out. `loudest_bin` is the share of the spectral energy in the strongest
-    bin of the whole sound: near 1 for a constant tone, small for speech and noise.
+    `rms` and `peak` are relative to full scale. A constant offset is not sound: everything but
+    `peak` and `clipped` leaves it out. `loudest_bin` is the share of the spectral energy in the
+    strongest bin of the whole sound: near 1 for a constant tone, small for speech and noise. What
+    `_flow` measures comes with it.
     """
     import numpy as np
 
@@ -52,7 +60,93 @@ def measure(samples: Any, sample_rate: int) -> dict[str, Any]:
         "rms": float(np.sqrt(np.mean(centred**2))) if samples.size else 0.0,
         "clipped": float(np.mean(np.abs(numbers) >= CLIP_LEVEL)) if samples.size else 0.0,
         "loudest_bin": float(energy.max() / total) if total else 0.0,
+        **_flow(centred, sample_rate),
     }
+
+
+def _flow(samples: Any, sample_rate: int) -> dict[str, float]:
+    """Describe how a sound goes on from one frame of 20 ms to the next.
+
+    Returns:
+        `level_range_db`: between the quiet and the loud tenth of the frames.
+        `flatness`: median spectral flatness of the frames that are not pauses, 0 to 1; 0.56 is
+        white noise.
+        `change`: mean distance of the log spectra of neighbours, relative to that of frames in
+        any order; 1 where neighbours have nothing to do with each other.
+        `ending_db`: level of the last frame relative to the loud frames.
+    """
+    import numpy as np
+
+    size = max(sample_rate // 50, 2)
+    frames = samples[samples.size % size :].reshape(-1, size)
+    levels = np.sqrt(np.mean(frames**2, axis=1)) if len(frames) else np.zeros(1)
+    loud = float(np.percentile(levels, 95))
+    if len(frames) < _FEWEST_FRAMES or not loud:
+        return {"level_range_db": 0.0, "flatness": 1.0, "change": 1.0, "ending_db": 0.0}
+    decibels = 20 * np.log10(np.maximum(levels / loud, 1e-3))
+    quiet_tenth, loud_tenth = np.percentile(decibels, [10, 90])
+    power = np.abs(np.fft.rfft(frames * np.hanning(size))) ** 2
+    voiced = power[decibels > _PAUSE_DB] + power.max() * 1e-12
+    flatness = np.exp(np.log(voiced).mean(axis=1)) / voiced.mean(axis=1)
+    bands = np.log(power + power.max() * 1e-8)
+    bands = np.stack([part.mean(axis=1) for part in np.array_split(bands, 24, axis=1)], axis=1)
+
+    order = np.random.RandomState(0).permutation(len(bands))
+    near = np.linalg.norm(np.diff(bands, axis=0), axis=1).mean()
+    far = np.linalg.norm(np.diff(bands[order], axis=0), axis=1).mean()
+    return {
+        "level_range_db": float(loud_tenth - quiet_tenth),
+        "flatness": float(np.median(flatness)),
+        "change": float(near / far) if far else 1.0,
+        "ending_db": float(decibels[-1]),
+    }
+
+
+class ReferenceUnfit(Exception):  # noqa: N818 - it is about a file, not about a program
+    """A reference recording that holds no voice that XTTS could take; the message says why."""
+
+
+def tell_reference(path: Path, longest: float, conditioning: float, rate: int) -> str:
+    """Say what XTTS reads of a reference recording, what it resamples and what it cuts.
+
+    Args:
+        path: Any format that libsndfile reads; of another one nothing is known here.
+        longest: Seconds that `get_conditioning_latents` reads.
+        conditioning: Seconds from which the GPT takes the voice.
+        rate: Sample rate (Hz) to which the recording is brought.
+
+    Raises:
+        ReferenceUnfit: It is too short, silent, or holds NaN or infinity.
+    """
+    try:
+        import soundfile
+
+        samples, found = soundfile.read(str(path), dtype="float32", always_2d=True)
+    except Exception:
+        # Another decoder of torchaudio may still read it, and tells itself if it cannot.
+        return f"{path.name}: libsndfile cannot read it here, so its length is not known"
+    import numpy as np
+
+    seconds = len(samples) / found
+    if seconds < SHORTEST_REFERENCE:
+        raise ReferenceUnfit(
+            f"the reference {path} lasts {seconds:.2f} s; XTTS needs {SHORTEST_REFERENCE} s, and "
+            f"takes the voice from the first {conditioning:.0f} s"
+        )
+    if not np.isfinite(samples).all():
+        raise ReferenceUnfit(f"the reference {path} holds NaN or infinity")
+    if float(np.abs(samples).max()) < QUIETEST_REFERENCE:
+        raise ReferenceUnfit(f"the reference {path} is silent")
+    parts = [f"{path.name}: {seconds:.1f} s at {found} Hz"]
+    if samples.shape[1] > 1:
+        parts.append(f"{samples.shape[1]} channels are averaged")
+    if found != rate:
+        parts.append(f"resampled to {rate} Hz")
+    if seconds > longest:
+        parts.append(f"cut after {longest:.0f} s")
+    if seconds > conditioning:
+        parts.append(f"the way of speaking is taken from the first {conditioning:.0f} s")
+    return "; ".join(parts)
 
 
 def write_wav(path: Path, samples: Any, sample_rate: int) -> None:

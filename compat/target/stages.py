@@ -22,7 +22,7 @@ import warnings
 from pathlib import Path
 from typing import Any, Callable, Optional
 
-from . import checkpoint, imports, loader, reference, sound, weights
+from . import checkpoint, imports, languages, listening, loader, reference, sound, weights
 from . import runtime as attached_runtime
 
 CHECK_TEXTS = ("Good morning to all of you.", "It rains in the mountains.")
@@ -136,18 +136,29 @@ class Smoke:
         """Load the converted folder with `load_xtts`."""
         self.model = self._load()
         parameters = sum(p.numel() for p in self.model.parameters())
+        _synchronise(self.device)
+        datasets = [getattr(d, "dataset_name", "") for d in self.model.config.datasets or ()]
         attached = self.model.xcompat
         return {
             "parameters": parameters,
+            "trained": checkpoint.UNTRAINED not in datasets,
             "runtime": "stock" if attached is None else "xcompat",
             "reason": _one_paragraph(attached.reason) if attached is not None else "",
         }
 
+    def run_languages(self) -> dict[str, Any]:
+        """Run all text front ends; the one of the language asked for must work, on the text."""
+        tokenizer, language = self.model.tokenizer, self.request["language"]
+        tokens = languages.run_front_end(tokenizer, language, self.request["text"])
+        limit = tokenizer.char_limits.get(language.partition("-")[0], 250)
+        return {"text_tokens": tokens, "characters": limit, **languages.run_all(tokenizer)}
+
     def run_condition(self) -> dict[str, Any]:
         """Get the voice: a reference WAV where one is given, else a built-in speaker."""
         if self.request.get("speaker_wav"):
+            told = self._tell_reference(self.request["speaker_wav"])
             self.voice = self._cloned(self.request["speaker_wav"])
-            return {"voice": self.request["speaker_wav"]}
+            return {"voice": self.request["speaker_wav"], "reference": told}
         manager = self.model.speaker_manager
         speakers = manager.speakers if manager is not None else {}
         if not speakers:
@@ -156,10 +167,7 @@ class Smoke:
             )
         name = self.request.get("speaker") or next(iter(speakers))
         if name not in speakers:
-            import difflib
-
-            close = difflib.get_close_matches(name, speakers, n=3, cutoff=0.4) or list(speakers)[:3]
-            raise StageError(f"no speaker {name!r} in this model; close: {', '.join(close)}")
+            raise StageError(f"no speaker {name!r} in this model")
         self.voice = _voice(speakers[name])
         return {"voice": name, "speakers": len(speakers)}
 
@@ -195,18 +203,26 @@ class Smoke:
 
     def run_speak(self) -> dict[str, Any]:
         """Synthesize with the stock `inference` and its usual sampling; write the WAV."""
+        codes: list[int] = []
+        with _Recording(self.model.gpt, "generate", lambda out: codes.extend(out[0].tolist())):
+            samples, seconds = self._spoken()
+        details = self._heard(samples, seconds, codes, self.request.get("wav"))
+        if self.request.get("repeat"):
+            samples, later = self._spoken()
+            details.update(later_synthesis_seconds=later, later_seconds=len(samples) / self._rate())
+        return details
+
+    def _spoken(self) -> tuple[Any, float]:
         import torch
 
         torch.manual_seed(SEED)
-        codes: list[int] = []
-        with _Recording(self.model.gpt, "generate", lambda out: codes.extend(out[0].tolist())):
-            started = time.perf_counter()
-            out = self.model.inference(
-                self.request["text"], self.request["language"], *self.voice, **self._sampling()
-            )
-            _synchronise(self.device)
-            seconds = time.perf_counter() - started
-        return self._heard(out["wav"], seconds, codes, self.request.get("wav"))
+        _synchronise(self.device)
+        started = time.perf_counter()
+        out = self.model.inference(
+            self.request["text"], self.request["language"], *self.voice, **self._sampling()
+        )
+        _synchronise(self.device)
+        return out["wav"], time.perf_counter() - started
 
     def run_stream(self) -> dict[str, Any]:
         """Stream greedily: the same tokens as without streaming, and chunks that join to sound."""
@@ -218,14 +234,7 @@ class Smoke:
         chunks = []
         with _RecordingGenerator(self.model.gpt, codes):
             started = time.perf_counter()
-            for chunk in self.model.inference_stream(
-                text,
-                "en",
-                *voice,
-                stream_chunk_size=STREAM_CHUNK_TOKENS,
-                top_k=1,
-                repetition_penalty=CHECK_PENALTY,
-            ):
+            for chunk in self._stream(text, voice):
                 chunks.append(chunk.detach().cpu().numpy())
                 first = first or time.perf_counter() - started
                 if len(codes) >= CHECK_TOKENS + STREAM_CHUNK_TOKENS:
@@ -241,7 +250,22 @@ class Smoke:
             )
         details = self._heard(np.concatenate(chunks), seconds, [], None)
         details.update(first_audio_seconds=first, chunks=len(chunks))
+        if self.request.get("repeat"):
+            started = time.perf_counter()
+            next(self._stream(text, voice)).cpu()
+            details["later_first_audio_seconds"] = time.perf_counter() - started
         return details
+
+    def _stream(self, text: str, voice: Any) -> Any:
+        """Start a greedy stream: a generator of chunks of sound."""
+        return self.model.inference_stream(
+            text,
+            "en",
+            *voice,
+            stream_chunk_size=STREAM_CHUNK_TOKENS,
+            top_k=1,
+            repetition_penalty=CHECK_PENALTY,
+        )
 
     def run_clone(self) -> dict[str, Any]:
         """Take the voice from a reference WAV and, where the request says so, speak with it."""
@@ -293,6 +317,21 @@ class Smoke:
         sound.draw(Path(self.request["wav"]), Path(self.request["picture"]))
         return {"picture": self.request["picture"]}
 
+    def run_listen(self) -> dict[str, Any]:
+        """Ask an offline recogniser which sentence the WAV holds; needs neither torch nor TTS."""
+        return listening.listen(Path(self.request["wav"]), self.request["text"])
+
+    def _tell_reference(self, path: str) -> str:
+        """Say what of a reference is used, or what is wrong with it."""
+        import inspect
+
+        defaults = inspect.signature(type(self.model).get_conditioning_latents).parameters
+        limits = [defaults[name].default for name in ("max_ref_length", "gpt_cond_len", "load_sr")]
+        return sound.tell_reference(Path(path), *limits)
+
+    def _rate(self) -> int:
+        return int(self.model.config.audio["output_sample_rate"])
+
     def _load(self) -> Any:
         return loader.load_xtts(self.request["model"], device=self.device, runtime=self.runtime)
 
@@ -335,7 +374,7 @@ class Smoke:
     def _heard(
         self, samples: Any, seconds: float, codes: list[int], wav: Optional[str]
     ) -> dict[str, Any]:
-        rate = int(self.model.config.audio["output_sample_rate"])
+        rate = self._rate()
         measured = sound.measure(samples, rate)
         if wav:
             sound.write_wav(Path(wav), samples, rate)
@@ -527,6 +566,6 @@ def _one_paragraph(text: str) -> str:
 
 def _one_line(error: BaseException) -> str:
     text = _one_paragraph(str(error))
-    if isinstance(error, StageError):
+    if isinstance(error, (StageError, sound.ReferenceUnfit, languages.FrontEndError)):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

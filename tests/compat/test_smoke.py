@@ -81,7 +81,7 @@ def test_a_report_says_that_it_spoke_through_the_runtime(tmp_path: Path) -> None
     request = SmokeRequest(python=tmp_path, wav=tmp_path / "speech.wav")
     details = {"parameters": 1, "runtime": "xcompat", "reason": "TypeError: no beams"}
     stage = StageResult(name="load", status="works", seconds=1, details=details)
-    assert _report(request, (stage,), {}).notes == (
+    assert _report(request, (stage,), {}, ()).notes == (
         "spoke through the xcompat runtime: TypeError: no beams",
     )
 
@@ -155,3 +155,52 @@ def test_load_xtts_says_how_to_convert(tmp_path: Path) -> None:
     (tmp_path / "model.pth").touch()
     with pytest.raises(FileNotFoundError, match="xcompat convert"):
         load_xtts(tmp_path)
+
+
+def converted(folder: Path, speakers: tuple[str, ...]) -> Path:
+    """Make what the smoke looks at of a converted folder before it starts anything."""
+    folder.mkdir()
+    (folder / "model.safetensors").touch()
+    header = json.dumps({"__metadata__": {"speakers": json.dumps(speakers)}}).encode()
+    (folder / "speakers_xtts.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    return folder
+
+
+def test_the_speakers_are_listed_without_torch(run: Run, tmp_path: Path) -> None:
+    names = ("Zoë", "Ana Florence")
+    folder = converted(tmp_path / "model", names)
+    assert run("smoke", str(folder), "--list-speakers").stdout == "Zoë\nAna Florence\n"
+    told = json.loads(run("smoke", str(folder), "--list-speakers", "--json").stdout)
+    assert told["speakers"] == list(names)
+    assert len(run("smoke", "--list-speakers").stdout.splitlines()) == 58
+
+
+@pytest.mark.parametrize("spelled", ["ana florense", "florence", "Anna Florence"])
+def test_an_unknown_speaker_gets_close_matches(run: Run, tmp_path: Path, spelled: str) -> None:
+    done = run("smoke", "--speaker", spelled, "-o", str(tmp_path / "speech.wav"))
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"error[XC306]: this model has no speaker `{spelled}`\n")
+    assert "Ana Florence" in done.stderr
+    assert "--list-speakers" in done.stderr
+
+
+def test_a_model_without_speakers_asks_for_a_reference(run: Run, tmp_path: Path) -> None:
+    folder = converted(tmp_path / "model", ())
+    (folder / "speakers_xtts.safetensors").unlink()
+    assert "--speaker-wav" in run("smoke", str(folder), "--list-speakers").stdout
+    done = run("smoke", str(folder), "--speaker", "Ana", "-o", str(tmp_path / "speech.wav"))
+    assert (done.exit_code, "--speaker-wav FILE" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 8, b"\x02" + bytes(7) + b"{}", b"\x10no"])
+def test_speakers_that_cannot_be_read_are_told(run: Run, tmp_path: Path, content: bytes) -> None:
+    folder = converted(tmp_path / "model", ("Ana",))
+    (folder / "speakers_xtts.safetensors").write_bytes(content)
+    done = run("smoke", str(folder), "--list-speakers")
+    assert done.exit_code == 4
+    assert done.stderr.startswith("error[XC302]: ")
+
+
+def test_a_language_that_xtts_does_not_speak_is_a_usage_error(run: Run) -> None:
+    done = run("smoke", "--language", "tlh")
+    assert (done.exit_code, "zh-cn" in done.stderr) == (2, True)
