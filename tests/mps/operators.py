@@ -37,7 +37,7 @@ LIBRARY = "torch/lib/libtorch_cpu.dylib"
 FUNCTIONS = ("torchgen/packaged/ATen/native/native_functions.yaml",)
 _INIT = b"TORCH_LIBRARY_IMPL_init_aten_MPS_"
 _KERNELS = re.compile(rb"__ZN(?:2at)?12_GLOBAL__N_1L?\d+TORCH_LIBRARY")
-"""In an anonymous namespace: RegisterMPS.cpp, which torchgen writes, and, in 2.0, one kernel file."""
+"""In an anonymous namespace: RegisterMPS.cpp, which torchgen writes; in 2.0, one kernel too."""
 _BY_HAND = re.compile(rb"__ZN2atL\d+TORCH_LIBRARY")
 """`at::TORCH_LIBRARY_...`: MPSFallback.mm, the operators that always run on the CPU."""
 _STUBS = ("_slow_conv2d_forward",)
@@ -61,12 +61,17 @@ class MachO:
         if (magic, processor) != (0xFEEDFACF, 0x0100000C):
             raise ValueError("not an arm64 Mach-O library")
         self.segments: list[tuple[int, int, int]] = []
+        self.literals: list[tuple[int, int]] = []
         offset = 32
         for _ in range(commands):
             command, size = struct.unpack_from("<2I", data, offset)
             if command == 0x19:  # LC_SEGMENT_64
                 address, _, start, length = struct.unpack_from("<4Q", data, offset + 24)
                 self.segments.append((address, start, length))
+                (sections,) = struct.unpack_from("<I", data, offset + 64)
+                for each in range(offset + 72, offset + 72 + 80 * sections, 80):
+                    if data[each : each + 16].rstrip(b"\0") == b"__cstring":
+                        self.literals.append(struct.unpack_from("<2Q", data, each + 32))
             elif command == 2:  # LC_SYMTAB
                 self._symbols = struct.unpack_from("<4I", data, offset + 8)
             offset += size
@@ -79,9 +84,11 @@ class MachO:
         return None
 
     def text(self, address: int) -> bytes:
-        """Return the zero-terminated string at `address`; empty where there is none."""
+        """Return the string literal that begins at `address`; empty where none does."""
         start = self.offset(address)
-        if start is None:
+        if not start or self.data[start - 1]:
+            return b""
+        if not any(base <= address < base + size for base, size in self.literals):
             return b""
         return self.data[start : self.data.find(b"\0", start, start + 400)]
 
@@ -127,6 +134,10 @@ def addresses(code: bytes, start: int) -> list[int]:
             found.append(here + distance)
         elif word & 0xFFC00000 == 0x91000000 and (word >> 5) & 31 in pages:  # add
             found.append(pages[(word >> 5) & 31] + ((word >> 10) & 0xFFF))
+        elif word & 0xFFC00000 == 0xF9400000:  # ldr: the register holds something else now
+            pages.pop(word & 31, None)
+        elif word & 0xFC000000 == 0x94000000:  # bl: a function may change the first 19
+            pages = {register: page for register, page in pages.items() if register > 18}
     return found
 
 
@@ -193,7 +204,9 @@ def read_wheel(wheel: Path) -> tuple[dict[str, Any], dict[str, str], set[str]]:
     """Return what identifies the release, the state of every operator, and messages of limits."""
     with zipfile.ZipFile(wheel) as archive, tempfile.TemporaryDirectory(dir=wheel.parent) as name:
         yaml_name = next(n for n in archive.namelist() if n in FUNCTIONS)
-        functions = yaml.load(archive.read(yaml_name), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        functions = yaml.load(
+            archive.read(yaml_name), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        )
         composite, listing = declared(functions)
         path = Path(archive.extract(LIBRARY, name))
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -249,7 +262,9 @@ def main(arguments: list[str]) -> None:
         table = json.loads(target.read_text("utf-8"))
     releases = {release["torch"]: release for release in table["releases"]}
     operators = expand(table["operators"], list(releases))
-    messages = {text: dict.fromkeys(torches.split(), KERNEL) for text, torches in table["messages"].items()}
+    messages = {
+        text: dict.fromkeys(torches.split(), KERNEL) for text, torches in table["messages"].items()
+    }
     for wheel in map(Path, arguments[1:]):
         release, states, found = read_wheel(wheel)
         torch = release["torch"]

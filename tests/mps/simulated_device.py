@@ -33,7 +33,7 @@ _INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_"}
 """Operators that take indices from the CPU on every device."""
 
 
-class Trouble(RuntimeError):
+class Trouble(RuntimeError):  # noqa: N818 - it is noted as often as raised
     """What torch would refuse on MPS: tensors of two devices, or a type that MPS lacks."""
 
 
@@ -43,7 +43,7 @@ class Simulated(torch.Tensor):
     value: torch.Tensor
 
     @staticmethod
-    def __new__(cls, value: torch.Tensor) -> Simulated:
+    def __new__(cls, value: torch.Tensor) -> Simulated:  # noqa: PYI034 - Self is younger than 3.9
         # A view of an ordinary tensor must be one too, also in inference mode.
         with torch.inference_mode(mode=False):
             made = torch.Tensor._make_wrapper_subclass(
@@ -63,9 +63,7 @@ class Simulated(torch.Tensor):
     __torch_function__ = torch._C._disabled_torch_function_impl
 
     @classmethod
-    def __torch_dispatch__(
-        cls, func: Any, _types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(cls, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if Device.current is None:
             raise RuntimeError("a simulated tensor outside its device")
         with Device.current.dispatch:
@@ -97,7 +95,7 @@ class Device:
         """Use `mps` in the block, and note what is called under the name of `phase`."""
         _install_guard()
         # `Module.to` would copy what a tensor says of itself into the old one, without its values.
-        torch.__future__.set_overwrite_module_params_on_conversion(True)  # noqa: FBT003
+        torch.__future__.set_overwrite_module_params_on_conversion(True)
         self.phase, Device.current = phase, self
         try:
             with _NamedDevice(), self.dispatch:
@@ -105,14 +103,16 @@ class Device:
         finally:
             Device.current = None
 
-    def note(self, operator: str, values: list[torch.Tensor]) -> None:
-        """Note a call on the device with its tensors, arguments and results."""
+    def note(self, operator: str, results: Any, arguments: Any = ()) -> None:
+        """Note a call on the device, with the values of its results and arguments."""
+        made = _tensors(results)
+        values = [*made, *_tensors(arguments)]
         entry = self.seen[self.phase].setdefault(
             operator, {"calls": 0, "types": set(), "largest": 0}
         )
         entry["calls"] += 1
         entry["types"] |= {str(value.dtype).removeprefix("torch.") for value in values}
-        entry["largest"] = max([entry["largest"], *(max(v.shape, default=1) for v in values)])
+        entry["largest"] = max([entry["largest"], *(max(v.shape, default=1) for v in made)])
         for value in values:
             if value.dtype in (torch.float64, torch.complex128):
                 self.trouble(f"{operator}: {value.dtype} is not there on MPS")
@@ -150,7 +150,7 @@ class _Dispatch(TorchDispatchMode):
         if not simulated and not makes:
             self.device.on_cpu[self.device.phase].add(name)
             return func(*args, **kwargs)
-        self._check_devices(name, tensors, simulated, makes)
+        self._check_devices(name, tensors, simulated, makes=makes)
         state = self.device.states.get(name, "C")
         special = _SPECIAL.get(name.partition(".")[0])
         if special is not None:
@@ -158,10 +158,10 @@ class _Dispatch(TorchDispatchMode):
         if state not in "KFE" and _is_composite(func):
             with self:
                 return func._op_dk(torch._C.DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
-        return self._run(func, name, args, kwargs, simulated, wanted)
+        return self._run(func, name, args, kwargs, simulated, wanted=wanted)
 
     def _check_devices(
-        self, name: str, tensors: list[Any], simulated: list[Any], makes: bool
+        self, name: str, tensors: list[Any], simulated: list[Any], *, makes: bool
     ) -> None:
         base = name.partition(".")[0]
         strangers = [t for t in tensors if not isinstance(t, Simulated) and t.dim() > 0]
@@ -172,7 +172,7 @@ class _Dispatch(TorchDispatchMode):
         self.device.trouble(f"{name}: tensors on mps and on cpu {list(strangers[0].shape)}")
 
     def _run(
-        self, func: Any, name: str, args: Any, kwargs: Any, simulated: list[Any], wanted: Any
+        self, func: Any, name: str, args: Any, kwargs: Any, simulated: list[Any], *, wanted: Any
     ) -> Any:
         values = {id(each.value): each for each in simulated}
         result = func(*_values(args), **_values(kwargs))
@@ -188,18 +188,15 @@ class _Dispatch(TorchDispatchMode):
             known = values.get(id(value))
             return known if known is not None else Simulated(value)
 
-        outcome = tree_map(wrap, result)
-        produced = [v for v in tree_flatten(result)[0] if isinstance(v, torch.Tensor)]
-        self.device.note(name, [*produced, *(each.value for each in simulated)] if target == "mps" else produced)
-        return outcome
+        inputs = [each.value for each in simulated] if target == "mps" else []
+        self.device.note(name, result, inputs)
+        return tree_map(wrap, result)
 
 
 class _NamedDevice(TorchFunctionMode):
     """Turns `mps` into `mps:0`: the guard that stands in has no current device."""
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         def named(value: Any) -> Any:
             if isinstance(value, str) and value == "mps":
                 return "mps:0"
@@ -207,7 +204,12 @@ class _NamedDevice(TorchFunctionMode):
                 return MPS
             return value
 
-        return func(*map(named, args), **{key: named(v) for key, v in (kwargs or {}).items()})
+        named_args = {key: named(value) for key, value in (kwargs or {}).items()}
+        if func in {torch.tensor, torch.as_tensor} and str(named_args.get("device")) == "mps:0":
+            # The copy that these make to the device is hidden from every mode.
+            del named_args["device"]
+            return func(*args, **named_args).to(MPS)
+        return func(*map(named, args), **named_args)
 
 
 def _values(tree: Any) -> Any:
@@ -219,6 +221,10 @@ def _values(tree: Any) -> Any:
         return each
 
     return tree_map(value, tree)
+
+
+def _tensors(tree: Any) -> list[torch.Tensor]:
+    return [each for each in tree_flatten(tree)[0] if isinstance(each, torch.Tensor)]
 
 
 def _name(func: Any) -> str:
@@ -239,13 +245,13 @@ def _convolution(device: Device, func: Any, args: Any, kwargs: Any) -> Any:
     result = func(*_values(args), **_values(kwargs))
     transposed = bool(args[6])
     operator = "_mps_convolution_transpose" if transposed else "_mps_convolution"
-    device.note(operator, [result, _values(args[0])])
+    device.note(operator, result, _values(args[:2]))
     return Simulated(result)
 
 
 def _attention(device: Device, func: Any, args: Any, kwargs: Any) -> Any:
     result = func(*_values(args), **_values(kwargs))
-    device.note("_scaled_dot_product_attention_math_for_mps", [result, _values(args[0])])
+    device.note("_scaled_dot_product_attention_math_for_mps", result, _values(args[:3]))
     return Simulated(result)
 
 
@@ -264,8 +270,7 @@ class _Inside(TorchDispatchMode):
                     torch._C.DispatchKey.CompositeImplicitAutograd, *args, **(kwargs or {})
                 )
         result = func(*args, **(kwargs or {}))
-        flat = tree_flatten((result, args))[0]
-        self.device.note(name, [each for each in flat if isinstance(each, torch.Tensor)])
+        self.device.note(name, result, args)
         return result
 
 

@@ -3,7 +3,7 @@
 In an environment with TTS, and with the folder of a converted model:
 `trace.py TABLE MODEL OUTPUT.json` writes which operators load, clone, speak and stream call on
 the device, with the types of their tensors and the largest dimension of any. `--prove` runs the
-model again on the CPU and with planted mistakes instead, and fails where the simulation differs
+model again on the CPU and with planted mistakes as well, and fails where the simulation differs
 from the CPU, finds a tensor on the wrong device, or misses a mistake.
 """
 
@@ -16,6 +16,7 @@ import json
 import math
 import platform
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 PHASES = ("load", "clone", "speak", "stream")
 SECONDS, RATE = 7.0, 22050
-TOKENS = 16
+TOKENS = 6
 
 
 def states_of(table: dict[str, Any], version: str) -> dict[str, str]:
@@ -102,6 +103,7 @@ def run(session: Session, device: Device | None) -> dict[str, Any]:
     for phase in PHASES:
         with device.running(phase) if device else contextlib.nullcontext():
             results[phase] = _home(getattr(session, phase)())
+        sys.stderr.write(f"{phase}: {time.process_time():.0f} s of CPU time so far\n")
     return results
 
 
@@ -145,13 +147,80 @@ def trace(device: Device) -> dict[str, Any]:
     }
 
 
+def prove(folder: Path, states: dict[str, str], results: dict[str, Any]) -> list[str]:
+    """Return what is wrong with the simulation: other values than the CPU's, mistakes not found."""
+    wrong = []
+    expected = run(Session(folder, "cpu"), None)
+    for phase in PHASES:
+        pairs = zip(_flat(results[phase]), _flat(expected[phase]))
+        for mine, theirs in pairs:
+            if mine.shape != theirs.shape:
+                wrong.append(f"{phase}: {list(mine.shape)}, on the CPU {list(theirs.shape)}")
+            elif (distance := float((mine - theirs).abs().max())) > TOLERANCE:
+                wrong.append(f"{phase}: {distance:.1e} away from the CPU")
+    for name, plant in PLANTED.items():
+        device, session = Device(states), Session(folder, "mps")
+        try:
+            with device.running("load"):
+                session.load()
+                plant(session.model)
+            with device.running("speak"):
+                session.speak()
+        except Trouble as trouble:
+            sys.stderr.write(f"planted, and found: {name}: {trouble}\n")
+        else:
+            wrong.append(f"planted, and not found: {name}")
+    return wrong
+
+
+TOLERANCE = 1e-5
+"""Largest difference from the CPU that the order of additions explains."""
+
+
+def _flat(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, (list, tuple)):
+        return [tensor for each in value for tensor in _flat(each)]
+    return [] if value is None else [torch.as_tensor(value)]
+
+
+def _plant_weight(model: Any) -> None:
+    head = model.gpt.mel_head
+    head.weight = torch.nn.Parameter(torch.zeros(head.weight.shape), requires_grad=False)
+
+
+def _plant_embedding(model: Any) -> None:
+    original = model.hifigan_decoder.forward
+
+    def forward(latents: Any, g: Any = None) -> Any:
+        return original(latents, g=g.cpu())
+
+    model.hifigan_decoder.forward = forward
+
+
+def _plant_double(model: Any) -> None:
+    original = model.hifigan_decoder.forward
+
+    def forward(latents: Any, g: Any = None) -> Any:
+        steps = torch.arange(4, dtype=torch.float64, device=latents.device)
+        return original(latents + steps.sum().float() * 0, g=g)
+
+    model.hifigan_decoder.forward = forward
+
+
+PLANTED: dict[str, Callable[[Any], None]] = {
+    "a weight left on the CPU": _plant_weight,
+    "a speaker embedding left on the CPU": _plant_embedding,
+    "a float64 tensor on mps": _plant_double,
+}
+
+
 def main(arguments: list[str]) -> int:
     """Trace or prove."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", type=Path)
     parser.add_argument("model", type=Path)
     parser.add_argument("output", type=Path, nargs="?")
-    parser.add_argument("--prove", action="store_true")
+    parser.add_argument("--prove", action="store_true", help="compare with the CPU; plant mistakes")
     options = parser.parse_args(arguments)
     warnings.filterwarnings("ignore")
     table = json.loads(options.table.read_text("utf-8"))
@@ -161,7 +230,13 @@ def main(arguments: list[str]) -> int:
     if options.output:
         text = json.dumps(trace(device), indent=1)
         options.output.write_text(text + "\n", "utf-8")
-    return 0
+    wrong = prove(options.model, states, results) if options.prove else []
+    for line in wrong:
+        sys.stderr.write(f"{line}\n")
+    if options.prove and not wrong:
+        found = f"{sum(map(len, device.seen.values()))} operators, {len(device.troubles)} troubles"
+        sys.stderr.write(f"as on the CPU, and every planted mistake found: {found}\n")
+    return bool(wrong)
 
 
 if __name__ == "__main__":
