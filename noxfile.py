@@ -190,6 +190,72 @@ def bench_runtime(session: nox.Session) -> None:
     session.run(python, "-I", script, *arguments, external=True)
 
 
+MPS = ROOT / "matrices" / "mps"
+MPS_TORCH = [
+    "2.0.0", "2.0.1", "2.1.0", "2.1.1", "2.1.2", "2.2.0", "2.2.1", "2.2.2", "2.3.0", "2.3.1",
+    "2.4.0", "2.4.1", "2.5.0", "2.5.1", "2.6.0", "2.7.0", "2.7.1", "2.8.0", "2.9.0", "2.9.1",
+    "2.10.0", "2.11.0", "2.12.0", "2.12.1", "2.13.0", "2.14.0", "2.14.1", "2.15.0",
+]  # fmt: skip
+MPS_STACKS = {
+    "tts-0.22.0": ["TTS==0.22.0", "torch==2.9.1", "torchaudio==2.9.1", "transformers==4.40.2"],
+    "coqui-tts-0.28.0": [
+        *("coqui-tts==0.28.0", "six", "torch==2.8.0", "torchaudio==2.8.0"),
+        "transformers==4.57.6",
+    ],
+}
+"""What XTTS is traced with, by the name of the trace."""
+
+
+@nox.session(default=False)
+def mps_operators(session: nox.Session) -> None:
+    """Read the operator tables from macOS wheels of torch: all, or `-- 2.9.1 2.15.0`."""
+    session.install("packaging", "pip", "pyyaml")
+    for torch in session.posargs or MPS_TORCH:
+        wheels = Path(session.create_tmp()) / "wheels"
+        shutil.rmtree(wheels, ignore_errors=True)
+        session.run(
+            *("python", "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(wheels)),
+            *("--only-binary=:all:", "--python-version", "3.11", f"torch=={torch}"),
+            *("--platform", "macosx_11_0_arm64", "--platform", "macosx_14_0_arm64"),
+        )
+        (wheel,) = wheels.glob("torch-*.whl")
+        reader = ROOT / "tests" / "mps" / "operators.py"
+        session.run("python", str(reader), str(MPS / "operators.json"), str(wheel))
+        shutil.rmtree(wheels)
+
+
+@nox.session(default=False)
+def mps_trace(session: nox.Session) -> None:
+    """Trace what XTTS calls on MPS, on a simulated device; Linux. `-- tts-0.22.0` for one."""
+    for name in session.posargs or MPS_STACKS:
+        _on_simulated_mps(session, name, str(MPS / "traces" / f"{name}.json"))
+
+
+@nox.session(default=False)
+def mps_simulate(session: nox.Session) -> None:
+    """Prove the simulated device: values as on the CPU, planted mistakes found; Linux."""
+    for name in session.posargs or MPS_STACKS:
+        _on_simulated_mps(session, name, "--prove")
+
+
+def _on_simulated_mps(session: nox.Session, name: str, argument: str) -> None:
+    """Run the tracer on the tiny model in the environment of that name."""
+    session.install(".", "uv")
+    scratch = Path(session.create_tmp()) / name
+    shutil.rmtree(scratch, ignore_errors=True)
+    python, original, model = (str(scratch / part) for part in ("venv/bin/python", "made", "model"))
+    maker = str(ROOT / "compat" / "target" / "__main__.py")
+    try:
+        session.run("uv", "venv", "-q", "--python", "3.11", str(scratch / "venv"))
+        session.run("uv", "pip", "install", "-q", "--python", python, *MPS_STACKS[name])
+        session.run(python, "-I", maker, "make-checkpoint", original, external=True)
+        session.run("xcompat", "convert", original, "-o", model)
+        tracer, table = str(ROOT / "tests" / "mps" / "trace.py"), str(MPS / "operators.json")
+        session.run(python, tracer, table, model, argument, external=True)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 @nox.session
 def cells(session: nox.Session) -> None:
     """Run the cells marked `ci` again; fail if an outcome is not the recorded one."""

@@ -23,6 +23,8 @@ VERDICT_EXIT = {
     "compatible": ExitCode.YES,
     "incompatible": ExitCode.NO,
     "unknown": ExitCode.UNKNOWN,
+    "clear": ExitCode.YES,
+    "obstacles": ExitCode.NO,
 }
 
 app = typer.Typer(
@@ -239,6 +241,37 @@ def _apply(
         render.show_applied(applied)
         diagnosis.show_diagnosis(applied.after)
     return applied
+
+
+@app.command()
+def preflight(
+    tts: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="TTS release, such as TTS==0.22.0.")
+    ] = None,
+    torch: Annotated[
+        str | None, typer.Option(metavar="V", help="Release of torch, such as 2.9.1.")
+    ] = None,
+    macos: Annotated[
+        str | None, typer.Option(metavar="V", help="Version of macOS, such as 14.5.")
+    ] = None,
+    python: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Environment to take the rest from.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+) -> None:
+    """Tell what Apple's GPU (MPS) will do with XTTS; needs neither a Mac nor torch."""
+    from xcompat.mps_data import load_mps
+    from xcompat.preflight import predict
+    from xcompat.question import releases_asked_for
+    from xcompat.render import preflight as render
+    from xcompat.render.text import show_json
+
+    told = predict(*releases_asked_for(tts, torch, macos, python), load_mps())
+    if as_json:
+        show_json(render.preflight_as_json(told))
+    else:
+        render.show_preflight(told)
+    raise typer.Exit(VERDICT_EXIT[told.verdict])
 
 
 @app.command("matrix")

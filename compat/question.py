@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from xcompat.doctor import NEEDED
 from xcompat.domain import CAPABILITIES, LANGUAGES, Constraint, distribution_name
 from xcompat.errors import CannotLook, Misuse
+from xcompat.preflight import is_version, macos_version
 from xcompat.probe import environment_of, platform_name, this_platform
 
 if TYPE_CHECKING:
@@ -206,6 +207,42 @@ def _kept(word: str, environment: Environment) -> Constraint:
             )
         specifier = f"=={installed.partition('+')[0]}"
     return Constraint(kind="keep", name=name, specifier=specifier)
+
+
+def releases_asked_for(
+    tts: str | None, torch: str | None, macos: str | None, python: str | None
+) -> tuple[tuple[str, str], str, str]:
+    """Return TTS (distribution, version), torch and macOS: those named, else the installed ones.
+
+    What is neither named nor installed is an empty text.
+
+    Raises:
+        Misuse: `XC221` where an option is not a release or a version.
+        CannotLook: where the environment cannot be read.
+    """
+    match = re.fullmatch(r"\s*(TTS|coqui[-_.]tts)\s*==\s*(\S+)\s*", tts or "", re.IGNORECASE)
+    if tts is not None and not (match and is_version(match[2])):
+        raise Misuse(
+            "XC221",
+            f"`{tts}` is not a release of TTS",
+            hint="write it like TTS==0.22.0 or coqui-tts==0.28.0",
+        )
+    if torch is not None and not is_version(torch):
+        raise Misuse("XC221", f"`{torch}` is not a version of torch", hint="write it like 2.9.1")
+    if macos is not None and not macos_version(macos):
+        raise Misuse("XC221", f"`{macos}` is not a version of macOS", hint="write it like 14.5")
+    if match and torch and python is None:
+        # All that decides is named: nothing is taken from an environment, not even its macOS.
+        return (distribution_name(match[1]), match[2]), torch, macos_version(macos or "")
+    found = environment_of(python)
+    installed = next((n for n in ("TTS", "coqui-tts") if n in found.packages), "")
+    return (
+        (distribution_name(match[1]), match[2])
+        if match
+        else (installed, found.packages.get(installed, "")),
+        torch or found.packages.get("torch", ""),
+        macos_version(macos or found.system.get("macos") or ""),
+    )
 
 
 def issues_asked_for(
