@@ -15,6 +15,7 @@ from packaging.version import InvalidVersion, Version
 from xcompat.domain import (
     CAPABILITIES,
     DECIDING,
+    SAME_FILES,
     Capability,
     CapabilityStatus,
     Condition,
@@ -139,7 +140,22 @@ def _holds(condition: Condition, environment: Environment, unsaid: _Unsaid) -> b
 def _package_holds(name: str, wanted: str, environment: Environment, unsaid: _Unsaid) -> bool:
     if name in environment.packages:
         return _contains(wanted, environment.packages[name])
-    return wanted == "absent" if environment.complete else unsaid.packages
+    return wanted == "absent" if _is_absent(name, environment) else unsaid.packages
+
+
+def _is_absent(name: str, environment: Environment) -> bool:
+    """Return whether a distribution that is not named is not there.
+
+    Pins leave out much that will be installed, but whoever names one of `TTS` and `coqui-tts` does
+    not mean to have the other, nor what belongs to it.
+    """
+    if environment.complete:
+        return name not in environment.packages
+    for family in range(2):
+        said, other = SAME_FILES[0][family], SAME_FILES[0][1 - family]
+        if said in environment.packages and other not in environment.packages:
+            return name in {pair[1 - family] for pair in SAME_FILES} - environment.packages.keys()
+    return False
 
 
 def _system_holds(name: str, wanted: str, environment: Environment, unsaid: _Unsaid) -> bool:
@@ -279,11 +295,11 @@ def _numpy_differs(measured: Environment, environment: Environment) -> bool:
 
 def _differing(measured: Environment, environment: Environment) -> list[str]:
     """Return the deciding distributions whose versions differ, of those that are said."""
-    names = DECIDING if environment.complete else [n for n in DECIDING if n in environment.packages]
     return [
         name
-        for name in names
-        if _public(measured.packages.get(name)) != _public(environment.packages.get(name))
+        for name in DECIDING
+        if (name in environment.packages or _is_absent(name, environment))
+        and _public(measured.packages.get(name)) != _public(environment.packages.get(name))
     ]
 
 
@@ -365,7 +381,7 @@ def _recorded(capability: Capability, runs: list[Run], environment: Environment)
             f"{name} {run.environment.packages.get(name, 'absent')}"
             for run in runs
             for name in unsaid
-            if not environment.complete and name in run.environment.packages
+            if not _is_absent(name, environment) and name in run.environment.packages
         }
     )
     if not environment.python:

@@ -74,6 +74,15 @@ def distribution_name(name: str) -> str:
     return "TTS" if normalised == "tts" else normalised
 
 
+SAME_FILES: tuple[tuple[str, str], ...] = (
+    ("TTS", "coqui-tts"),
+    ("trainer", "coqui-tts-trainer"),
+    ("coqpit", "coqpit-config"),
+)
+"""Distributions that install the same import package: `TTS`, `trainer`, `coqpit`. Where both are
+installed, uninstalling one takes files of the other along, so both go before one comes back."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """Python, platform and distributions of a target environment."""

@@ -16,6 +16,7 @@ from xcompat.doctor import NEEDED, NEEDS, applies, diagnose
 from xcompat.domain import (
     CAPABILITIES,
     DECIDING,
+    SAME_FILES,
     Capability,
     Change,
     Conflict,
@@ -30,7 +31,6 @@ from xcompat.domain import (
     Run,
 )
 from xcompat.transition import (
-    SAME_FILES,
     Combination,
     Knowledge,
     Transition,

@@ -14,18 +14,20 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from xcompat.doctor import applies
-from xcompat.domain import DECIDING, Capability, Change, Environment, KnownIssue, Matrix, Row, Run
+from xcompat.domain import (
+    DECIDING,
+    SAME_FILES,
+    Capability,
+    Change,
+    Environment,
+    KnownIssue,
+    Matrix,
+    Row,
+    Run,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-SAME_FILES: tuple[tuple[str, str], ...] = (
-    ("TTS", "coqui-tts"),
-    ("trainer", "coqui-tts-trainer"),
-    ("coqpit", "coqpit-config"),
-)
-"""Distributions that install the same import package: `TTS`, `trainer`, `coqpit`. Where both are
-installed, uninstalling one takes files of the other along, so both go before one comes back."""
 
 _COSTS = {"torch": 100, "TTS": 30, "coqui-tts": 30, "transformers": 5}
 """What it costs to replace an installed distribution: any other costs 1, and what is not there yet

@@ -231,17 +231,17 @@ def test_the_speakers_alone(release: Path, tmp_path: Path) -> None:
 
 
 def test_the_autoencoder_and_the_statistics_alone(tmp_path: Path) -> None:
-    embed = asm.tensor(asm.storage("0", 6), (2, 3))
+    embed = asm.tensor(asm.storage("0", 80), (2, 40))
     for name, value in (
         ("dvae", asm.ordered_dict({"codebook.embed": embed})),
-        ("mel_stats", asm.tensor(asm.storage("0", 6), (6,))),
+        ("mel_stats", asm.tensor(asm.storage("0", 80), (80,))),
     ):
-        content = {"data/0": checkpoints.floats(6)}
+        content = {"data/0": checkpoints.floats(80)}
         data = checkpoints.zip_forge.archive(checkpoints.entries(asm.pickle(value), content))
         source = checkpoints.write(tmp_path, data, f"{name}.pth")
         convert(source, tmp_path / name, format="both", verify=True)
         (tensor,) = load_file(tmp_path / name / f"{name}.safetensors").values()
-        assert tensor.tobytes() == checkpoints.floats(6)
+        assert tensor.tobytes() == checkpoints.floats(80)
         with Checkpoint(tmp_path / name / f"{name}.pth") as back:
             assert back.names_only_tensors
 

@@ -106,7 +106,11 @@ def _full(proposal, change):
     if meets(specifier, change.now):
         return change.now
     known = {run.environment.packages.get(change.name) for run in MATRIX.runs} - {None}
-    return next(v for v in [*sorted(known), *versions(change.name)] if meets(specifier, v))
+    return next(
+        v
+        for v in [*sorted(known), *versions(change.name), *re.findall(r"[\d.]+", specifier)]
+        if meets(specifier, v)
+    )
 
 
 def _check_constraints(proposal, wanted):
