@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cache
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
 
@@ -106,11 +106,10 @@ def _full(proposal, change):
     if meets(specifier, change.now):
         return change.now
     known = {run.environment.packages.get(change.name) for run in MATRIX.runs} - {None}
-    return next(
-        v
-        for v in [*sorted(known), *versions(change.name), *re.findall(r"[\d.]+", specifier)]
-        if meets(specifier, v)
-    )
+    allowed = [v for v in [*sorted(known), *versions(change.name)] if meets(specifier, v)]
+    # What is to be kept may be a version that does not exist: then nothing can be applied.
+    assume(bool(allowed))
+    return allowed[0]
 
 
 def _check_constraints(proposal, wanted):
@@ -191,7 +190,9 @@ def _check_conflict(told, wanted):
             assert plan(told.environment, MATRIX, left).proposals
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 @given(environments(), constraints())
 def test_law_4_and_the_properties_of_plans(here, wanted):
     check(here, wanted)
