@@ -51,6 +51,15 @@ _CONFIGS: Final = frozenset(
         Global("TTS.tts.configs.xtts_config", "XttsAudioConfig"),
     }
 )
+_OPTIMIZERS: Final = frozenset(
+    {
+        Global("torch.optim.adam", "Adam"),
+        Global("torch.optim.adamw", "AdamW"),
+        Global("torch.optim.radam", "RAdam"),
+        Global("torch.optim.sgd", "SGD"),
+    }
+)
+"""What trainers pickle where they save the optimizer, or its class, and not its state dict."""
 _DICTS: Final = frozenset({Global("builtins", "dict"), Global("__builtin__", "dict")})
 _STORAGES: Final = {Global("torch", name): dtype for name, dtype in STORAGE_DTYPES.items()}
 _UNSUPPORTED: Final = frozenset(Global("torch", name) for name in UNSUPPORTED_STORAGES)
@@ -58,6 +67,7 @@ GLOBALS: Final = {
     (known.module, known.name): known
     for known in (
         *_CONFIGS,
+        *_OPTIMIZERS,
         *_DICTS,
         *_STORAGES,
         *_UNSUPPORTED,
@@ -341,7 +351,7 @@ class Machine:
         self._memory += _DICT_ITEM * (len(items) // 2)
         for key, value in zip(items[::2], items[1::2], strict=True):
             if type(key) not in _KEY_TYPES:
-                self._refuse("a dict key that is neither text nor number")
+                self._refuse("a dict key that is neither text nor number nor tensor")
             if key in target:
                 self._refuse(f"the key {printable(repr(key))} twice in one dict")
             target[key] = value
@@ -415,8 +425,8 @@ class Machine:
     def _newobj(self, _: bytes) -> None:
         args = self._stack.pop()
         kind = self._stack.pop()
-        if type(kind) is not Global or kind not in _CONFIGS or args != ():
-            self._refuse("creates an object that is not a TTS configuration")
+        if type(kind) is not Global or kind not in _RECORDS or args != ():
+            self._refuse("creates an object that is neither a TTS configuration nor an optimizer")
         self._memory += _RECORD
         self._stack.append(Record(kind))
 
@@ -530,7 +540,9 @@ def _tuple_size(value: tuple[Any, ...]) -> int:
     return 56 + _ITEM * len(value)
 
 
-_KEY_TYPES: Final = frozenset({str, int, float, bool, type(None)})
+_RECORDS: Final = _CONFIGS | _OPTIMIZERS
+_KEY_TYPES: Final = frozenset({str, int, float, bool, type(None), Tensor})
+"""An optimizer knows the state of each parameter by that parameter."""
 
 _HANDLERS: Final[dict[int, Callable[[Machine, bytes], None]]] = {
     Op.PROTO: Machine._proto,

@@ -330,3 +330,27 @@ def test_nothing_to_convert_is_a_usage_error() -> None:
     done = run()
     assert done.returncode == 2
     assert "error[XC113]" in done.stderr
+
+
+# What trainers save.
+
+
+def test_an_optimizer_is_an_inert_record(tmp_path: Path) -> None:
+    weight = asm.tensor(asm.storage("0", 6), (3, 2))
+    state = asm.call(asm.name("collections", "defaultdict"), asm.name("builtins", "dict"))
+    state += (
+        asm.MARK + weight + asm.dict_({"step": asm.text("1"), "exp_avg": weight}) + asm.SETITEMS
+    )
+    adamw = asm.name("torch.optim.adamw", "AdamW")
+    optimizer = adamw + asm.EMPTY_TUPLE + asm.NEWOBJ + asm.dict_({"state": state}) + asm.BUILD
+    data = checkpoints.checkpoint(optimizer=optimizer, optimizer_class=adamw)
+    done = convert(checkpoints.write(tmp_path, data), tmp_path / "out", format="both", verify=True)
+    assert {"optimizer", "optimizer_class"} <= {item.what for item in done.dropped}
+    assert b"torch.optim" not in (tmp_path / "out" / "model.pth").read_bytes()
+
+
+def test_another_class_of_torch_is_not(tmp_path: Path) -> None:
+    data = checkpoints.checkpoint(optimizer=asm.name("torch.optim.lbfgs", "LBFGS"))
+    with pytest.raises(Refusal, match=r"torch\.optim\.lbfgs\.LBFGS") as caught:
+        convert(checkpoints.write(tmp_path, data), tmp_path / "out")
+    assert caught.value.code == "XC104"

@@ -15,6 +15,7 @@ from builders import checkpoints
 from builders import pickle_asm as asm
 from xcompat.converters import convert, output_file, repair, write_tiny_release
 from xcompat.converters.checkpoint import Checkpoint
+from xcompat.errors import CannotLook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,3 +121,46 @@ def test_a_repair_takes_no_space_where_blocks_are_shared(mounted: Path) -> None:
     os.sync()
     assert done.shared > big
     assert before - shutil.disk_usage(mounted).free < 2 << 20
+
+
+@pytest.mark.filesystems
+@pytest.mark.parametrize("kind", ["safetensors", "pth", "both"])
+def test_a_full_disk_is_told_and_nothing_stays(tmp_path: Path, kind: str) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    size = 3 << 20
+    tensors = {"gpt.big": asm.tensor(asm.storage("big", size // 4), (size // 4,))}
+    data = checkpoints.checkpoint(tensors, {"data/big": os.urandom(size)})
+    source = checkpoints.write(tmp_path, data)
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=True)
+    try:
+        with pytest.raises(CannotLook) as caught:
+            convert(source, folder, format=kind)  # type: ignore[arg-type]
+        assert caught.value.code == "XC111"
+        assert list(folder.iterdir()) == []
+    finally:
+        subprocess.run(["umount", folder], check=True)
+    assert source.read_bytes() == data
+
+
+@pytest.mark.filesystems
+def test_a_read_only_disk_is_told_and_nothing_changes(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    write_tiny_release(folder / "model")
+    subprocess.run(["mount", "--bind", folder, folder], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
+    try:
+        for act in (lambda: repair(folder / "model"), lambda: convert(folder / "model")):
+            with pytest.raises(CannotLook) as caught:
+                act()
+            assert caught.value.code == "XC111"
+    finally:
+        subprocess.run(["umount", folder], check=True)
+    assert {path.name for path in (folder / "model").iterdir()} == {
+        "LICENSE.txt", "config.json", "model.pth", "speakers_xtts.pth", "vocab.json",
+    }  # fmt: skip
