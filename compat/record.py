@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from xcompat.domain import Environment, StageResult
 
 SCHEMA = 1
+_MACHINE_PATH = re.compile(
+    r"(?:\b[A-Za-z]:|(?<![\w.:/\\-]))[/\\][^\s'\"()]*[/\\]"
+    r"(?=site-packages|xcompat-|lib[/\\]python|builds-v\d|sdists-v\d|[^/\\\s'\"()]+$)"
+)
+"""The folders of a path up to what means something elsewhere too."""
 _BEFORE_SOUND = ("import", "device", "load-converted", "condition")
 _SOUND_STAGES = ("tokens", "speak", "stream", "clone", "api")
 _OPTIONAL = ("load-stock", *_SOUND_STAGES)
@@ -136,7 +141,8 @@ def append_run(path: Path, run: Mapping[str, Any]) -> None:
 def _signs(environment: Environment) -> dict[str, Any]:
     """Return what was seen beside versions, where anything was."""
     told = {
-        sign: [_without_home(each) for each in seen] for sign, seen in environment.signs.items()
+        sign: [without_machine_paths(each) for each in seen]
+        for sign, seen in environment.signs.items()
     }
     return {"signs": told} if told else {}
 
@@ -190,14 +196,14 @@ def _capabilities(results: Sequence[StageResult]) -> dict[str, dict[str, str]]:
         name = CAPABILITY_OF_STAGE.get(stage.name)
         if name is None or capabilities.get(name, {}).get("status") == "fails":
             continue
-        error = _without_home(stage.error) or _wrong_sound(stage)
+        error = without_machine_paths(stage.error) or _wrong_sound(stage)
         capabilities[name] = {"status": "fails", "error": error} if error else {"status": "works"}
     return capabilities
 
 
-def _without_home(error: str) -> str:
+def without_machine_paths(error: str) -> str:
     """Cut what is only true of this machine off the paths in an error: a run is published."""
-    return re.sub(r"(?:[A-Za-z]:)?[/\\][^\s'\"()]*[/\\](?=site-packages|xcompat-)", "", error)
+    return _MACHINE_PATH.sub("", error)
 
 
 def _wrong_sound(stage: StageResult) -> str:

@@ -31,7 +31,7 @@ from packaging.specifiers import SpecifierSet
 
 from xcompat.errors import XcompatError
 from xcompat.probe import environment_of, this_platform
-from xcompat.record import append_run, record_run, run_header
+from xcompat.record import append_run, record_run, run_header, without_machine_paths
 
 try:
     import fcntl
@@ -238,7 +238,9 @@ def _not_installed(cell: Cell, words: str) -> dict[str, Any]:
         "packages": pins,
         "builds": {},
         "system": {"ffmpeg": None},
-        "capabilities": {"install": {"status": "fails", "error": _short(words)}},
+        "capabilities": {
+            "install": {"status": "fails", "error": without_machine_paths(_short(words))}
+        },
         "tokens": None,
     }
 
