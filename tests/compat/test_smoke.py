@@ -11,7 +11,7 @@ import pytest
 from conftest import Done
 from xcompat import load_xtts, matrix
 from xcompat.domain import StageResult
-from xcompat.record import _capabilities, _without_home
+from xcompat.record import _capabilities, without_machine_paths
 from xcompat.smoke import SmokeRequest, _child_request, _report, name_issue
 
 if TYPE_CHECKING:
@@ -134,9 +134,12 @@ def test_a_published_error_names_no_folder_of_the_machine() -> None:
     error = (
         "ImportError: x (/home/me/my venv/lib/python3.11/site-packages/transformers/__init__.py)"
     )
-    assert "/home/me" not in _without_home(error).replace("/home/me/my", "")
+    assert "/home/me" not in without_machine_paths(error).replace("/home/me/my", "")
     error = "OSError: /srv/app/lib/python3.11/site-packages/torchaudio/lib/x.so: undefined symbol"
-    assert _without_home(error) == "OSError: site-packages/torchaudio/lib/x.so: undefined symbol"
+    assert (
+        without_machine_paths(error)
+        == "OSError: site-packages/torchaudio/lib/x.so: undefined symbol"
+    )
 
 
 def test_an_error_is_mapped_to_its_known_issue() -> None:
