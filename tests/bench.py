@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-ROUNDS = 7
+ROUNDS = 5
 XCOMPAT = [sys.executable, "-m", "xcompat"]
 FLOOR = [sys.executable, "-c", "import typer, rich.table"]
 BY_HAND = """
@@ -127,7 +127,7 @@ def conversions(source: Path, output: Path, folder: Path, tts: str | None) -> No
             [[*convert, "--no-fsync"]],
             [by_hand],
             output,
-            rounds=3,
+            rounds=2,
         )
 
 
