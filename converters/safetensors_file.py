@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from xcompat.converters import limits
 from xcompat.converters.packing import Written, crc32_of, write_tensor
-from xcompat.converters.safetensors_source import SafetensorsSource
+from xcompat.converters.safetensors_source import METADATA, SafetensorsSource
 from xcompat.converters.values import Cast, Tensor, printable
 from xcompat.errors import Refusal
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from xcompat.converters.tensor_file import TensorFile
 
 ALIGNMENT: Final = 64
-_METADATA: Final = "__metadata__"
 _MAX_HEADER: Final = 100_000_000
 """What the safetensors library accepts."""
 
@@ -47,7 +46,7 @@ class SafetensorsLayout:
         self._source = source
         check_names(tensors)
         self._tensors = dict(sorted(tensors.items(), key=self._order))
-        header: dict[str, object] = {_METADATA: dict(metadata)}
+        header: dict[str, object] = {METADATA: dict(metadata)}
         position = 0
         for name, tensor in self._tensors.items():
             end = position + tensor.nbytes
@@ -113,9 +112,9 @@ def check_names(tensors: Iterable[str]) -> None:
         Refusal: XC108, naming the tensor.
     """
     for name in tensors:
-        if name == _METADATA:
+        if name == METADATA:
             raise Refusal(
-                "XC108", f"a tensor is named `{_METADATA}`, which safetensors keeps for itself"
+                "XC108", f"a tensor is named `{METADATA}`, which safetensors keeps for itself"
             )
         try:
             name.encode()

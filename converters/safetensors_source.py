@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from xcompat.converters.source import SourceFile
 
-_METADATA: Final = "__metadata__"
+METADATA: Final = "__metadata__"
+"""Key of the header that is no tensor."""
 _BY_NAME: Final = {dtype.name: dtype for dtype in DTYPES}
 
 
@@ -53,7 +54,7 @@ class SafetensorsSource(TensorFile):
             _damaged("it says that its header is longer than the file")
         limits.check("bytes of the safetensors header", size, limits.COMPANION_BYTES)
         header = load_object(self.file.read_at(8, size), "its header")
-        self.metadata = _texts(header.pop(_METADATA, {}))
+        self.metadata = _texts(header.pop(METADATA, {}))
         self.value = {}
         self._records: dict[str, ArchiveRecord] = {}
         body = 8 + size
@@ -99,7 +100,7 @@ def _damaged(reason: str) -> NoReturn:
 
 def _texts(metadata: Any) -> Mapping[str, str]:
     if not isinstance(metadata, dict) or any(type(text) is not str for text in metadata.values()):
-        _damaged(f"its `{_METADATA}` is no map of texts")
+        _damaged(f"its `{METADATA}` is no map of texts")
     return metadata
 
 
