@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Final
 from xcompat.converters.checkpoint import Checkpoint
 from xcompat.converters.model_files import (
     CONFIG,
+    MODEL,
+    MODEL_SAFETENSORS,
+    SPEAKERS,
+    SPEAKERS_SAFETENSORS,
     VOCABULARY,
     ModelFiles,
     default_output,
@@ -34,6 +38,12 @@ if TYPE_CHECKING:
     from xcompat.converters.report import Conversion
 
 _JSON_FILES: Final = (CONFIG, VOCABULARY)
+_OTHER_FORMAT: Final = {
+    MODEL: MODEL_SAFETENSORS,
+    MODEL_SAFETENSORS: MODEL,
+    SPEAKERS: SPEAKERS_SAFETENSORS,
+    SPEAKERS_SAFETENSORS: SPEAKERS,
+}
 
 
 def convert(
@@ -158,6 +168,7 @@ def _settle_conflicts(plan: Plan, files: ModelFiles, *, force: bool) -> Plan:
                 + (f" and says something else: {difference}" if difference else ""),
                 hint="Choose another folder with -o, or overwrite it with --force.",
             )
+    _refuse_mixture(plan, files)
     manifest = plan.target / MANIFEST
     if plan.has_manifest and not force and (manifest.is_symlink() or manifest.exists()):
         raise CannotLook(
@@ -172,6 +183,27 @@ def _settle_conflicts(plan: Plan, files: ModelFiles, *, force: bool) -> Plan:
         outputs=outputs,
         conversion=replace(plan.conversion, files=written, kept=tuple(kept)),
     )
+
+
+def _refuse_mixture(plan: Plan, files: ModelFiles) -> None:
+    """Make sure that the folder will not hold two models of which one has no configuration.
+
+    Raises:
+        CannotLook: XC110, there are weights in the other format that are not the source's.
+    """
+    for name in plan.outputs:
+        other = _OTHER_FORMAT.get(name, name)
+        path = plan.target / other
+        if other in plan.outputs or not (path.is_symlink() or path.exists()):
+            continue
+        if path.exists() and any(path.samefile(used) for used in files.all()):
+            continue
+        raise CannotLook(
+            "XC110",
+            f"{printable(str(path), 4096)} would stay beside {name}, and may be another model",
+            hint="Write both with --format both, move that file away, "
+            "or choose another folder with -o.",
+        )
 
 
 def _difference(name: str, layout: Layout, path: Path) -> str | None:

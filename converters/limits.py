@@ -28,7 +28,7 @@ JSON_VALUES: Final = 200_000
 """Values of a configuration once written out: shared ones count each time."""
 JSON_CHARACTERS: Final = 8 << 20
 """Characters of its texts once written out."""
-ARCHIVE_ENTRIES: Final = 150_000
+ARCHIVE_ENTRIES: Final = 120_000
 DIRECTORY_BYTES: Final = 24 << 20
 TENSOR_DIMENSIONS: Final = 16
 BROADCAST_BYTES: Final = 1 << 20

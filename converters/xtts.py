@@ -31,6 +31,15 @@ _ALIASES: Final = {
     "gpt.gpt_inference.": "a second name of the same weights, made again when the model is loaded",
     "gpt.gpt.wte.": "a second name of the same weights, made again when the model is loaded",
 }
+_HIFIGAN: Final = "hifigan_decoder"
+_OTHER_DECODERS: Final = dict.fromkeys(
+    ("diffusion_decoder", "vocoder", "ne_hifigan_decoder"),
+    f"a decoder that TTS leaves out where there is `{_HIFIGAN}`",
+)
+"""XTTS v1.0 speaks by the first two alone, its later revisions hold a HiFi-GAN as well.
+
+TTS 0.17.9 to 0.20.0 choose by `use_hifigan`, which is true by default; newer ones know no other.
+"""
 _TRAINING_STATE: Final = ("optimizer", "scaler", "scheduler")
 _VOCABULARIES: Final = {6681: "2.0.3", 6153: "2.0.0 to 2.0.2"}
 """Rows of the text embedding in the published versions of XTTS v2."""
@@ -97,17 +106,20 @@ def _choose(
     tensors: dict[str, Tensor] = {}
     renamed = 0
     dropped: Counter[str] = Counter()
+    unused = dict(_UNUSED_MODULES)
+    if any(name.removeprefix(TRAINER_PREFIX).startswith(f"{_HIFIGAN}.") for name in state_dict):
+        unused |= _OTHER_DECODERS
     for name, tensor in state_dict.items():
         is_prefixed = name.startswith(TRAINER_PREFIX)
         new_name = name.replace(TRAINER_PREFIX, "") if is_prefixed else name
-        if rule := _drop_rule(new_name):
+        if rule := _drop_rule(new_name, unused):
             dropped[rule] += 1
             continue
         if new_name in tensors:
             raise Refusal("XC108", f"two tensors would be named `{printable(new_name)}`")
         tensors[new_name] = tensor
         renamed += is_prefixed
-    reasons = {f"{module}.*": why for module, why in _UNUSED_MODULES.items()}
+    reasons = {f"{module}.*": why for module, why in unused.items()}
     reasons |= {f"{prefix}*": why for prefix, why in _ALIASES.items()}
     return (
         tensors,
@@ -135,9 +147,9 @@ def require_tensors(state_dict: Mapping[Any, Any]) -> None:
             )
 
 
-def _drop_rule(name: str) -> str:
+def _drop_rule(name: str, unused: Mapping[str, str]) -> str:
     module = name.split(".", 1)[0]
-    if module in _UNUSED_MODULES:
+    if module in unused:
         return f"{module}.*"
     return next((f"{prefix}*" for prefix in _ALIASES if name.startswith(prefix)), "")
 
@@ -198,10 +210,10 @@ def _require_xtts(tensors: Mapping[str, Tensor]) -> None:
             raise _not_xtts(f"`{name}` has {len(tensors[name].shape)} dimensions, not two")
         if not tensors[name].numel:
             raise _not_xtts(f"`{name}` is empty")
-    if not any(name.startswith("hifigan_decoder.") for name in tensors):
+    if not _has_decoder(tensors):
         raise _not_xtts(
-            "it has the GPT of XTTS but no `hifigan_decoder`: one part of a model, or XTTS v1.0, "
-            "which only TTS 0.17 can load"
+            f"it has the GPT of XTTS but no `{_HIFIGAN}`, nor `diffusion_decoder` and `vocoder` as "
+            "XTTS v1.0 has: one part of a model"
         )
 
 
@@ -219,8 +231,10 @@ def _type_name(value: Any) -> str:
 
 def _kind(tensors: Mapping[str, Tensor], extras: Mapping[str, Any], *, renamed: bool) -> str:
     rows = tensors["gpt.text_embedding.weight"].shape[0]
-    if not has_perceiver(tensors):
-        version = "XTTS v1.1"
+    if not has_hifigan(tensors):
+        version = "XTTS v1.0"
+    elif not has_perceiver(tensors):
+        version = "XTTS v1"
     elif rows in _VOCABULARIES:
         version = f"XTTS v2 ({_VOCABULARIES[rows]})"
     else:
@@ -238,7 +252,25 @@ def _kind(tensors: Mapping[str, Tensor], extras: Mapping[str, Any], *, renamed: 
 def _tensor_notes(tensors: Mapping[str, Tensor]) -> list[str]:
     names = Counter(tensor.storage.key for tensor in tensors.values())
     shared = sum(count for count in names.values() if count > 1)
-    return [f"{shared} tensors shared memory with others and have their own now"] if shared else []
+    notes = []
+    if not has_hifigan(tensors):
+        notes.append(
+            "XTTS v1.0 speaks by diffusion: TTS 0.17.9 to 0.20.0 load it, with `use_hifigan` false "
+            "in its configuration; newer ones do not"
+        )
+    if shared:
+        notes.append(f"{shared} tensors shared memory with others and have their own now")
+    return notes
+
+
+def has_hifigan(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether this has the decoder of all versions but XTTS v1.0."""
+    return any(name.startswith(f"{_HIFIGAN}.") for name in tensors)
+
+
+def _has_decoder(tensors: Mapping[str, Tensor]) -> bool:
+    modules = {name.split(".", 1)[0] for name in tensors}
+    return _HIFIGAN in modules or modules >= {"diffusion_decoder", "vocoder"}
 
 
 def has_perceiver(tensors: Mapping[str, Tensor]) -> bool:
@@ -273,6 +305,8 @@ def config_of(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     audio_tokens = args["gpt_num_audio_tokens"]
     args["gpt_start_audio_token"] = audio_tokens - 2
     args["gpt_stop_audio_token"] = audio_tokens - 1
+    if not has_hifigan(tensors):
+        args["use_hifigan"] = False
     return {"model": "xtts", "model_args": args}
 
 

@@ -82,3 +82,26 @@ def write(folder: Path, data: bytes, name: str = "model.pth") -> Path:
     path = folder / name
     path.write_bytes(data)
     return path
+
+
+def first_version(*, hifigan: bool = False) -> bytes:
+    """Return XTTS v1.0 as it was published: saved after `init_gpt_for_inference`, with aliases.
+
+    Its keys are those of `Xtts` in TTS 0.17.4; a later revision holds a HiFi-GAN as well.
+    """
+    tensors, content = state_dict()
+    tensors["gpt.prompt_embedding.weight"] = asm.tensor(asm.storage("prompt", 8), (4, 2))
+    content["data/prompt"] = floats(8, 900)
+    if not hifigan:
+        del tensors["hifigan_decoder.scale"]
+    for number, name in enumerate(("diffusion_decoder.code_norm.bias", "vocoder.res_stack.0.bias")):
+        tensors[name] = asm.tensor(asm.storage(f"d{number}", 2), (2,))
+        content[f"data/d{number}"] = floats(2, 700)
+    for alias, name in {
+        "gpt.gpt.wte.weight": "gpt.mel_embedding.weight",
+        "gpt.gpt_inference.transformer.wte.weight": "gpt.mel_embedding.weight",
+        "gpt.gpt_inference.transformer.ln_f.weight": "gpt.gpt.ln_f.weight",
+    }.items():
+        tensors[alias] = tensors[name]
+    value = asm.dict_({"model": asm.ordered_dict(tensors)})
+    return zip_forge.archive(entries(asm.pickle(value), content))

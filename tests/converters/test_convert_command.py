@@ -284,10 +284,56 @@ def test_both_homes_of_the_argument_classes_are_known(tmp_path: Path, module: st
 
 def test_a_checkpoint_without_configuration_gets_one_from_its_tensors(tmp_path: Path) -> None:
     conversion = convert(checkpoints.write(tmp_path, checkpoints.checkpoint()))
-    assert conversion.kind == "XTTS v1.1, tensors only"
+    assert conversion.kind == "XTTS v1, tensors only"
     written = json.loads((tmp_path / "config.json").read_text())
     assert written["model_args"]["gpt_number_text_tokens"] == 3
     assert written["model_args"]["gpt_use_perceiver_resampler"] is False
+
+
+def test_the_first_version_is_named_and_loses_only_its_aliases(tmp_path: Path) -> None:
+    source = checkpoints.write(tmp_path, checkpoints.first_version())
+    done = convert(source, tmp_path / "out", format="both")
+    assert done.kind == "XTTS v1.0, tensors only"
+    assert {item.what: item.tensors for item in done.dropped} == {
+        "gpt.gpt.wte.*": 1, "gpt.gpt_inference.*": 2,
+    }  # fmt: skip
+    assert any("TTS 0.17.9 to 0.20.0" in note for note in done.notes)
+    content = (tmp_path / "out" / "model.safetensors").read_bytes()
+    found = dict(safetensors.deserialize(content))
+    assert {"diffusion_decoder.code_norm.bias", "vocoder.res_stack.0.bias"} <= set(found)
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["model_args"]["use_hifigan"] is False
+
+
+def test_the_first_version_with_a_hifigan_becomes_what_newer_versions_load(tmp_path: Path) -> None:
+    done = convert(checkpoints.write(tmp_path, checkpoints.first_version(hifigan=True)))
+    assert done.kind == "XTTS v1, tensors only"
+    assert {item.what for item in done.dropped} >= {"diffusion_decoder.*", "vocoder.*"}
+    assert "use_hifigan" not in (tmp_path / "config.json").read_text()
+
+
+def test_a_configuration_of_v1_beside_v2_is_an_error_with_both_numbers(release: Path) -> None:
+    config = json.loads((release / "config.json").read_text())
+    config["model_args"] |= {"gpt_num_audio_tokens": 8194, "gpt_use_perceiver_resampler": False}
+    (release / "config.json").write_text(json.dumps(config))
+    with pytest.raises(XcompatError, match="is 8194, but the checkpoint has 34") as caught:
+        convert(release)
+    assert (caught.value.code, caught.value.exit_code) == ("XC109", 1)
+
+
+@pytest.mark.parametrize(("there", "wanted"), [("pth", "safetensors"), ("safetensors", "pth")])
+def test_weights_of_another_model_never_stay_beside_new_ones(
+    release: Path, tmp_path: Path, there: str, wanted: str
+) -> None:
+    target = tmp_path / "out"
+    convert(checkpoints.write(tmp_path, checkpoints.checkpoint()), target, format=there)  # type: ignore[arg-type]
+    before = snapshot(target)
+    with pytest.raises(CannotLook, match=rf"model\.{there} would stay beside") as caught:
+        convert(release, target, format=wanted, force=True)  # type: ignore[arg-type]
+    assert caught.value.code == "XC110"
+    assert snapshot(target) == before
+    convert(release, target, format="both", force=True)
+    assert {f"model.{there}", f"model.{wanted}", "speakers_xtts.pth"} <= set(snapshot(target))
 
 
 def test_a_vocabulary_of_another_model_is_an_error_with_both_numbers(release: Path) -> None:
@@ -316,7 +362,7 @@ copy = OutputFile.copy
 mark = sys.argv[1]
 def slowly(self, *args):
     open(mark, "w").close()
-    time.sleep(0.2)
+    time.sleep(30)  # until the signal comes
     return copy(self, *args)
 OutputFile.copy = slowly
 sys.argv = ["xcompat", "convert", *sys.argv[2:]]
