@@ -193,7 +193,7 @@ def resolve(
     told = render.plan_as_json(plan)
     if not as_json:
         render.show_plan(plan)
-    status = ExitCode.YES if plan.proposals else ExitCode.NO
+    status = ExitCode.YES if plan.proposals or plan.change_nothing else ExitCode.NO
     try:
         pins = _lock(plan, lock, apply=apply) if lock and plan.proposals else ()
         if apply and plan.proposals and plan.proposals[0].changes:

@@ -17,6 +17,7 @@ from xcompat.domain import (
     DECIDING,
     SAME_FILES,
     Capability,
+    CapabilityOutcome,
     CapabilityStatus,
     Condition,
     Diagnosis,
@@ -26,12 +27,13 @@ from xcompat.domain import (
     Matrix,
     Row,
     Run,
+    Status,
     Verdict,
 )
 from xcompat.specifier import clauses, contains
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 NEEDED: tuple[Capability, ...] = ("import", "load-converted", "speak")
 """What the verdict is about where the user asks for nothing else."""
@@ -64,6 +66,10 @@ def diagnose(
     for capability in CAPABILITIES:
         own = _status(capability, environment, matrix, issues)
         capabilities[capability] = _inherited(capability, own, capabilities, environment)
+    runtime = {
+        capability: _with_runtime(capability, environment, matrix, issues)
+        for capability in CAPABILITIES
+    }
     statuses = {capabilities[capability].status for capability in needed}
     verdict: Verdict = (
         "incompatible"
@@ -83,6 +89,8 @@ def diagnose(
             if not _said_by_another(issue, issues, environment)
         ),
         row=next((row.id for row in matrix.rows if _is_row(row, environment)), None),
+        runtime=runtime,
+        change_nothing=_change_nothing(capabilities, runtime, needed),
     )
 
 
@@ -205,11 +213,11 @@ def _status(
             note="it depends on more than versions",
         )
     codes = tuple(issue.code for issue in about if issue.severity == "error")
-    runs = _evidence(capability, environment, matrix)
+    runs = _evidence(capability, environment, matrix, _stock)
     here = [run for run in runs if run.environment.platform == environment.platform]
     same = [run for run in here if not _differing(run.environment, environment)]
     told = {run.capabilities[capability].status for run in same}
-    if len(told) == 1 and not (told == {"works"} and _unsaid(environment)):
+    if _is_answer(told, environment):
         return CapabilityStatus(
             status=told.pop(),
             basis="recorded",
@@ -228,6 +236,52 @@ def _status(
     )
 
 
+def _with_runtime(
+    capability: Capability,
+    environment: Environment,
+    matrix: Matrix,
+    issues: list[KnownIssue],
+) -> CapabilityStatus:
+    """Return what was run of a capability with the xcompat runtime in these very versions.
+
+    Known issues tell of the stock path, so no issue and no neighbour speaks for the runtime.
+    """
+    nothing = CapabilityStatus(status="unknown", basis="none")
+    if any(capability in issue.capabilities and _is_doubt(issue) for issue in issues):
+        return nothing
+    same = [
+        run
+        for run in _evidence(capability, environment, matrix, _through_runtime)
+        if run.environment.platform == environment.platform
+        and not _differing(run.environment, environment)
+    ]
+    told = {run.runtime_capabilities[capability].status for run in same}
+    if not _is_answer(told, environment):
+        return nothing
+    note = _recorded(capability, same, environment)
+    return CapabilityStatus(status=told.pop(), basis="recorded", note=note)
+
+
+def _change_nothing(
+    stock: Mapping[Capability, CapabilityStatus],
+    runtime: Mapping[Capability, CapabilityStatus],
+    needed: tuple[Capability, ...],
+) -> tuple[Capability, ...]:
+    """Return what the runtime mends, if it delivers all that is needed."""
+    if any(runtime[capability].status != "works" for capability in needed):
+        return ()
+    return tuple(
+        capability
+        for capability, told in stock.items()
+        if told.status == "fails" and runtime[capability].status == "works"
+    )
+
+
+def _is_answer(told: set[Status], environment: Environment) -> bool:
+    """Return whether runs that told this agree, and may say yes if that is what they say."""
+    return len(told) == 1 and not (told == {"works"} and _unsaid(environment))
+
+
 def _is_doubt(issue: KnownIssue) -> bool:
     """Return whether an issue means that versions do not decide: it claims no failure itself."""
     return issue.severity == "warning" and any(each.signs for each in issue.conditions)
@@ -243,7 +297,12 @@ def _unsaid(environment: Environment) -> list[str]:
     return missing
 
 
-def _evidence(capability: Capability, environment: Environment, matrix: Matrix) -> list[Run]:
+def _evidence(
+    capability: Capability,
+    environment: Environment,
+    matrix: Matrix,
+    outcomes: Callable[[Run], Mapping[Capability, CapabilityOutcome]],
+) -> list[Run]:
     """Return the runs that can speak for one capability of `environment`.
 
     They measured it on this minor version of Python and this major version of numpy, and the known
@@ -254,29 +313,43 @@ def _evidence(capability: Capability, environment: Environment, matrix: Matrix) 
         return []  # Nobody knows which of the versions would run.
     if environment.signs.keys() & set(_SPOILING):
         return []
+    near = [
+        run
+        for run in matrix.runs
+        if (outcome := outcomes(run).get(capability))
+        and outcome.status != "unknown"
+        and _is_near(run.environment, environment)
+    ]
     path = _with_needs(capability)
-    about = [issue for issue in matrix.issues if path & set(issue.capabilities)]
+    about = [issue for issue in matrix.issues if near and path & set(issue.capabilities)]
     nothing = _Unsaid(packages=False, system=False)
     certain = {issue.code for issue in about if _concerns(issue, environment, nothing)}
     possible = {issue.code for issue in about if _may_apply(issue, environment)}
     runs = []
-    for run in matrix.runs:
-        outcome = run.capabilities.get(capability)
-        if outcome is None or outcome.status == "unknown":
-            continue
-        if environment.python and _minor(run.environment.python) != _minor(environment.python):
-            continue
-        # Neither the same versions nor a bracket: what issues concern it does not matter.
-        if len(_differing(run.environment, environment)) > 1:
-            continue
-        if _numpy_differs(run.environment, environment):
-            continue
-        if run.environment.signs.keys() & set(_SPOILING):
-            continue
+    for run in near:
         theirs = {issue.code for issue in about if _concerns(issue, run.environment, nothing)}
         if certain <= theirs <= possible:
             runs.append(run)
     return runs
+
+
+def _is_near(measured: Environment, environment: Environment) -> bool:
+    """Return whether a run there can speak for `environment` as far as versions go."""
+    return (
+        (not environment.python or _minor(measured.python) == _minor(environment.python))
+        # Neither the same versions nor a bracket: what issues concern it does not matter.
+        and len(_differing(measured, environment)) <= 1
+        and not _numpy_differs(measured, environment)
+        and not measured.signs.keys() & set(_SPOILING)
+    )
+
+
+def _stock(run: Run) -> Mapping[Capability, CapabilityOutcome]:
+    return run.capabilities
+
+
+def _through_runtime(run: Run) -> Mapping[Capability, CapabilityOutcome]:
+    return run.runtime_capabilities
 
 
 def _with_needs(capability: Capability) -> set[Capability]:

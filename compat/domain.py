@@ -246,6 +246,11 @@ class Diagnosis:
     capabilities: Mapping[Capability, CapabilityStatus]
     findings: tuple[Finding, ...]
     row: str | None = None
+    runtime: Mapping[Capability, CapabilityStatus] = field(default_factory=dict)
+    """The same where xcompat loads the model (`runtime="xcompat"`); only what was run so."""
+    change_nothing: tuple[Capability, ...] = ()
+    """What fails, and was run with the runtime in these versions and worked; empty where the
+    runtime is not known to deliver all that is needed."""
 
 
 ConstraintKind = Literal["keep", "need", "python", "platform"]
@@ -323,6 +328,9 @@ class Plan:
     now: Diagnosis
     proposals: tuple[Proposal, ...]
     """The best first; empty where nothing holds all constraints."""
+    change_nothing: tuple[Capability, ...] = ()
+    """What the xcompat runtime mends in the environment as it is: the cheapest way out. Empty
+    where that does not deliver what is needed, or the environment is not what must be kept."""
     conflict: Conflict | None = None
 
 

@@ -55,12 +55,15 @@ def plan(environment: Environment, matrix: Matrix, constraints: Sequence[Constra
     question = _Question.of(environment, Knowledge(matrix), constraints)
     now = diagnose(environment, matrix, question.needed)
     proposals = tuple(_proposals(question, now))
+    installed = environment.packages
+    kept = all(meets(spec, installed.get(name)) for name, spec in question.keep.items())
     return Plan(
         environment=environment,
         constraints=tuple(constraints),
         needed=question.needed,
         now=now,
         proposals=proposals,
+        change_nothing=now.change_nothing if kept else (),
         conflict=None if proposals else _conflict(question),
     )
 

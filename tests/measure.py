@@ -2,9 +2,12 @@
 
 `nox -s matrix -- NAME...`, or `-- --sweep NAME`, or `-- --tts TTS==0.22.0 --torch 2.9.1 ...`.
 
-Every cell gets a fresh environment, because one that is reused lies: what an earlier cell left
-behind changes outcomes. It costs seconds all the same. uv links what it has unpacked before, and
-the compiled modules of all environments are kept in one folder, where Python itself compares each
+An environment that is reused lies where an earlier cell left something behind. So each cell is
+resolved anew; the environment of the one before is kept only where Python, the TTS family, torch
+and what goes with it are the same, is brought to exactly the resolved set, and must hold no file
+that no distribution brought. `--fresh` makes a new one for every cell.
+
+The compiled modules of all environments are kept in one folder, where Python itself compares each
 with the time and the size of its source; uv stamps a file with the time of unpacking.
 """
 
@@ -28,7 +31,9 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
+from xcompat.domain import distribution_name
 from xcompat.errors import XcompatError
 from xcompat.probe import environment_of, this_platform
 from xcompat.record import append_run, record_run, run_header, without_machine_paths
@@ -81,6 +86,12 @@ class Cell:
     def requirements(self) -> tuple[str, ...]:
         pins = ((name, getattr(self, name)) for name in PINNED)
         return (self.tts, *(f"{name}=={version}" for name, version in pins if version), *self.also)
+
+    @property
+    def heavy(self) -> tuple[str, ...]:
+        """What an environment must have in common with this cell to serve it as well."""
+        family = Requirement(self.tts).name
+        return (self.python, family, self.torch, self.torchaudio, self.torchcodec)
 
     @property
     def arguments(self) -> str:
@@ -156,44 +167,123 @@ def choose(options: argparse.Namespace, cells: Iterable[Cell]) -> list[Cell]:
     return chosen
 
 
-def measure(cell: Cell, environment: Path, bytecode: Path) -> dict[str, Any]:
-    """Make the cell's environment, run everything in it, delete it and return the run.
+class Bench:
+    """Where cells are measured: one environment at a time, and the compiled modules of all."""
+
+    def __init__(self, folder: Path, *, fresh: bool = False) -> None:
+        self._fresh = fresh
+        self._environment = folder / "venv"
+        self._bytecode = folder / "bytecode"
+        self._holds: tuple[str, ...] = ()
+        """What the environment was made for, where another cell can have it."""
+
+    def clear(self) -> None:
+        """Delete the environment."""
+        self._holds = ()
+        shutil.rmtree(self._environment, ignore_errors=True)
+
+    def measure(self, cell: Cell) -> dict[str, Any]:
+        """Install the cell, run everything in it, and return the run.
+
+        Raises:
+            NotMeasured: The environment could not be made for a reason that says nothing about
+                the cell, or its interpreter does not run.
+        """
+        try:
+            run = self._measure(cell)
+        except XcompatError as error:
+            self.clear()
+            raise NotMeasured(error.message) from error
+        except BaseException:
+            self.clear()
+            raise
+        if cell.then or self._fresh:
+            self.clear()
+        return run
+
+    def _measure(self, cell: Cell) -> dict[str, Any]:
+        try:
+            resolved = self._install(cell)
+        except _Refused as refusal:
+            return _not_installed(cell, str(refusal))
+        run = record_run(
+            environment_of(str(self._interpreter)),
+            timeout=STAGE_TIMEOUT_SECONDS,
+            bytecode=self._bytecode,
+        )
+        if not cell.then:  # What was forced has not resolved.
+            if found := _pins(run["packages"]) ^ resolved:
+                raise NotMeasured(f"the environment is not what was resolved: {sorted(found)}")
+            refused = _refused_by_pip(self._environment, run["python"])
+            run["capabilities"]["install"] = (
+                {"status": "fails", "error": refused} if refused else {"status": "works"}
+            )
+        return {**run, "command": cell.command, "cell": cell.name}
+
+    @property
+    def _interpreter(self) -> Path:
+        return self._environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+    def _install(self, cell: Cell) -> set[str]:
+        """Bring the environment to what the cell resolves to, and return that.
+
+        Raises:
+            _Refused: The set does not install.
+        """
+        if cell.heavy != self._holds or _strays(self._environment):
+            self.clear()
+            _uv("venv", "--python", cell.python, str(self._environment))
+        python = ("--python", str(self._interpreter))
+        wanted = "\n".join(cell.requirements)
+        listed = _uv("pip", "compile", *python, "--no-header", "--no-annotate", "-", told=wanted)
+        _uv("pip", "sync", *python, "-", told=listed)
+        self._holds = cell.heavy
+        for line in cell.then:
+            verb, *words = shlex.split(line)
+            _uv("pip", verb, *python, *words)
+        return _pins(dict(line.split("==") for line in listed.split()))
+
+
+class _Refused(Exception):  # noqa: N818 - the answer of an installer
+    """uv did not do what it was asked to; the message is its own."""
+
+
+def _uv(*words: str, told: str = "") -> str:
+    """Run uv and return what it prints.
 
     Raises:
-        NotMeasured: The environment could not be made for a reason that says nothing about it,
-            or its interpreter does not run.
+        _Refused: It does not do what it is asked for.
     """
-    interpreter = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    shutil.rmtree(environment, ignore_errors=True)
-    steps = [
-        ["venv", "--python", cell.python, str(environment)],
-        ["pip", "install", "--python", str(interpreter), *cell.requirements],
-    ]
-    for line in cell.then:
-        verb, *words = shlex.split(line)
-        steps.append(["pip", verb, "--python", str(interpreter), *words])
-    try:
-        for step in steps:
-            done = _uv(*step)
-            if done.returncode:
-                return _not_installed(cell, done.stderr)
-        run = record_run(
-            environment_of(str(interpreter)), timeout=STAGE_TIMEOUT_SECONDS, bytecode=bytecode
-        )
-        refused = _refused_by_pip(environment, run["python"])
-    except XcompatError as error:
-        raise NotMeasured(error.message) from error
-    finally:
-        shutil.rmtree(environment, ignore_errors=True)
-    if not cell.then:  # What was forced has not resolved.
-        run["capabilities"]["install"] = (
-            {"status": "fails", "error": refused} if refused else {"status": "works"}
-        )
-    return {**run, "command": cell.command, "cell": cell.name}
+    done = subprocess.run(
+        ["uv", "--quiet", *words], input=told, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise _Refused(done.stderr)
+    return done.stdout
 
 
-def _uv(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["uv", "--quiet", *words], capture_output=True, text=True, check=False)
+def _pins(packages: Mapping[str, str]) -> set[str]:
+    return {f"{distribution_name(name)}=={Version(v)}" for name, v in packages.items()}
+
+
+def _strays(environment: Path) -> list[Path]:
+    """Return the files that no distribution brought: cells wrote them, or uninstalling left them.
+
+    Compiled modules are none: Python compares them with their source.
+    """
+    strays: list[Path] = []
+    for folder in environment.glob("[Ll]ib/**/site-packages"):
+        brought = {
+            Path(os.path.normpath(folder / file))
+            for each in importlib.metadata.distributions(path=[str(folder)])
+            for file in each.files or ()
+        }
+        strays += [
+            file
+            for file in folder.rglob("*")
+            if file.suffix != ".pyc" and file.is_file() and file not in brought
+        ]
+    return [file for file in strays if not file.name.startswith("_virtualenv.")]
 
 
 def _refused_by_pip(environment: Path, python: str) -> str:
@@ -302,6 +392,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--check", action="store_true", help="compare with what is recorded")
     parser.add_argument("--again", action="store_true", help="also what is recorded already")
     parser.add_argument(
+        "--fresh", action="store_true", help="make a new environment for every cell"
+    )
+    parser.add_argument(
         "--tidy", action="store_true", help="clear each torch from uv's cache before the next"
     )
     parser.add_argument(
@@ -331,16 +424,23 @@ def main(words: list[str]) -> int:
     if not (options.check or options.again or options.tts):
         chosen = [cell for cell in chosen if cell.command not in commands]
     torches = list(dict.fromkeys(cell.torch for cell in chosen))
-    chosen.sort(key=lambda cell: torches.index(cell.torch))
+    chosen.sort(key=lambda cell: (torches.index(cell.torch), cell.heavy))
     with _alone(options.scratch):
-        failures = _measure_all(chosen, options, runs)
+        bench = Bench(options.scratch, fresh=options.fresh)
+        try:
+            failures = _measure_all(chosen, bench, options, runs)
+        finally:
+            bench.clear()
     for failure in failures:
         print(failure, file=sys.stderr)
     return 1 if failures else 0
 
 
 def _measure_all(
-    cells: Sequence[Cell], options: argparse.Namespace, runs: Sequence[Mapping[str, Any]]
+    cells: Sequence[Cell],
+    bench: Bench,
+    options: argparse.Namespace,
+    runs: Sequence[Mapping[str, Any]],
 ) -> list[str]:
     """Measure cells one by one, record or compare each, and return what is not as it should be."""
     failures = []
@@ -351,7 +451,7 @@ def _measure_all(
             forget_torch(installed)
         started = time.monotonic()
         try:
-            run = measure(cell, options.scratch / "venv", options.scratch / "bytecode")
+            run = bench.measure(cell)
         except NotMeasured as error:
             failures.append(f"{cell.command}: not measured: {error}")
             continue

@@ -11,6 +11,8 @@ from xcompat.domain import DECIDING
 from xcompat.render.text import Page
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from xcompat.domain import Capability, CapabilityStatus, Diagnosis, Environment, Finding
 
 MEANING: dict[Capability, str] = {
@@ -54,15 +56,9 @@ def diagnosis_as_json(diagnosis: Diagnosis) -> dict[str, Any]:
             "source": environment.source,
             "complete": environment.complete,
         },
-        "capabilities": {
-            capability: {
-                "status": told.status,
-                "basis": told.basis,
-                "issues": list(told.issues),
-                "note": told.note,
-            }
-            for capability, told in diagnosis.capabilities.items()
-        },
+        "capabilities": _statuses_as_json(diagnosis.capabilities),
+        "runtime": _statuses_as_json(diagnosis.runtime),
+        "change_nothing": list(diagnosis.change_nothing),
         "findings": [
             {
                 "code": finding.issue.code,
@@ -78,6 +74,18 @@ def diagnosis_as_json(diagnosis: Diagnosis) -> dict[str, Any]:
             for finding in diagnosis.findings
         ],
         "row": diagnosis.row,
+    }
+
+
+def _statuses_as_json(statuses: Mapping[Capability, CapabilityStatus]) -> dict[str, Any]:
+    return {
+        capability: {
+            "status": told.status,
+            "basis": told.basis,
+            "issues": list(told.issues),
+            "note": told.note,
+        }
+        for capability, told in statuses.items()
     }
 
 
@@ -99,8 +107,23 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
             page.line((title, "bold"))
         for number, finding in enumerate(findings, start=1):
             _show_finding(page, number, finding, diagnosis.environment)
+    if diagnosis.change_nothing:
+        page.gap()
+        show_change_nothing(page, "Or change nothing", diagnosis)
     page.gap()
     _show_next(page, diagnosis)
+
+
+def show_change_nothing(page: Page, title: str, diagnosis: Diagnosis) -> None:
+    """Write what the runtime mends in the environment as it is, and how it is used."""
+    mended = ", ".join(diagnosis.change_nothing)
+    note = diagnosis.runtime[diagnosis.change_nothing[0]].note
+    page.prose((title, "bold"), ": load the model with xcompat")
+    page.prose(f"run with these versions, and it mends {mended} ({note})", indent=2)
+    page.prose(("in the program that speaks, with a converted model:", "dim"), indent=5)
+    page.line(("       from xcompat import load_xtts", "bold"))
+    page.line(('       model = load_xtts(FOLDER, runtime="xcompat")', "bold"))
+    page.prose(("what it substitutes, and its limits: docs/runtime.md", "dim"), indent=5)
 
 
 def show_commands(page: Page, fixes: tuple[str, ...], environment: Environment | None) -> None:

@@ -102,7 +102,10 @@ def show_matrix(matrix: Matrix, capability: Capability | None = None) -> None:
             _show_table(page, runs, special, capability)
     if matrix.runs:
         page.gap()
-        page.prose("✓ works  ✗ fails  ? not reached. `xcompat matrix --json` tells the errors.")
+        page.prose(
+            "✓ works  ✗ fails  ? not reached; a second sign: with the xcompat runtime."
+            " `xcompat matrix --json` tells the errors."
+        )
     if matrix.rows:
         page.gap()
     for row in matrix.rows:
@@ -151,7 +154,8 @@ def matrix_as_markdown(matrix: Matrix) -> str:
         "Each run is a line of `matrices/runs/`, with every installed version, the error texts",
         "and the command that repeats it.",
         "",
-        "✓ works · ✗ fails · ? not reached · empty: not tried. What the columns mean:",
+        "✓ works · ✗ fails · ? not reached · empty: not tried. A second sign: the same versions",
+        'with the [runtime](runtime.md), `load_xtts(..., runtime="xcompat")`. The columns:',
         "",
     ]
     lines += [f"- **{name}**: {meaning}" for name, meaning in _MEANINGS.items()]
@@ -215,8 +219,9 @@ def _show_table(
             f"  {family:<16} {torch:<7}{audio:<7}{codec:<7}{transformers:<8}"
         ]
         for name in shown:
-            sign, style = _sign(run, name)
-            line.append((sign.ljust(len(_COLUMNS[name]) + 1), style))
+            (sign, style), (second, second_style) = _signs(run, name)
+            width = len(_COLUMNS[name]) + 1 - len(sign)
+            line += [(sign, style), (second.ljust(width), second_style)]
         page.line(*line)
         _show_special(page, run, special, capability)
 
@@ -242,19 +247,25 @@ def _show_special(
     outcome = run.capabilities.get(capability) if capability else None
     if outcome and outcome.error:
         page.prose((_short(outcome.error), "dim"), indent=4, hang=2)
+    outcome = run.runtime_capabilities.get(capability) if capability else None
+    if outcome and outcome.error:
+        page.prose((f"with xcompat: {_short(outcome.error)}", "dim"), indent=4, hang=2)
 
 
 def _outcomes(run: Run, capability: Capability | None) -> list[str | tuple[str, str]]:
     parts: list[str | tuple[str, str]] = []
     for name in _COLUMNS:
         if name in run.capabilities and capability in (None, name):
-            sign, style = _sign(run, name)
-            parts += [(sign, style), f"{name} "]
+            parts += [*_signs(run, name), f"{name} "]
     return parts
 
 
 def _cells(run: Run, special: Mapping[str, str]) -> list[str]:
-    signs = [_sign(run, name)[0] for name in CAPABILITIES if name in _COLUMNS]
+    signs = [
+        "".join(sign for sign, _ in _signs(run, name)).strip()
+        for name in CAPABILITIES
+        if name in _COLUMNS
+    ]
     return [*_versions(run), special.get(run.id, ""), *signs]
 
 
@@ -262,9 +273,13 @@ def _row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _sign(run: Run, name: str) -> tuple[str, str]:
-    outcome = next((o for capability, o in run.capabilities.items() if capability == name), None)
-    return _SIGN[outcome.status] if outcome else (" ", "")
+def _signs(run: Run, name: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Return how it went with TTS as it is, and with the xcompat runtime where that was run."""
+    stock, runtime = (
+        next((_SIGN[o.status] for capability, o in told.items() if capability == name), None)
+        for told in (run.capabilities, run.runtime_capabilities)
+    )
+    return stock or (" ", ""), runtime or ("", "")
 
 
 def _in_words(run: Run) -> str:

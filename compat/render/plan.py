@@ -6,7 +6,12 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from xcompat.render.diagnosis import command_in, diagnosis_as_json, short
+from xcompat.render.diagnosis import (
+    command_in,
+    diagnosis_as_json,
+    short,
+    show_change_nothing,
+)
 from xcompat.render.text import Page
 
 if TYPE_CHECKING:
@@ -52,6 +57,7 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
             "verdict": plan.now.verdict,
             "issues": [finding.issue.code for finding in plan.now.findings],
         },
+        "change_nothing": list(plan.change_nothing),
         "proposals": [_proposal_as_json(each, plan.environment) for each in plan.proposals],
         "conflict": conflict
         and {
@@ -91,6 +97,9 @@ def show_plan(plan: Plan) -> None:
     for each in plan.constraints:
         page.line("  ", _option(each))
     page.gap()
+    if plan.change_nothing:
+        show_change_nothing(page, "Change nothing", plan.now)
+        page.gap()
     if plan.conflict:
         _show_conflict(page, plan.conflict)
         return

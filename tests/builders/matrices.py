@@ -31,8 +31,8 @@ def environment(packages=None, **fields):
     )
 
 
-def run(id_, packages=None, capabilities=ALL_WORK, **fields):
-    """A run in such an environment."""
+def run(id_, packages=None, capabilities=ALL_WORK, runtime=None, **fields):
+    """A run in such an environment, with the statuses of both columns."""
     return Run(
         id=id_,
         date="2026-11-22",
@@ -41,11 +41,16 @@ def run(id_, packages=None, capabilities=ALL_WORK, **fields):
         cell=id_,
         device="cpu",
         environment=environment(packages, **fields),
-        capabilities={
-            name: CapabilityOutcome(status=status, error="E" if status == "fails" else "")
-            for name, status in capabilities.items()
-        },
+        capabilities=_outcomes(capabilities),
+        runtime_capabilities=_outcomes(runtime or {}),
     )
+
+
+def _outcomes(statuses):
+    return {
+        name: CapabilityOutcome(status=status, error="E" if status == "fails" else "")
+        for name, status in statuses.items()
+    }
 
 
 def issue(code, capabilities, *conditions, severity="error", symptoms=()):

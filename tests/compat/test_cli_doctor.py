@@ -135,6 +135,26 @@ class TestDoctor:
         )
         assert "works with torch 2.9.1" in out
 
+    def test_a_runtime_that_was_run_needs_no_change(self, type_, tmp_path):
+        fails = {"import": {"status": "fails", "error": "ImportError: BeamSearchScorer"}}
+        works = {name: {"status": "works"} for name in ("import", "load-converted", "speak")}
+        packages = {**BASE, "transformers": "4.57.2"}
+        line = {**RUN_LINE, "id": "r9", "packages": packages, "capabilities": fails}
+        line |= {"runtime_capabilities": works, "runtime_tokens": "0" * 64}
+        (tmp_path / "matrices/runs/more.jsonl").write_text(json.dumps(line))
+        make_venv(Path("venv"), {**TTS_22, "transformers": "4.57.2"})
+        assert_golden("change-nothing", doctor(type_, "--python", "venv"))
+        code, out, _ = doctor(type_, "--python", "venv", "--json")
+        told = json.loads(out)
+        assert (code, told["verdict"], told["change_nothing"]) == (
+            1, "incompatible", ["import", "load-converted", "speak"],
+        )  # fmt: skip
+        assert told["runtime"]["speak"] == {
+            "status": "works", "basis": "recorded", "issues": [], "note": "run r9",
+        }  # fmt: skip
+        code, out, _ = doctor(type_, "--python", "venv", "--need", "stream")
+        assert "change nothing" not in out
+
     def test_it_was_run_and_failed(self, type_, tmp_path):
         fails = {"import": {"status": "fails", "error": "KeyError: 1"}}
         line = {**RUN_LINE, "id": "r9", "packages": {"TTS": "0.20.0"}, "capabilities": fails}

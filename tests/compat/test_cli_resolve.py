@@ -113,6 +113,21 @@ def test_two_ways_out(type_):
     assert_golden("resolve-two-ways", resolve(type_, "--python", "env"))
 
 
+def test_change_nothing(type_, tmp_path):
+    line = {**RUN_LINE, "id": "r9", "packages": REPORT}
+    line["capabilities"] = {"import": {"status": "fails", "error": "E"}}
+    line["runtime_capabilities"] = {c: {"status": "works"} for c in RUN_LINE["capabilities"]}
+    (tmp_path / "matrices/runs/more.jsonl").write_text(json.dumps(line))
+    make_venv(Path("env"), REPORT)
+    words = ("resolve", "--python", "env", "--platform", "linux-x86_64")
+    words += ("--keep", "TTS", "--keep", "transformers")
+    assert_golden("resolve-change-nothing", type_(*words))
+    code, out, _ = type_(*words, "--json")
+    told = json.loads(out)
+    assert (code, told["proposals"]) == (0, [])
+    assert told["change_nothing"] == ["import", "load-converted", "speak"]
+
+
 def test_another_machine_has_nothing_installed(type_):
     answer = type_("resolve", "--platform", "macosx-arm64", "--python-version", "3.11",
                    "--keep", "TTS==0.22.0")  # fmt: skip

@@ -1,7 +1,7 @@
 import pytest
 
 from builders.matrices import ALL_WORK, environment, issue, matrix, run
-from xcompat.doctor import diagnose
+from xcompat.doctor import NEEDED, diagnose
 from xcompat.domain import Condition, Row
 
 
@@ -458,3 +458,66 @@ def test_bystanders_are_not_told():
     assert "secret-project" not in (
         diagnose(environment({"secret-project": "1"}), matrix()).environment.packages
     )
+
+
+BROKEN = {"import": "fails"}
+MENDED = {**ALL_WORK, "stream": "works", "clone": "fails"}
+
+
+class TestRuntime:
+    """The second column of a run: the same versions, loaded by xcompat."""
+
+    def told(self, here=None, run_in=None, needed=NEEDED, issues=(), **fields):
+        measured = run("r1", run_in, BROKEN, MENDED)
+        return diagnose(environment(here, **fields), matrix([measured], list(issues)), needed)
+
+    def test_what_stock_fails_and_the_runtime_delivers_needs_no_change(self):
+        found = self.told()
+        assert found.verdict == "incompatible"
+        assert found.change_nothing == ("import", "load-converted", "speak", "stream")
+        assert found.runtime["speak"].note == "run r1"
+        assert found.runtime["clone"].status == "fails"
+        assert found.runtime["api"].status == "unknown"
+        assert found.capabilities["api"].status == "fails"
+
+    def test_it_is_no_way_out_where_it_lacks_what_is_needed(self):
+        assert self.told(needed=("speak", "clone")).change_nothing == ()
+        assert self.told(needed=("load",)).change_nothing == ()
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"here": {"torch": "2.9.0"}},
+            {"here": {"transformers": None}},
+            {"here": {"numpy": "2.0.0"}, "run_in": {"numpy": "1.26.4"}},
+            {"python": "3.10.4"},
+            {"platform": "macosx-arm64"},
+            {"signs": {"changed-files": ("TTS",)}},
+            {"issues": [issue("XC009", ["import"], {"torch": "==2.9.1", "numpy": "absent"})],
+             "run_in": {"numpy": "1.26.4"}},
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_only_what_was_run_counts(self, other):
+        found = self.told(**other)
+        assert {told.status for told in found.runtime.values()} == {"unknown"}
+        assert found.change_nothing == ()
+
+    def test_neighbours_are_no_answer(self):
+        around = [
+            run(version, {"torch": version}, BROKEN, MENDED) for version in ("2.8.0", "2.10.0")
+        ]
+        found = diagnose(environment(), matrix(around))
+        assert (found.capabilities["import"].basis, found.change_nothing) == ("bracketed", ())
+
+    def test_runs_that_disagree_are_no_answer(self):
+        runs = [run("r1", None, BROKEN, MENDED), run("r2", None, {}, BROKEN)]
+        assert diagnose(environment(), matrix(runs)).change_nothing == ()
+
+    def test_what_works_needs_no_runtime(self):
+        found = diagnose(environment(), matrix([run("r1", None, ALL_WORK, ALL_WORK)]))
+        assert found.change_nothing == ()
+
+    def test_pins_that_leave_out_torch_promise_nothing(self):
+        assert self.told({"torch": None}, complete=False).change_nothing == ()
+        assert self.told({"torchaudio": None}, complete=False).change_nothing != ()

@@ -47,6 +47,35 @@ def rows_of(told):
     return [proposal.row for proposal in told.proposals]
 
 
+class TestChangeNothing:
+    """The runtime in the environment as it is, before anything that changes it."""
+
+    @staticmethod
+    def told(*constraints, proposals=True):
+        broken = run("r-broken", REPORT, {"import": "fails"}, ALL_WORK)
+        known = two_families(rows=[]) if proposals else matrix([])
+        known = replace(known, runs=(*known.runs, broken))
+        return plan(environment(REPORT), known, constraints)
+
+    def test_it_is_told_beside_the_changes(self):
+        told = self.told()
+        assert told.change_nothing == ("import", "load-converted", "speak")
+        assert len(told.proposals) == 2
+
+    def test_it_is_told_where_nothing_else_helps(self):
+        told = self.told(proposals=False)
+        assert told.conflict
+        assert told.change_nothing
+
+    def test_not_where_it_lacks_what_is_needed(self):
+        assert self.told(*need("speak")).change_nothing
+        assert self.told(*need("speak", "stream")).change_nothing == ()
+
+    def test_not_where_something_else_must_be_kept(self):
+        assert self.told(*keep("transformers == 4.57.2")).change_nothing
+        assert self.told(*keep("transformers == 4.40.2")).change_nothing == ()
+
+
 class TestRanking:
     def test_all_that_can_be_had_comes_first_and_the_other_way_out_after_it(self):
         told = plan(environment(REPORT), two_families())

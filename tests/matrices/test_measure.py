@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import measure
-from measure import Cell, NotMeasured, choose, read_cells, recorded
+from measure import Bench, Cell, NotMeasured, choose, read_cells, recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +92,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(measure, "MATRICES", tmp_path)
     measured: list[str] = []
 
-    def pretend(cell: Cell, environment: Path, bytecode: Path) -> dict[str, object]:
+    def pretend(_: Bench, cell: Cell) -> dict[str, object]:
         measured.append(cell.arguments)
         if cell.transformers == "4.40.2":
             raise NotMeasured("no network")
@@ -102,7 +102,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             "system": {"ffmpeg": None}, "capabilities": {"import": {"status": "works"}},
         }  # fmt: skip
 
-    monkeypatch.setattr(measure, "measure", pretend)
+    monkeypatch.setattr(Bench, "measure", pretend)
 
     def run(*words: str) -> tuple[int, list[str]]:
         measured.clear()
@@ -184,7 +184,7 @@ def test_a_set_that_does_not_resolve_is_a_run(
 ) -> None:
     uv_that("No solution found:\n  TTS wants  Python<3.12", tmp_path, monkeypatch)
     cell = Cell(tts="TTS==0.22.0", torch="2.9.1", also=("numpy<2",), python="3.13")
-    run = measure.measure(cell, tmp_path / "venv", tmp_path / "bytecode")
+    run = Bench(tmp_path / "bench").measure(cell)
     assert run["capabilities"] == {
         "install": {"status": "fails", "error": "No solution found: TTS wants Python<3.12"}
     }
@@ -198,7 +198,7 @@ def test_a_network_that_fails_says_nothing_about_the_cell(
 ) -> None:
     uv_that("Failed to fetch", tmp_path, monkeypatch)
     with pytest.raises(NotMeasured, match="Failed to fetch"):
-        measure.measure(Cell(tts="TTS"), tmp_path / "venv", tmp_path / "bytecode")
+        Bench(tmp_path / "bench").measure(Cell(tts="TTS"))
 
 
 def test_a_release_that_is_not_for_this_python_is_refused_as_pip_refuses_it(tmp_path: Path) -> None:
@@ -221,3 +221,101 @@ def test_two_do_not_measure_in_one_folder(session, tmp_path: Path) -> None:
         pytest.raises(SystemExit, match="another measurement runs in"),
     ):
         session("old")
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Return a bench, and the verbs of uv that it used, with uv and the stages replaced."""
+    used: list[str] = []
+    site = tmp_path / "venv" / "lib" / "python3.11" / "site-packages"
+
+    def uv(*words: str, told: str = "") -> str:
+        used.append(words[0] if words[0] == "venv" else words[1])
+        if words[0] == "venv":
+            site.mkdir(parents=True)
+            (site / "_virtualenv.py").touch()
+        return "tts==0.22.0\ntorch==2.9.1\n" if words[1] == "compile" else ""
+
+    monkeypatch.setattr(measure, "_uv", uv)
+    monkeypatch.setattr(measure, "environment_of", lambda _: None)
+    monkeypatch.setattr(
+        measure,
+        "record_run",
+        lambda *_, **__: {
+            "python": "3.11.7",
+            "packages": {"TTS": "0.22.0", "torch": "2.9.1"},
+            "capabilities": {},
+        },
+    )
+    return Bench(tmp_path), used, site
+
+
+HEAVY = Cell(tts="TTS==0.22.0", torch="2.9.1")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"torch": "2.8.0"},
+        {"torchaudio": "2.8.0"},
+        {"torchcodec": "0.9.1"},
+        {"python": "3.10"},
+        {"tts": "coqui-tts==0.28.0"},
+    ],
+)
+def test_an_environment_serves_the_next_cell_while_only_light_packages_differ(
+    bench, other: dict[str, str]
+) -> None:
+    made, used, _ = bench
+    made.measure(HEAVY)
+    made.measure(replace(HEAVY, transformers="4.40.2", also=("six",)))
+    assert used == ["venv", "compile", "sync", "compile", "sync"]
+    made.measure(replace(HEAVY, **other))
+    assert used[5:] == ["venv", "compile", "sync"]
+
+
+def test_an_environment_that_was_forced_or_written_to_serves_no_other_cell(bench) -> None:
+    made, used, site = bench
+    made.measure(replace(HEAVY, then=("install --no-deps coqpit",)))
+    assert not site.exists()
+    made.measure(HEAVY)
+    assert used.count("venv") == 2
+    (site / "torch").mkdir()
+    (site / "torch" / "module.pyc").touch()
+    made.measure(HEAVY)
+    assert used.count("venv") == 2
+    (site / "torch" / "left.py").touch()
+    made.measure(HEAVY)
+    assert used.count("venv") == 3
+
+
+def test_an_environment_with_files_of_its_distributions_only_has_no_strays(tmp_path: Path) -> None:
+    site = tmp_path / "lib" / "python3.11" / "site-packages"
+    (site / "six-1.0.dist-info").mkdir(parents=True)
+    (site / "six-1.0.dist-info" / "RECORD").write_text(
+        "six.py,,\nsix-1.0.dist-info/RECORD,,\n../../../bin/six,,\n"
+    )
+    (site / "six.py").touch()
+    assert measure._strays(tmp_path) == []
+    (site / "seven.py").touch()
+    assert measure._strays(tmp_path) == [site / "seven.py"]
+
+
+def test_fresh_means_that_no_cell_gets_the_environment_of_another(bench, tmp_path: Path) -> None:
+    _, used, site = bench
+    made = Bench(tmp_path, fresh=True)
+    made.measure(HEAVY)
+    assert not site.exists()
+    made.measure(HEAVY)
+    assert used.count("venv") == 2
+
+
+def test_an_environment_that_is_not_what_was_resolved_is_not_measured(
+    bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, _, site = bench
+    told = {"python": "3.11.7", "packages": {"TTS": "0.22.0"}, "capabilities": {}}
+    monkeypatch.setattr(measure, "record_run", lambda *_, **__: told)
+    with pytest.raises(NotMeasured, match=r"torch==2\.9\.1"):
+        made.measure(HEAVY)
+    assert not site.exists()
