@@ -7,6 +7,7 @@ What is not converted must be refused with a typed error.
 
 from __future__ import annotations
 
+import gzip
 import sys
 import tempfile
 import warnings
@@ -103,15 +104,21 @@ def check_refused(value: Any, label: str, codes: set[str], **options: Any) -> No
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         torch.save(value, folder / "model.pth", **options)
-        try:
-            convert(folder / "model.pth", folder / "out")
-        except XcompatError as error:
-            if error.code not in codes:
-                raise AssertionError(f"{label}: {error.code} {error.message}") from error
-            if (folder / "out").exists():
-                raise AssertionError(f"{label}: something was left behind") from error
-        else:
-            raise AssertionError(f"{label}: was converted")
+        expect_refusal(folder / "model.pth", label, codes)
+
+
+def expect_refusal(source: Path, label: str, codes: set[str]) -> None:
+    """Make sure that a file ends in one line with one of these codes, and an empty folder."""
+    output = source.parent / "out"
+    try:
+        convert(source, output)
+    except XcompatError as error:
+        if error.code not in codes or not error.message.isprintable():
+            raise AssertionError(f"{label}: {error.code} {error.message}") from error
+        if output.exists():
+            raise AssertionError(f"{label}: something was left behind") from error
+    else:
+        raise AssertionError(f"{label}: was converted")
     done["refusals"] += 1
 
 
@@ -206,6 +213,121 @@ def refusals() -> None:
     check_refused({"model": items}, "protocol 1", {"XC105"}, pickle_protocol=1)
 
 
+class Calls:
+    """Pickles as a call, the way of all recipes that run code."""
+
+    def __init__(self, *call: Any) -> None:
+        self.call = call
+
+    def __reduce__(self) -> Any:
+        return self.call[0], self.call[1:]
+
+
+class Subclass(torch.Tensor):
+    """What a library makes of a tensor."""
+
+
+def benign_recipes() -> None:
+    """What PyTorch's own test_serialization.py saves and loads under `weights_only`."""
+    ends = torch.tensor([*b"PK\5\6", *bytes(100)], dtype=torch.uint8)
+    check({"model": {**least(), "gpt.zip": ends}}, "a tensor that looks like the end of an archive")
+    starts = torch.tensor([*b"PK\3\4PK\7\x08PK\1\2"], dtype=torch.uint8)
+    check({"model": {**least(), "gpt.zip": starts}}, "a tensor that looks like zip headers")
+    storage = torch.arange(25.0)
+    views = {f"gpt.{at}": storage[at : at + 4] for at in range(0, 20, 3)}
+    check({"model": {**least(), **views}}, "many views of one storage")
+    check({"model": {**least(), "gpt.resized": torch.ones(8).resize_(3)}}, "resized")
+    module = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
+    state = module.state_dict(prefix="gpt.extra.")
+    state.update(least())
+    check({"model": state}, "a module's state dict")
+    parameter = torch.nn.Parameter(torch.randn(3))
+    schedule = torch.optim.lr_scheduler.StepLR(torch.optim.SGD([parameter], lr=0.1), 3)
+    check({"model": least(), "scheduler": schedule.state_dict()}, "a scheduler")
+    check({"model": least(), "scaler": {"scale": 65536.0}, "epoch": 2**40}, "a wide integer")
+    numbers = {"model": least(), "model_loss": {"train_loss": float("inf"), "eval_loss": -1e-300}}
+    check(numbers, "numbers at the ends of their range")
+    if hasattr(torch.serialization, "_serialization_tls"):  # 2.7: data may be aligned otherwise
+        config = getattr(torch.utils.serialization, "config", None)
+        if config is not None and hasattr(config.save, "storage_alignment"):
+            before = config.save.storage_alignment
+            for alignment in (64, 4096):
+                config.save.storage_alignment = alignment
+                check({"model": {**least(), **kinds()}}, f"aligned to {alignment}")
+            config.save.storage_alignment = before
+    check({"model": least()}, "without a byte order", _disable_byteorder_record=True)
+
+
+def hostile_recipes() -> None:
+    """What it expects `weights_only` to reject, or what only loads with more than tensors."""
+    items = least()
+
+    def beside(value: Any) -> dict[str, Any]:
+        return {"model": items, "extra": value}
+
+    tensor = torch.zeros(3, 3)
+    tensor[1][1] = 1
+    attributed, parameter = torch.zeros(3), torch.nn.Parameter(torch.zeros(3))
+    attributed.foo = parameter.foo = "foo"  # type: ignore[attr-defined]
+    calls: dict[str, Any] = {
+        "print": Calls(print, "Hello"),
+        "a nested load": Calls(torch.load, "other.pth"),
+        "storages from bytes": Calls(torch.storage._load_from_bytes, b""),
+        "a subclass": torch.ones(2).as_subclass(Subclass),
+        "a tensor with attributes": attributed,
+        "a parameter with attributes": parameter,
+        "a device": torch.device("cpu"),
+        "a dtype": torch.float32,
+        "a counter": Counter("aab"),
+        "a partial": partial(print, 1),
+        "a path": Path("x"),
+        "a complex number": 1j,
+        "a range": range(3),
+        "a slice": slice(3),
+        "an exception": ValueError("x"),
+        "a function": torch.nn.functional.relu,
+        "a type": torch.nn.Linear,
+        "bytes by a codec": Calls(__import__("_codecs").encode, "x", "latin1"),
+        "a meta tensor": torch.empty(3, device="meta"),
+        "a compressed sparse tensor": tensor.to_sparse_csr(),
+        "an invalid sparse tensor": Calls(
+            torch._utils._rebuild_sparse_tensor,
+            torch.sparse_coo,
+            (torch.full((2, 1), 9), torch.ones(1), torch.Size([3, 3])),
+        ),
+        "a tensor of an unknown kind": Calls(torch._utils._rebuild_tensor, tensor, 0, (1,), (1,)),
+        "a state that is no dict": Calls(setattr, items, "x", 1),
+    }
+    for label, value in calls.items():
+        check_refused(beside(value), label, {"XC104"})
+        check_refused({"model": {**items, "gpt.odd": value}}, f"{label}, as weights", {"XC104"})
+    check_refused(beside({1, 2}), "a set", {"XC104", "XC108"}, pickle_protocol=4)
+    check_refused([torch.randn(5, 5), torch.ones(3)], "a list of tensors", {"XC109"})
+    check_refused(torch.ones(3).storage(), "a storage", {"XC109", "XC104"})
+
+
+def files_around() -> None:
+    """Files that hold a checkpoint and more: an offset, a packer, half of it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source = folder / "model.pth"
+        torch.save({"model": least()}, source)
+        whole = source.read_bytes()
+        changed = {
+            "behind a pickle": (b"\x80\x02K).", b"", {"XC101"}),
+            "behind noise": (b"noise", b"", {"XC102"}),
+            "before noise": (b"", b"noise", {"XC103"}),
+            "packed": (None, None, {"XC101"}),
+        }
+        for label, (before, after, codes) in changed.items():
+            packed = gzip.compress(whole) if before is None else before + whole + (after or b"")
+            source.write_bytes(packed)
+            expect_refusal(source, label, codes)
+        for size in range(0, len(whole), 97):
+            source.write_bytes(whole[:size])
+            expect_refusal(source, f"cut at {size}", {"XC102"})
+
+
 @st.composite
 def views(draw: st.DrawFn) -> torch.Tensor:
     """A view of a storage: any offset, any permutation, any steps, any dtype."""
@@ -246,6 +368,9 @@ def main() -> None:
     torch.manual_seed(7)
     ways_of_saving()
     refusals()
+    benign_recipes()
+    hostile_recipes()
+    files_around()
     random_state_dicts()
     sys.stdout.write(f"torch {torch.__version__}: {dict(done)}\n")
 
