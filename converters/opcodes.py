@@ -6,7 +6,7 @@ Numbers and argument forms are those of `Lib/pickletools.py` in CPython, protoco
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from xcompat.converters import limits
 from xcompat.errors import Corruption, Refusal
@@ -158,7 +158,7 @@ _KNOWN: Final = frozenset(int(op) for op in Op)
 _FORMS: Final = tuple(map(_form, range(256)))
 
 
-def lex(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes, int]]:
+def lex(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes, int]]:  # noqa: C901 - one loop, for speed
     """Yield opcode, raw argument and byte position, up to and including the first STOP.
 
     A length prefix is not part of the argument. The two lines of GLOBAL and INST come as one,
@@ -173,6 +173,8 @@ def lex(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes, int]]:
     """
     forms = _FORMS
     last = int(Op.STOP)
+    frame = int(Op.FRAME)
+    frame_end = _NO_FRAME
     budget = limits.FIRST_OPCODES
     limit = limits.OPCODES - budget
     base = 0
@@ -180,6 +182,7 @@ def lex(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes, int]]:
     position = 0
     for chunk in chunks:
         base += position
+        frame_end -= position
         data = data[position:] + chunk
         more = min(len(chunk) // limits.BYTES_PER_OPCODE, limit)
         budget += more
@@ -199,6 +202,12 @@ def lex(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes, int]]:
                 if stop > end:
                     break
                 argument = data[begin:stop]
+                if opcode == frame:
+                    frame_end = min(frame_end, stop + int.from_bytes(argument, "little"))
+            if stop >= frame_end and opcode != frame:
+                if stop > frame_end:
+                    _refuse_crossing(base + position)
+                frame_end = _NO_FRAME
             if budget == 0:
                 allowed = limits.OPCODES - limit
                 limits.check("pickle opcodes", allowed + 1, allowed)
@@ -211,6 +220,18 @@ def lex(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes, int]]:
         "XC102",
         f"the pickle breaks off at byte {base + position}",
         hint="The file is incomplete: download or copy it again.",
+    )
+
+
+_NO_FRAME: Final = 1 << 62
+"""Beyond every position, also after a stream's length was taken from it."""
+
+
+def _refuse_crossing(position: int) -> NoReturn:
+    raise Refusal(
+        "XC105",
+        f"the opcode at byte {position} of the pickle begins within a frame and ends behind it: "
+        "readers differ about what follows",
     )
 
 

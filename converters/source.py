@@ -37,9 +37,8 @@ class SourceFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            # Neither a FIFO nor a device may hold up the open.
-            if not stat.S_ISREG(path.stat().st_mode):
-                raise CannotLook("XC112", f"{self.name} is not a regular file")
+            # Opening a device may do something, and a FIFO that takes its place may not block.
+            self._require_regular(path.stat())
             flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
             descriptor = os.open(path, flags)
         except OSError as error:
@@ -49,9 +48,18 @@ class SourceFile:
                 hint="Check the path and the permissions.",
             ) from error
         self._file = os.fdopen(descriptor, "rb", buffering=0)
+        try:
+            self._require_regular(os.fstat(descriptor))
+        except CannotLook:
+            self._file.close()
+            raise
         self._before = self._state()
         self.size = self._before[0]
         self._buffer: memoryview | None = None
+
+    def _require_regular(self, status: os.stat_result) -> None:
+        if not stat.S_ISREG(status.st_mode):
+            raise CannotLook("XC112", f"{self.name} is not a regular file")
 
     @property
     def name(self) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import checkpoints
+from xcompat.converters import limits
 from xcompat.converters.checkpoint import Checkpoint
 from xcompat.converters.packing import write_tensor
 from xcompat.converters.xtts import read_model
@@ -43,6 +44,12 @@ def tensors_of(path: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
             write_tensor(memory, checkpoint, tensor)  # type: ignore[arg-type]
             found[name] = (tensor.storage.dtype.name, tensor.shape, memory.content)
     return found
+
+
+@pytest.fixture(autouse=True)
+def small_memo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every reading clears its tables of the memo: at the real size that takes most of its time."""
+    monkeypatch.setattr(limits, "MEMO", 1 << 10)
 
 
 @cache

@@ -11,7 +11,7 @@ import pytest
 
 from builders import checkpoints, zip_forge
 from builders import pickle_asm as asm
-from xcompat.converters import convert, write_tiny_release
+from xcompat.converters import convert, repair, write_tiny_release
 from xcompat.errors import CannotLook, XcompatError
 
 LIMITED = """
@@ -67,6 +67,52 @@ def test_a_folder_that_cannot_be_written_to_is_said(release: Path) -> None:
     with pytest.raises(CannotLook) as caught:
         convert(release, Path("/proc/xcompat"))
     assert caught.value.code == "XC111"
+
+
+NOT_FILES = {
+    "a FIFO": os.mkfifo,
+    "a folder": os.mkdir,
+    "a device that never ends": lambda path: path.symlink_to("/dev/zero"),
+    "a device that is empty": lambda path: path.symlink_to("/dev/null"),
+    "a terminal": lambda path: path.symlink_to("/dev/tty"),
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such things")
+@pytest.mark.parametrize("kind", NOT_FILES)
+@pytest.mark.parametrize(
+    "name", ["model.pth", "config.json", "vocab.json", "speakers_xtts.pth", "LICENSE.txt"]
+)
+def test_only_regular_files_are_opened(release: Path, name: str, kind: str) -> None:
+    (release / name).unlink()
+    NOT_FILES[kind](release / name)
+    if name == "LICENSE.txt":  # what is no file is no licence
+        convert(release)
+        return
+    for act in (lambda: convert(release), lambda: repair(release)):
+        with pytest.raises(CannotLook, match=r"not a regular file|Is a directory") as caught:
+            act()
+        assert caught.value.code == "XC112"
+    assert not release.with_name("release-converted").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no FIFO")
+def test_a_fifo_that_takes_the_place_of_the_file_does_not_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = checkpoints.write(tmp_path, checkpoints.checkpoint())
+    real = os.open
+
+    def swapped(path: str | Path, flags: int, *args: int) -> int:
+        if path == source:
+            source.unlink()
+            os.mkfifo(source)
+        return real(path, flags, *args)
+
+    monkeypatch.setattr(os, "open", swapped)
+    with pytest.raises(CannotLook, match="not a regular file"):
+        convert(source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def large(folder: Path) -> Path:

@@ -188,8 +188,8 @@ def test_checksums_combine(module: ModuleType, first: bytes, second: bytes) -> N
     assert whole == zlib.crc32(first + second) == module.crc32(second, module.crc32(first))
 
 
-def test_a_hundred_thousand_tensors_are_read(tmp_path: Path) -> None:
-    count = 100_000
+def test_tens_of_thousands_of_tensors_are_read(tmp_path: Path) -> None:
+    count = 25_000
     one = asm.tensor(asm.storage("many", count), (1,)) + asm.put(1)
     names = b"".join(asm.text(f"gpt.many.{index}") + asm.get(1) for index in range(1, count))
     known, content = checkpoints.state_dict()

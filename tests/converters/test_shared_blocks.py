@@ -164,3 +164,47 @@ def test_a_read_only_disk_is_told_and_nothing_changes(tmp_path: Path) -> None:
     assert {path.name for path in (folder / "model").iterdir()} == {
         "LICENSE.txt", "config.json", "model.pth", "speakers_xtts.pth", "vocab.json",
     }  # fmt: skip
+
+
+@pytest.mark.filesystems
+@pytest.mark.parametrize("way", ["safetensors", "pth", "both", "in place"])
+def test_a_quota_that_is_used_up_is_told_and_nothing_stays(tmp_path: Path, way: str) -> None:
+    if not shutil.which("btrfs") or os.geteuid() != 0:
+        pytest.skip("needs btrfs and root")
+    image, disk = tmp_path / "image", tmp_path / "disk"
+    with image.open("wb") as file:
+        file.truncate(256 << 20)
+    disk.mkdir()
+    limited = disk / "limited"
+    size = 6 << 20
+    # Out of reach of reflinks: every other storage is dropped.
+    tensors = {
+        f"{'dvae' if index % 2 else 'gpt'}.{index}": asm.tensor(
+            asm.storage(f"big{index}", size // 4), (size // 4,)
+        )
+        for index in range(2)
+    }
+    content = {f"data/big{index}": os.urandom(size) for index in range(2)}
+    data = checkpoints.checkpoint(tensors, content, step=asm.number(1))
+    subprocess.run(["mkfs.btrfs", "-q", image], check=True, capture_output=True)
+    subprocess.run(["mount", "-o", "loop", image, disk], check=True)
+    try:
+        for words in (
+            ["quota", "enable", disk],
+            ["subvolume", "create", limited],
+            ["qgroup", "limit", "14M" if way == "in place" else "2M", limited],
+        ):
+            subprocess.run(["btrfs", *words], check=True, capture_output=True)
+        source = checkpoints.write(limited if way == "in place" else tmp_path, data)
+        os.sync()
+        act = {
+            "in place": lambda: repair(source, dtype="float16"),
+        }.get(way, lambda: convert(source, limited / "out", format=way))  # type: ignore[arg-type]
+        with pytest.raises(CannotLook) as caught:
+            act()
+        assert caught.value.code == "XC111"
+        left = {path.name for path in limited.iterdir()}
+        assert left == ({"model.pth"} if way == "in place" else set())
+        assert source.read_bytes() == data
+    finally:
+        subprocess.run(["umount", disk], check=True)

@@ -53,8 +53,8 @@ def trip(event, args):
 
 sys.addaudithook(hook)
 try:
-    for options in ({"format": "both"}, {"dtype": "bfloat16", "verify": True, "sha256": True}):
-        convert(source, Path(target), force=True, **options)
+    for options in ({}, {"dtype": "bfloat16", "verify": True, "sha256": True}):
+        convert(source, Path(target), format="both", force=True, **options)
     kept = Path(target, "in place")
     kept.mkdir()
     kept.joinpath("model.pth").write_bytes(source.read_bytes())
