@@ -148,7 +148,7 @@ def resolve(
     requirements: Annotated[
         str | None,
         typer.Option(
-            "-r", "--requirements", metavar="FILE", help="Start from the exact pins in FILE."
+            "-r", "--requirements", metavar="FILE", help="Start from the requirements in FILE."
         ),
     ] = None,
     keep: Annotated[
@@ -161,6 +161,10 @@ def resolve(
     need: Annotated[
         list[str] | None,
         typer.Option(metavar="CAP", help="What must work, as for doctor; again for more."),
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(metavar="L", help="Add what speaking this language needs, such as ja."),
     ] = None,
     python_version: Annotated[
         str | None, typer.Option(metavar="V", help="Plan for this Python version, such as 3.11.")
@@ -187,9 +191,12 @@ def resolve(
     from xcompat.render.text import show_json
     from xcompat.resolve import plan as make_plan
 
-    environment = target_asked_for(python, requirements, python_version, platform, sys.stdin.buffer)
+    environment, demanded = target_asked_for(
+        python, requirements, python_version, platform, sys.stdin.buffer, language=language
+    )
+    constraints = (*demanded, *constraints_asked_for(keep, need, environment))
     known = matrix.load()
-    plan = make_plan(environment, known, constraints_asked_for(keep, need, environment))
+    plan = make_plan(environment, known, constraints)
     told = render.plan_as_json(plan)
     if not as_json:
         render.show_plan(plan)
@@ -212,8 +219,9 @@ def _lock(plan: Plan, file: Path, *, apply: bool) -> tuple[str, ...]:
 
     best = plan.proposals[0]
     keep = {each.name: each.specifier for each in plan.constraints}
-    # What is applied here moves as little as it can; a lock for elsewhere depends on nothing here.
-    preferred = [f"{n}=={v}" for n, v in plan.environment.packages.items()] if apply else []
+    # What is there moves as little as it can; a lock for elsewhere depends on nothing here.
+    there = plan.environment.packages if apply or not plan.environment.complete else {}
+    preferred = [f"{name}=={version}" for name, version in there.items() if version]
     packages = write_lock(file, portable(best.requirements, keep), plan.environment, preferred)
     render.show_lock(str(file), packages, best, plan.environment)
     return pins_of(file)

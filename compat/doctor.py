@@ -108,7 +108,10 @@ def _may_apply(issue: KnownIssue, environment: Environment) -> bool:
 
 
 def _concerns(issue: KnownIssue, environment: Environment, unsaid: _Unsaid) -> bool:
-    return any(_holds(each, environment, unsaid) for each in issue.conditions)
+    for condition in issue.conditions:  # noqa: SIM110 - a third of the time of `any` with a generator
+        if _holds(condition, environment, unsaid):
+            return True
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,26 +125,32 @@ class _Unsaid:
 
 
 def _holds(condition: Condition, environment: Environment, unsaid: _Unsaid) -> bool:
-    """Return whether all parts of a condition hold."""
+    """Return whether all parts of a condition hold; what most conditions say is asked last."""
+    if not _surroundings_hold(condition, environment):
+        return False
+    for name, wanted in condition.packages.items():
+        if not _package_holds(name, wanted, environment, unsaid):
+            return False
     return (
-        all(
-            _package_holds(name, wanted, environment, unsaid)
-            for name, wanted in condition.packages.items()
-        )
+        _python_holds(condition.python, environment, unsaid)
         and all(
             _system_holds(name, wanted, environment, unsaid)
             for name, wanted in condition.system.items()
         )
-        and _python_holds(condition.python, environment, unsaid)
-        and (not condition.platforms or environment.platform in condition.platforms)
         and _minors_differ(condition.minor_mismatch, environment, unsaid)
         and _cuda_differs(condition.cuda_mismatch, environment)
+    )
+
+
+def _surroundings_hold(condition: Condition, environment: Environment) -> bool:
+    return (
+        (not condition.languages or environment.language in condition.languages)
+        and (not condition.platforms or environment.platform in condition.platforms)
+        and (not condition.signs or any(sign in environment.signs for sign in condition.signs))
         and (
             not condition.duplicates
             or any(name in environment.duplicates for name in condition.duplicates)
         )
-        and (not condition.signs or any(sign in environment.signs for sign in condition.signs))
-        and (not condition.languages or environment.language in condition.languages)
     )
 
 

@@ -92,7 +92,8 @@ class Environment:
     platform: str
     """One of `linux-x86_64`, `linux-aarch64`, `macosx-arm64`, `macosx-x86_64`, `win-amd64`, ..."""
     packages: Mapping[str, str]
-    """Distribution name (as the known issues write it: `torch`, `TTS`, `coqui-tts`) to version."""
+    """Distribution name (as the known issues write it: `torch`, `TTS`, `coqui-tts`) to version;
+    empty where it is there in a version that nobody says."""
     source: str
     """Where this was read: an interpreter's path or a pins file."""
     complete: bool = True

@@ -1,4 +1,4 @@
-"""Reads exact pins in requirements format: what an environment would hold, without installing."""
+"""Reads requirements format: what an environment would hold, without installing."""
 
 from __future__ import annotations
 
@@ -44,12 +44,29 @@ def environment_of_pins(file: str, stdin: BinaryIO, *, python: str, platform: st
         CannotLook: `XC204` where a file cannot be read.
         Misuse: `XC205` where a line is not an exact pin.
     """
+    environment, loose = environment_of_requirements(file, stdin, python=python, platform=platform)
+    for name, (place, specifier) in loose.items():
+        raise Misuse(
+            "XC205",
+            f"{place}: `{name}{specifier}` does not pin one version",
+            hint="write `name==version`; `pip freeze` prints an environment that way",
+        )
+    return environment
+
+
+def environment_of_requirements(
+    file: str, stdin: BinaryIO, *, python: str, platform: str
+) -> tuple[Environment, dict[str, tuple[str, str]]]:
+    """Return what a requirements file pins, and (place, specifier) of each name that it does not.
+
+    Args, and errors: as for `environment_of_pins`, but lines need not be exact pins.
+    """
     reader = _Reader(python, platform)
     if file == "-":
         reader.read(_text(stdin.read(), "standard input"), "<stdin>", Path())
     else:
         reader.read_file(Path(file), asked_by="")
-    return Environment(
+    environment = Environment(
         python=python,
         platform=platform,
         packages=reader.packages,
@@ -61,13 +78,16 @@ def environment_of_pins(file: str, stdin: BinaryIO, *, python: str, platform: st
             if "+" in reader.packages.get(name, "")
         },
     )
+    loose = {n: told for n, told in reader.loose.items() if n not in reader.packages}
+    return environment, loose
 
 
 class _Reader:
-    """Collects pins from a file and from the files that it includes."""
+    """Collects pins, and what is not pinned, from a file and from the files that it includes."""
 
     def __init__(self, python: str, platform: str) -> None:
         self.packages: dict[str, str] = {}
+        self.loose: dict[str, tuple[str, str]] = {}
         self._marker_environment = _marker_environment(python, platform)
         self._pinned_at: dict[str, str] = {}
         self._open: list[Path] = []
@@ -110,13 +130,19 @@ class _Reader:
         if requirement.marker and not requirement.marker.evaluate(self._marker_environment):
             return
         version = _exact_version(requirement)
-        if version is None:
+        if version is not None:
+            self._add(requirement.name, version, place)
+        elif requirement.url:
             raise Misuse(
                 "XC205",
-                f"{place}: `{requirement}` does not pin one version",
+                f"{place}: `{requirement}` does not say which version it is",
                 hint="write `name==version`; `pip freeze` prints an environment that way",
             )
-        self._add(requirement.name, version, place)
+        else:
+            name = distribution_name(requirement.name)
+            first, before = self.loose.get(name, (place, ""))
+            both = ",".join(filter(None, (before, str(requirement.specifier))))
+            self.loose[name] = first, both
 
     def _add(self, name: str, version: str, place: str) -> None:
         name = distribution_name(name)

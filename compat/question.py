@@ -51,20 +51,8 @@ def environment_asked_for(
             for a language that XTTS does not speak.
         CannotLook: where the environment or the file cannot be read.
     """
-    if python is not None and requirements is not None:
-        raise Misuse("XC210", "`--python` and `-r` exclude each other", hint="give one of them")
-    if python_version is not None and not re.fullmatch(r"3\.\d{1,2}(\.\d{1,2})?", python_version):
-        raise Misuse(
-            "XC210", f"`{python_version}` is not a Python version", hint="write it like 3.11"
-        )
-    if platform is not None:
-        platform = platform_name(platform)
-        if not re.fullmatch(r"[a-z0-9]+-\w+", platform):
-            raise Misuse(
-                "XC210",
-                f"`{platform}` is not a platform",
-                hint="write it like linux-x86_64, linux-aarch64, macosx-arm64 or win-amd64",
-            )
+    _check(python, requirements, python_version)
+    platform = _platform(platform)
     if requirements is not None:
         from xcompat.pins import environment_of_pins  # noqa: PLC0415 - needs more of packaging
 
@@ -87,6 +75,28 @@ def environment_asked_for(
         signs={**found.signs, **signs_around(os.environ, sys.platform, Path.home())},
         language=language_asked_for(language),
     )
+
+
+def _check(python: str | None, requirements: str | None, python_version: str | None) -> None:
+    if python is not None and requirements is not None:
+        raise Misuse("XC210", "`--python` and `-r` exclude each other", hint="give one of them")
+    if python_version is not None and not re.fullmatch(r"3\.\d{1,2}(\.\d{1,2})?", python_version):
+        raise Misuse(
+            "XC210", f"`{python_version}` is not a Python version", hint="write it like 3.11"
+        )
+
+
+def _platform(spelled: str | None) -> str | None:
+    if spelled is None:
+        return None
+    platform = platform_name(spelled)
+    if not re.fullmatch(r"[a-z0-9]+-\w+", platform):
+        raise Misuse(
+            "XC210",
+            f"`{platform}` is not a platform",
+            hint="write it like linux-x86_64, linux-aarch64, macosx-arm64 or win-amd64",
+        )
+    return platform
 
 
 def language_asked_for(spelled: str | None) -> str:
@@ -132,8 +142,13 @@ def target_asked_for(
     python_version: str | None,
     platform: str | None,
     stdin: BinaryIO,
-) -> Environment:
-    """Return the Environment that the options of `resolve` name: as for `doctor`, but for two.
+    *,
+    language: str | None = None,
+) -> tuple[Environment, tuple[Constraint, ...]]:
+    """Return the Environment that the options of `resolve` name, and what its requirements demand.
+
+    Exact pins are what there is, and may change. A range must hold, and a bare name is there in a
+    version that is not said.
 
     Where only another Python version or another platform is named, nothing is installed there yet.
     And no interpreter of this machine stands for one that is somewhere else.
@@ -142,25 +157,42 @@ def target_asked_for(
         Misuse: as for `doctor`.
         CannotLook: as for `doctor`.
     """
+    _check(python, requirements, python_version)
+    if requirements is not None:
+        from xcompat.pins import environment_of_requirements  # noqa: PLC0415 - as above
+
+        pinned, loose = environment_of_requirements(
+            requirements,
+            stdin,
+            python=python_version or "",
+            platform=_platform(platform) or this_platform(),
+        )
+        ranges = {name: specifier for name, (_, specifier) in loose.items() if specifier}
+        bare = dict.fromkeys(loose.keys() - ranges.keys(), "")
+        return (
+            replace(
+                pinned, packages={**pinned.packages, **bare}, language=language_asked_for(language)
+            ),
+            tuple(Constraint(kind="keep", name=n, specifier=each) for n, each in ranges.items()),
+        )
     asked = environment_asked_for(
         python=python,
-        requirements=requirements,
+        requirements=None,
         python_version=python_version,
         platform=platform,
-        language=None,
+        language=language,
         stdin=stdin,
     )
-    if requirements is not None or (python_version is None and platform is None):
-        return asked
+    if python_version is None and platform is None:
+        return asked, ()
     here = environment_of(python)
     minor = ".".join(here.python.split(".")[:2])
     if asked.platform == here.platform and f"{asked.python}.".startswith(f"{minor}."):
-        return replace(asked, python=here.python)
+        return replace(asked, python=here.python), ()
     if python is not None:
-        return replace(asked, interpreter="")
-    return replace(
-        asked, packages={}, builds={}, duplicates={}, system={}, source="", interpreter=""
-    )
+        return replace(asked, interpreter=""), ()
+    nothing = replace(asked, packages={}, builds={}, duplicates={}, system={})
+    return replace(nothing, source="", interpreter=""), ()
 
 
 def constraints_asked_for(
@@ -199,7 +231,7 @@ def _kept(word: str, environment: Environment) -> Constraint:
     name, specifier = distribution_name(wanted.name), str(wanted.specifier)
     if not specifier:
         installed = environment.packages.get(name)
-        if installed is None:
+        if not installed:
             raise Misuse(
                 "XC211",
                 f"`--keep {word}`: {name} is not there, so there is no version to keep",

@@ -35,14 +35,17 @@ from xcompat.transition import (
     Knowledge,
     Transition,
     choice,
+    is_satisfiable,
     meets,
     public,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _EVIDENCE: tuple[Evidence, ...] = ("row", "run", "elsewhere", "bracketed", "none")
+_SOUNDING: frozenset[Capability] = frozenset({"stream", "clone", "api"})
+"""What is of no use to anybody where nothing speaks."""
 
 
 def plan(environment: Environment, matrix: Matrix, constraints: Sequence[Constraint] = ()) -> Plan:
@@ -85,6 +88,8 @@ class _Question:
         cls, environment: Environment, knowledge: Knowledge, constraints: Sequence[Constraint]
     ) -> _Question:
         wanted = {each.name for each in constraints if each.kind == "need"}
+        if wanted & _SOUNDING:
+            wanted.add("speak")
         keep: dict[str, str] = {}
         for each in constraints:
             if each.kind == "keep":
@@ -116,11 +121,33 @@ class _Question:
 
     def suitable(self) -> Iterator[Combination]:
         """Yield what was run and delivered what is required."""
-        return (each for each in self.combinations if each.works.issuperset(self.required))
+        if all(map(is_satisfiable, self.keep.values())):
+            yield from (each for each in self.combinations if each.works.issuperset(self.required))
 
     def holds(self, packages: Mapping[str, str]) -> bool:
         """Return whether all is kept that the deciding distributions are concerned with."""
         return all(meets(s, packages.get(n)) for n, s in self.keep.items() if n in DECIDING)
+
+    def companions(self, torch: str, codec: str) -> Iterator[dict[str, str]]:
+        """Yield torchaudio and torchcodec to try beside a torch, the likeliest first.
+
+        That is what was run beside the same minor version of torch; a torchaudio that had torch's
+        own version has it again.
+        """
+        tried: list[tuple[str, str]] = []
+        for run in reversed(self.matrix.runs):
+            beside = run.environment.packages
+            if "torch" in beside and _minor(beside["torch"]) == _minor(torch):
+                audio = public(beside.get("torchaudio")) or ""
+                own = audio == public(beside["torch"])
+                tried.append((torch if own else audio, beside.get("torchcodec", "")))
+        # torchaudio ends before torch does: beside what is newer stands its last.
+        newest = next(iter(self.knowledge.versions("torchaudio")), torch)
+        audios = [torch, newest] if Version(torch) <= Version(newest) else [newest]
+        codecs = ["", codec, *self.knowledge.versions("torchcodec")]
+        tried += [(audio, each) for each in codecs for audio in audios]
+        for audio, each in dict.fromkeys(tried):
+            yield {"torchaudio": audio, "torchcodec": each}
 
     def with_python_of(self, way: _Way) -> _Question:
         """Return the question for the Python that a way was run with."""
@@ -138,6 +165,9 @@ class _Way:
     result: Environment
     delivered: frozenset[Capability]
     cost: int
+    strange: int
+    """How many of the distributions that are kept have another version than they had in the run,
+    beside the deciding ones: what their neighbours demand, the installer may refuse."""
 
 
 def _combinations(environment: Environment, matrix: Matrix) -> Iterator[Combination]:
@@ -188,7 +218,8 @@ def _proposals(question: _Question, now: Diagnosis) -> Iterator[Proposal]:
     if best is None:
         return
     chosen = [best]
-    if best.changes:
+    only_adds = best.cost == 0 and best.combination.family in question.environment.packages
+    if best.changes and not only_adds:
         others = [way for way in ways if way.combination.family != best.combination.family]
         by_cost = sorted(ways, key=lambda way: way.cost)
         chosen += [way for way in (_first(question, others), _first(question, by_cost)) if way]
@@ -260,14 +291,40 @@ def _recorded_ways(question: _Question) -> Iterator[_Way]:
 
 
 def _adapted_ways(question: _Question) -> Iterator[_Way]:
-    for combination in question.suitable():
-        if way := _adapted_way(question, combination):
-            yield way
+    for adaptations in _all_adaptations(question):
+        best = None
+        for way in filter(None, (_way(question, each) for each in adaptations)):
+            if best is None or len(way.delivered) > len(best.delivered):
+                best = way
+            if best.delivered == best.combination.works:
+                break
+        if best:
+            yield best
+
+
+def _all_adaptations(question: _Question) -> Iterator[Iterator[Combination]]:
+    """Yield what is suitable, each adapted to what must be kept; what becomes equal, once."""
+    seen: set[tuple[str | None, ...]] = set()
+
+    def unseen(combination: Combination) -> Iterator[Combination]:
+        for each in _adaptations(question, combination):
+            versions = tuple(each.packages.get(name) for name in DECIDING)
+            if versions not in seen:
+                seen.add(versions)
+                yield each
+
+    for combination in sorted(question.suitable(), key=lambda each: -len(each.works)):
+        yield unseen(combination)
 
 
 def _way(question: _Question, combination: Combination) -> _Way | None:
     """Return what the combination changes in the environment; None where it cannot be."""
-    transition = Transition(question.environment, combination, question.keep, question.knowledge)
+    needed: set[Capability] = {"install", *question.required}
+    transition = Transition(
+        question.environment, combination, question.keep, question.knowledge, needed
+    )
+    if transition.fails or not transition.is_installable():
+        return None
     result = transition.result()
     claims = {
         capability
@@ -287,6 +344,11 @@ def _way(question: _Question, combination: Combination) -> _Way | None:
         result=result,
         delivered=delivered,
         cost=transition.cost(),
+        strange=sum(
+            name not in DECIDING and not meets(specifier, version)
+            for name, specifier in question.keep.items()
+            if (version := combination.recorded.packages.get(name))
+        ),
     )
 
 
@@ -298,11 +360,12 @@ def _with_what_needs_them(failing: set[Capability]) -> set[Capability]:
     return lost
 
 
-def _rank(way: _Way) -> tuple[bool, int, int, int, int]:
+def _rank(way: _Way) -> tuple[bool, int, int, int, int, int]:
     # A model.pth that does not open is converted: one that opens as it is is no reason to change.
     delivered = way.delivered - {"load"}
     evidence = _EVIDENCE.index(_evidence_of_runs(way.combination))
-    return bool(way.changes), -len(delivered), way.cost, evidence, len(way.combination.adapted)
+    adapted = len(way.combination.adapted)
+    return bool(way.changes), -len(delivered), way.strange, way.cost, evidence, adapted
 
 
 def _newness(way: _Way) -> list[Version]:
@@ -319,58 +382,29 @@ def _evidence_of_runs(combination: Combination) -> Evidence:
     return "row" if combination.row else "run"
 
 
-def _adapted_way(question: _Question, combination: Combination) -> _Way | None:
-    """Return the way of the combination with versions that must be kept in place of its own."""
+def _adaptations(question: _Question, combination: Combination) -> Iterator[Combination]:
+    """Yield the combination with versions that must be kept, and with what may go beside them."""
     packages = dict(combination.packages)
     for name, specifier in question.keep.items():
         if name in DECIDING and not meets(specifier, packages.get(name)):
-            version = choice(name, specifier, question.environment, question.matrix)
+            version = choice(name, specifier, question.environment, question.knowledge)
             if version is None or (name in SAME_FILES[0] and name != combination.family):
-                return None
+                return
             packages[name] = version
     torch = packages.get("torch", "")
-    trials = [packages]
-    if torch != combination.packages.get("torch"):
-        trials = [
-            {n: v for n, v in {**companions, **_only(packages, question.keep)}.items() if v}
-            for each in _companions(question, torch, packages)
-            for companions in ({**packages, **each},)
-        ]
-    ways = [way for each in trials if (way := _way(question, _replaced(combination, each)))]
-    return max(ways, key=lambda way: len(way.delivered), default=None)
-
-
-def _only(packages: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
-    return {name: packages[name] for name in names if name in packages}
+    if torch == combination.packages.get("torch"):
+        yield _replaced(combination, packages)
+        return
+    kept = {name: packages[name] for name in question.keep if name in packages}
+    for companions in question.companions(torch, packages.get("torchcodec", "")):
+        together = {**packages, **companions, **kept}
+        yield _replaced(combination, {name: v for name, v in together.items() if v})
 
 
 def _replaced(combination: Combination, packages: Mapping[str, str]) -> Combination:
     before = combination.packages
     adapted = tuple(name for name in DECIDING if packages.get(name) != before.get(name))
     return replace(combination, packages=packages, row=None, adapted=adapted)
-
-
-def _companions(
-    question: _Question, torch: str, packages: Mapping[str, str]
-) -> Iterator[dict[str, str]]:
-    """Yield versions of torchaudio and torchcodec to try beside a torch, the likeliest first.
-
-    That is what was run beside the same minor version of torch; a torchaudio that had torch's own
-    version has it again.
-    """
-    for run in reversed(question.matrix.runs):
-        beside = run.environment.packages
-        if "torch" in beside and _minor(beside["torch"]) == _minor(torch):
-            audio = beside.get("torchaudio", "")
-            own = public(audio) == public(beside["torch"])
-            yield {
-                "torchaudio": torch if own else public(audio) or "",
-                "torchcodec": beside.get("torchcodec", ""),
-            }
-    newest = choice("torchaudio", "", question.environment, question.matrix) or torch
-    for codec in ("", packages.get("torchcodec", "")):
-        yield {"torchaudio": torch, "torchcodec": codec}
-        yield {"torchaudio": newest, "torchcodec": codec}
 
 
 def _proposal(question: _Question, way: _Way, selector: tuple[str, ...]) -> Proposal:
@@ -422,16 +456,18 @@ def _notes(question: _Question, way: _Way) -> Iterator[str]:
             if result.capabilities[name].status == "unknown"
         )
         yield f"run with these versions, but not with all that is here: {doubt}"
-    if "+" in torch and any(change.name == "torch" for change in way.changes):
+    built = next((c.then for c in way.changes if c.name == "torch" and "+" in (c.then or "")), "")
+    if built or ("+" in torch and any(change.name == "torch" for change in way.changes)):
+        told = f"{built} comes" if built else f"{torch} came"
         yield (
-            f"torch {torch} came from an index of its own: for such a build again, name that index"
-            " to the installer (UV_INDEX or UV_TORCH_BACKEND for uv, PIP_EXTRA_INDEX_URL for pip)"
+            f"torch {told} from an index of its own: for such a build, name that index to the"
+            " installer (UV_INDEX or UV_TORCH_BACKEND for uv, PIP_EXTRA_INDEX_URL for pip)"
         )
     recorded = combination.recorded.packages
     for name in question.keep:
         after, before = way.result.packages.get(name), recorded.get(name)
-        if name not in DECIDING and after and before and public(after) != public(before):
-            yield f"{name} is not the {before} of the run"
+        if name not in DECIDING and before and public(after) != public(before):
+            yield f"{name} is not the {before} of the run: the installer may refuse what you keep"
 
 
 def _with_reason(question: _Question, way: _Way, change: Change) -> Change:
@@ -462,6 +498,8 @@ def _with_reason(question: _Question, way: _Way, change: Change) -> Change:
         why = "its files are not as they were installed"
     elif change.uninstall:
         why = "back again: what goes first takes files of it along"
+    elif change.then == "" and change.name in question.keep:
+        why = "kept"
     elif change.name in way.combination.adapted:
         why = "kept" if change.name in question.keep else "goes with what is kept"
     else:
@@ -516,7 +554,8 @@ def _conflict(question: _Question) -> Conflict:
             if each.kind == "python":
                 relaxed = relaxed.with_python_of(best)
                 best = _way(relaxed, best.combination) or best
-            ways_out.append((_rank(best), each, _proposal(relaxed, best, ())))
+            rank = (bool(best.combination.adapted), _rank(best))
+            ways_out.append((rank, each, _proposal(relaxed, best, ())))
     return Conflict(
         constraints=tuple(together),
         issues=_in_the_way(_relaxed(question, together)),
@@ -538,7 +577,7 @@ def _relaxed(question: _Question, constraints: Sequence[Constraint]) -> _Questio
 def _in_the_way(question: _Question) -> tuple[KnownIssue, ...]:
     """Return the known issues of what must be kept, whatever the rest is, or with the rest."""
     kept = {
-        n: choice(n, s, question.environment, question.matrix) for n, s in question.keep.items()
+        n: choice(n, s, question.environment, question.knowledge) for n, s in question.keep.items()
     }
     bare = replace(
         question.environment,
@@ -550,10 +589,13 @@ def _in_the_way(question: _Question) -> tuple[KnownIssue, ...]:
     stopping = _stopping(question, bare)
     if stopping:
         return stopping
+    suitable = list(question.suitable())
+    combinations = [each for each in suitable if question.holds(each.packages)] or [
+        each for adaptations in _all_adaptations(question) for each in adaptations
+    ]
     results = [
         Transition(question.environment, each, question.keep, question.knowledge).result()
-        for each in question.suitable()
-        if question.holds(each.packages)
+        for each in combinations
     ]
     return min((_stopping(question, each) for each in results), key=len, default=())
 

@@ -28,6 +28,7 @@ from xcompat.domain import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
 _COSTS = {"torch": 100, "TTS": 30, "coqui-tts": 30, "transformers": 5}
 """What it costs to replace an installed distribution: any other costs 1, and what is not there yet
@@ -74,20 +75,62 @@ class Knowledge:
     Attributes:
         matrix: All of it.
         errors: The known issues that claim a failure.
+        decisive: Those of them that the deciding distributions alone can make apply.
         naming: Distribution to the errors that depend on its version.
         relevant: All distributions that can make a difference.
+        spoken: The errors about what a language needs.
+        tokenizers: Minor version of transformers to those of tokenizers that it was run with.
     """
 
     def __init__(self, matrix: Matrix) -> None:
         self.matrix = matrix
         self.errors = tuple(issue for issue in matrix.issues if issue.severity == "error")
+        self.decisive = tuple(
+            issue
+            for issue in self.errors
+            if any(each.packages.keys() <= set(DECIDING) for each in issue.conditions)
+        )
         self.naming: dict[str, list[KnownIssue]] = {}
         for issue in self.errors:
             for name in {name for each in issue.conditions for name in each.packages}:
                 self.naming.setdefault(name, []).append(issue)
+        self.spoken = tuple(
+            issue for issue in self.errors if any(each.languages for each in issue.conditions)
+        )
         warned = {n for issue in matrix.issues for c in issue.conditions for n in c.packages}
         paired = {name for pair in SAME_FILES for name in pair}
         self.relevant = {*DECIDING, *_ALWAYS_PINNED, *paired, *warned}
+        self.tokenizers: dict[str, set[str]] = {}
+        for run in matrix.runs:
+            packages = run.environment.packages
+            if {"transformers", "tokenizers"} <= packages.keys():
+                minors = self.tokenizers.setdefault(_minor(packages["transformers"]), set())
+                minors.add(_minor(packages["tokenizers"]))
+        self._versions: dict[str, list[str]] = {}
+        self._builds: dict[tuple[str, str, str], set[str]] = {}
+        for run in matrix.runs:
+            there = run.environment
+            for name, build in there.builds.items():
+                version = there.packages.get(name, "")
+                if version and "+" not in version:
+                    key = (there.platform, name, version)
+                    self._builds.setdefault(key, set()).add(build)
+
+    def versions(self, name: str) -> list[str]:
+        """Return the versions of a distribution that were ever run, newest first."""
+        if name not in self._versions:
+            told = {public(run.environment.packages.get(name)) for run in self.matrix.runs}
+            parsed = {_version(version) for version in told if version} - {None}
+            self._versions[name] = [str(v) for v in sorted(filter(None, parsed), reverse=True)]
+        return self._versions[name]
+
+    def build(self, platform: str, name: str, version: str) -> str:
+        """Return what a version is built for where the index is not chosen, as runs have it.
+
+        Empty where no run tells, or where they disagree.
+        """
+        builds = self._builds.get((platform, name, version), set())
+        return next(iter(builds)) if len(builds) == 1 else ""
 
 
 class Transition:
@@ -98,6 +141,8 @@ class Transition:
         combination: What is put there.
         keep: Specifiers of distributions that a person wants to keep.
         knowledge: Says which other versions matter.
+        required: What must work; where the deciding versions alone exclude it, nothing more is
+            worked out, and `fails` is true.
     """
 
     def __init__(
@@ -106,6 +151,7 @@ class Transition:
         combination: Combination,
         keep: Mapping[str, str],
         knowledge: Knowledge,
+        required: AbstractSet[Capability] = frozenset(),
     ) -> None:
         self._environment = environment
         self._combination = combination
@@ -115,6 +161,8 @@ class Transition:
         self._recorded = combination.recorded.packages
         python = environment.python
         self._same_python = not python or _minor(combination.recorded.python) == _minor(python)
+        self._kept_build = {name: _build(told) for name, told in keep.items() if "+" in told}
+        self._result: tuple[object, Environment] | None = None
         self._then: dict[str, str | None] = {}
         """Version afterwards; None: uninstalled, empty: whatever the installer takes."""
         self._limits: dict[str, str] = {}
@@ -124,8 +172,12 @@ class Transition:
         self._part_families()
         self._repair()
         self._match_builds()
+        self.fails = self._deciding_fail(required)
+        if self.fails:
+            return
         self._pin_followers()
         self._renew_what_is_left()
+        self._add_what_the_language_needs()
         self._leave_what_is_kept()
 
     def changes(self) -> Iterator[Change]:
@@ -152,7 +204,7 @@ class Transition:
             if name not in self._then and (name in self._installed or name in self._recorded):
                 yield f"{name}{specifier}"
         for name in self._followers():
-            stays = name in self._installed and name not in self._then and name not in self._keep
+            stays = self._installed.get(name) and name not in self._then and name not in self._keep
             if stays and (name in _ALWAYS_PINNED or self._troubles(name, None)):
                 yield f"{name}=={self._installed[name]}"
 
@@ -161,17 +213,19 @@ class Transition:
 
         Dependencies that are not there yet get the versions that the run had.
         """
-        builds = dict(self._environment.builds)
-        if self._changes("torch"):
-            builds.pop("torch", None)
-        if self._changes("torchaudio") or "torch" not in builds:
-            builds.pop("torchaudio", None)
+        made_of = (*self._then.items(), len(self._first_out))
+        if self._result is None or self._result[0] != made_of:
+            self._result = made_of, self._composed()
+        return self._result[1]
+
+    def _composed(self) -> Environment:
+        builds = {name: self._build_of(name) for name in ("torch", "torchaudio")}
         doubled = self._environment.duplicates.items()
         return replace(
             self._environment,
             packages=self._packages(),
             complete=True,
-            builds=builds,
+            builds={name: build for name, build in builds.items() if build},
             duplicates={name: told for name, told in doubled if name not in self._first_out},
             signs=self._signs(),
         )
@@ -205,6 +259,12 @@ class Transition:
         """Return whether a distribution is uninstalled for good."""
         return name in self._then and self._then[name] is None
 
+    def is_installable(self) -> bool:
+        """Return whether transformers can have a tokenizers that is kept: it asks for one minor."""
+        kept = self._keep.get("tokenizers", "")
+        asked = self._knowledge.tokenizers.get(_minor(self._combination.packages["transformers"]))
+        return not asked or any(is_satisfiable(f"{kept},=={minor}.*") for minor in asked)
+
     def _decide(self) -> None:
         for name in DECIDING:
             if name in self._combination.packages:
@@ -212,6 +272,16 @@ class Transition:
             elif name in self._installed:
                 self._then[name] = None
         self._first_out.update(self._then.keys() & self._environment.duplicates.keys())
+
+    def _deciding_fail(self, required: AbstractSet[Capability]) -> bool:
+        """Return whether an issue applies that nothing beside the deciding versions can cure."""
+        result = self.result()
+        packages = {name: v for name, v in result.packages.items() if name in DECIDING}
+        bare = replace(result, packages=packages, complete=False, duplicates={}, signs={})
+        return any(
+            not required.isdisjoint(issue.capabilities) and applies(issue, bare)
+            for issue in self._knowledge.decisive
+        )
 
     def _part_families(self) -> None:
         """Take out what shares its files with what is wanted, and bring that back."""
@@ -236,10 +306,7 @@ class Transition:
 
     def _match_builds(self) -> None:
         """Take out a torchaudio that was built for another CUDA than the torch beside it."""
-        torch = self._environment.builds.get("torch", "")
-        audio = self._environment.builds.get("torchaudio", "")
-        if self._changes("torch"):
-            torch = self._combination.recorded.builds.get("torch", "")
+        torch, audio = self._build_of("torch"), self._environment.builds.get("torchaudio", "")
         if torch and audio and torch != audio and "torchaudio" in self._installed:
             self._first_out.add("torchaudio")
 
@@ -268,7 +335,20 @@ class Transition:
             if specifiers := self._troubles(name, have):
                 newer = all(re.fullmatch(r"<[^,=]+", each) for each in specifiers)
                 self._then[name] = "" if newer else None
-                self._limits[name] = ",".join(f">={each[1:]}" for each in specifiers)
+                self._limits[name] = ",".join(dict.fromkeys(f">={each[1:]}" for each in specifiers))
+
+    def _add_what_the_language_needs(self) -> None:
+        """Put there what a known issue misses for the language that shall be spoken."""
+        while missing := self._missing_for_language():
+            self._then[missing] = ""
+
+    def _missing_for_language(self) -> str:
+        result = self.result()
+        for issue in self._knowledge.spoken if result.language else ():
+            for condition in issue.conditions:
+                if applies(replace(issue, conditions=(condition,)), result):
+                    return next(n for n, wanted in condition.packages.items() if wanted == "absent")
+        return ""
 
     def _followers(self) -> list[str]:
         """Return what may matter beside the deciding distributions and their families."""
@@ -317,22 +397,23 @@ class Transition:
             packages.pop(name, None)
         for name, version in self._then.items():
             packages.pop(name, None)
-            if version is not None and (guess := version or self._likely(name)):
-                packages[name] = guess
+            if version is not None:
+                packages[name] = version or self._likely(name)
         return packages
 
-    def _likely(self, name: str) -> str | None:
-        """Return a version that the installer may take where it is left to it."""
+    def _likely(self, name: str) -> str:
+        """Return a version that the installer may take where it is left to it; empty for any."""
         specifier = self._specifier(name)
         known = (
             self._recorded.get(name),
-            choice(name, specifier, self._environment, self._knowledge.matrix),
+            choice(name, specifier, self._environment, self._knowledge),
         )
-        return next((version for version in known if meets(specifier, version)), None)
+        return next((each for each in known if each and meets(specifier, each)), "")
 
     def _specifier(self, name: str) -> str:
         """Return what the installer must hold of what is left to it."""
-        return ",".join(filter(None, (self._keep.get(name), self._limits.get(name))))
+        told = (self._keep.get(name), self._limits.get(name))
+        return ",".join(dict.fromkeys(each for text in told if text for each in text.split(",")))
 
     def _changes(self, name: str) -> bool:
         if name not in self._then:
@@ -342,14 +423,26 @@ class Transition:
             return now != then
         if name in self._first_out or then == "":
             return True
-        wanted = _build(self._keep.get(name, ""))
+        wanted = self._wanted_build(name)
         return public(now) != public(then) or (wanted != "" and wanted != _build(now))
+
+    def _wanted_build(self, name: str) -> str:
+        """Return the build that is asked for: torchaudio goes with torch."""
+        own = self._kept_build.get(name, "")
+        return own or (self._kept_build.get("torch", "") if name == "torchaudio" else "")
+
+    def _build_of(self, name: str) -> str:
+        """Return what torch or torchaudio will be built for; empty where nobody can tell."""
+        if not self._changes(name):
+            return self._environment.builds.get(name, "")
+        version = self._of_build(name, self._then[name]) or ""
+        return _build(version) or self._knowledge.build(self._environment.platform, name, version)
 
     def _of_build(self, name: str, version: str | None) -> str | None:
         """Return a version with the build that it must be of, where that is not left open."""
-        if not version or name not in ("torch", "torchaudio"):
+        if not version:
             return version
-        build = _build(self._keep.get(name, ""))
+        build = self._wanted_build(name)
         if name == "torchaudio" and not build and not self._changes("torch"):
             # A torchaudio of another build does not start beside the torch that stays.
             build = _build(self._installed.get("torch", ""))
@@ -366,6 +459,7 @@ class Transition:
         return self._recorded[name] if self._same_python and not unsure else ""
 
 
+@cache
 def meets(specifier: str, version: str | None) -> bool:
     """Return whether a version is what a person wants to keep; builds (`+cu128`) do not matter."""
     parsed = _version(version) if version else None
@@ -375,7 +469,27 @@ def meets(specifier: str, version: str | None) -> bool:
     )
 
 
-def choice(name: str, specifier: str, environment: Environment, matrix: Matrix) -> str | None:
+@cache
+def is_satisfiable(specifier: str) -> bool:
+    """Return whether any version at all can be what a specifier allows.
+
+    Between two neighbouring bounds all releases are alike, so one of them speaks for all.
+    """
+    told = SpecifierSet(re.sub(r"\+[\w.]+", "", specifier))
+    bounds = [_version(each.version.removesuffix(".*")) for each in told]
+    if any(bound is None or bound.is_prerelease for bound in bounds):
+        return True  # Too fine a question: the installer will answer it.
+    length = max((len(bound.release) for bound in bounds if bound), default=0)
+    between = [
+        ".".join(map(str, (*bound.release, *[0] * (length - len(bound.release)), 1)))
+        for bound in bounds
+        if bound
+    ]
+    exact = [str(bound) for bound in bounds]
+    return any(meets(specifier, version) for version in ("0", *exact, *between))
+
+
+def choice(name: str, specifier: str, environment: Environment, knowledge: Knowledge) -> str | None:
     """Return a version that a specifier allows.
 
     That is the installed one, or the one that it names, or the newest that was ever run.
@@ -386,9 +500,7 @@ def choice(name: str, specifier: str, environment: Environment, matrix: Matrix) 
     for each in SpecifierSet(specifier):
         if each.operator == "==" and not each.version.endswith("*"):
             return public(each.version) if meets(specifier, each.version) else None
-    recorded = {run.environment.packages.get(name) for run in matrix.runs}
-    known = [v for text in recorded if meets(specifier, text) and text and (v := _version(text))]
-    return max(known).public if known else None
+    return next((each for each in knowledge.versions(name) if meets(specifier, each)), None)
 
 
 @cache
@@ -425,5 +537,5 @@ def _begin(version: str, parts: int) -> list[str]:
     return version.split(".")[:parts]
 
 
-def _minor(version: str) -> list[str]:
-    return _begin(version, 2)
+def _minor(version: str) -> str:
+    return ".".join(_begin(version, 2))

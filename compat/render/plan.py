@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +95,8 @@ def show_plan(plan: Plan) -> None:
     python = f"Python {environment.python}" if environment.python else "Python not said"
     where = f", read from {short(environment.source)}" if environment.source else ""
     page.line(f"For {python} on {environment.platform}{where}")
+    if environment.language:
+        page.line("  ", f"--language {environment.language}")
     for each in plan.constraints:
         page.line("  ", _option(each))
     page.gap()
@@ -247,7 +250,7 @@ def summary(proposal: Proposal) -> str:
 
 def _show_changes(page: Page, proposal: Proposal) -> None:
     asked = proposal.requirements
-    rows = [(c.name, c.now or "-", _then(c, asked), c.why) for c in proposal.changes]
+    rows = [(c.name, _now(c), _then(c, asked), c.why) for c in proposal.changes]
     widths = [max(len(row[i]) for row in [*rows, ("package", "now", "plan", "")]) for i in range(3)]
     wide = sum(widths) + 8
     head = "  ".join(t.ljust(w) for t, w in zip(("package", "now", "plan"), widths, strict=True))
@@ -255,6 +258,10 @@ def _show_changes(page: Page, proposal: Proposal) -> None:
     for row in rows:
         name, now, then = (text.ljust(width) for text, width in zip(row, widths, strict=False))
         page.entry(((f"  {name}  ", "bold"), (f"{now}  ", ""), (then, "bold")), row[3], wide)
+
+
+def _now(change: Change) -> str:
+    return "-" if change.now is None else change.now or "any"
 
 
 def _then(change: Change, requirements: Sequence[str]) -> str:
@@ -302,6 +309,8 @@ def _show_conflict(page: Page, conflict: Conflict) -> None:
         instead = (
             f" for Python {proposal.result.environment.python}" if each.kind == "python" else ""
         )
+        if each.kind == "platform":
+            title = f"{title} the platform"
         page.prose(
             (title, "bold"), f" {_option(each)}{instead}: {summary(proposal)}", indent=0, hang=2
         )
@@ -318,7 +327,17 @@ def _option(constraint: Constraint) -> str:
 
 def _command_that_selects(plan: Plan, proposal: Proposal) -> str:
     environment = plan.environment
-    words = [f"--python {short(environment.interpreter)}"] if environment.interpreter else []
+    words = []
+    if environment.source:
+        option = "--python" if environment.complete else "-r"
+        where = environment.interpreter or environment.source
+        words.append(f"{option} {shlex.quote('-' if where == '<stdin>' else short(where))}")
+    if not environment.interpreter:
+        if environment.python:
+            words.append(f"--python-version {environment.python}")
+        words.append(f"--platform {environment.platform}")
+    if environment.language:
+        words.append(f"--language {environment.language}")
     words += [_option(each) for each in plan.constraints]
     words += [f"--keep {_quoted(each)}" for each in proposal.selector]
     return " ".join(["xcompat resolve", *words])

@@ -50,6 +50,7 @@ def environments(draw):
         signs=draw(
             st.sampled_from([{}, {}, {"missing-files": ("TTS: TTS/a.py", "trainer: b.py")}])
         ),
+        language=draw(st.sampled_from(["", "", "ja", "zh-cn", "ko"])),
     )
 
 
@@ -74,9 +75,7 @@ def check(here, wanted):
         _check_order(proposal, here)
         _check_issues(proposal, told.needed)
         _check_evidence(proposal, here)
-        again = plan(proposal.result.environment, MATRIX, wanted)
         _check_nothing_changes(replace(told.environment, **_after(here, proposal)), wanted)
-        assert again.proposals
     if told.conflict:
         _check_conflict(told, wanted)
 
@@ -191,7 +190,7 @@ def _check_conflict(told, wanted):
 
 
 @settings(
-    max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=10, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 @given(environments(), constraints())
 def test_law_4_and_the_properties_of_plans(here, wanted):
@@ -212,8 +211,7 @@ SPOKE_ON = {
 }
 
 
-@pytest.mark.parametrize("run", MATRIX.runs, ids=lambda run: run.id)
-def test_every_recorded_environment_can_be_mended(run):
+def _check_mended(run):
     told = plan(run.environment, MATRIX)
     verdicts = {proposal.result.verdict for proposal in told.proposals}
     if run.environment.python.split(".")[1] in SPOKE_ON:
@@ -222,6 +220,22 @@ def test_every_recorded_environment_can_be_mended(run):
         assert verdicts <= {"unknown"}
     if told.now.verdict == "compatible":
         assert told.proposals[0].changes == ()
+
+
+ONE_OF_A_KIND = {
+    tuple(run.environment.packages.get(name) for name in SAME_FILES[0]): run for run in MATRIX.runs
+}
+
+
+@pytest.mark.parametrize("run", ONE_OF_A_KIND.values(), ids=lambda run: run.id)
+def test_every_recorded_environment_can_be_mended(run):
+    _check_mended(run)
+
+
+@pytest.mark.property
+@pytest.mark.parametrize("run", MATRIX.runs, ids=lambda run: run.id)
+def test_every_recorded_environment_can_be_mended_at_length(run):
+    _check_mended(run)
 
 
 @pytest.mark.parametrize(
