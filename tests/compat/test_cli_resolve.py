@@ -218,3 +218,48 @@ def test_another_python_for_what_is_installed_names_no_interpreter(type_):
     assert code == 0
     assert "swap TTS for coqui-tts" in out
     assert "env/bin/python" not in out
+
+
+def test_loose_requirements_are_what_must_hold(type_):
+    loose = "TTS\ntransformers>=4.57,<5\nrequests>=2\ntorch==2.8.0\n"
+    code, out, err = resolve(type_, "-r", "-", "--json", stdin=loose)
+    told = json.loads(out)
+    assert (code, err) == (0, "")
+    assert told["constraints"] == [
+        {"kind": "keep", "name": "transformers", "specifier": "<5,>=4.57"},
+        {"kind": "keep", "name": "requests", "specifier": ">=2"},
+    ]
+    (only,) = told["proposals"]
+    assert only["row"] == "coqui"
+    assert only["changes"][0] == {
+        "package": "TTS", "now": "", "plan": None, "uninstall_first": True,
+        "why": "XC002 This TTS needs BeamSearchScorer, which transformers 4.57 removed",
+    }  # fmt: skip
+
+
+def test_a_file_that_names_only_tts(type_):
+    Path("app requirements.txt").write_text("TTS\n")
+    answer = resolve(type_, "-r", "app requirements.txt", "--python-version", "3.11")
+    assert_golden("resolve-only-tts", answer)
+
+
+def test_an_address_pins_nothing(type_):
+    code, out, err = resolve(type_, "-r", "-", stdin="TTS @ git+https://example.org/TTS\n")
+    assert (code, out) == (2, "")
+    assert "<stdin>:1" in err
+    assert "does not say which version" in err
+
+
+def test_a_language_must_be_one_that_xtts_speaks(type_):
+    code, _, err = resolve(type_, "--language", "tlh")
+    assert code == 2
+    assert err.startswith("error[XC231]")
+
+
+def test_kept_versions_that_cannot_be(type_):
+    make_venv(Path("env"), TTS)
+    words = ("--python", "env", "--keep", "numpy>=2", "--keep", "numpy<1.27", "--lock", "lock.txt")
+    code, out, err = resolve(type_, *words)
+    assert (code, err) == (1, "")
+    assert '--keep "numpy>=2"\n  --keep "numpy<1.27"\n\nDrop' in out
+    assert not Path("lock.txt").exists()

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from builders.matrices import ALL_WORK, environment, issue, matrix, row, run
-from xcompat.domain import CAPABILITIES, Constraint
+from xcompat.domain import CAPABILITIES, Condition, Constraint
 from xcompat.resolve import plan
+from xcompat.transition import is_satisfiable
 
 EVERYTHING = dict.fromkeys(CAPABILITIES, "works")
 NO_API = {**EVERYTHING, "api": "fails"}
@@ -265,6 +266,81 @@ class TestBuilds:
         assert changes(told.proposals[0])["torch"] == ("2.9.1+cu126", "2.9.1+cpu")
         assert "torch==2.9.1+cpu" in told.proposals[0].requirements
 
+    def test_a_torchaudio_goes_with_the_build_of_a_torch_that_is_asked_for(self):
+        told = plan(
+            environment(REPORT), two_families(), keep("TTS == 0.22.0", "torch == 2.9.1+cpu")
+        )
+        best = told.proposals[0]
+        assert changes(best)["torchaudio"] == ("2.9.1", "2.9.1+cpu")
+        assert any("index of its own" in note for note in best.notes)
+
+    def test_a_torch_that_comes_for_another_cuda_than_its_torchaudio_is_no_plan(self):
+        mismatch = replace(
+            self.MISMATCH,
+            conditions=(
+                replace(self.MISMATCH.conditions[0], cuda_mismatch=("torch", "torchaudio")),
+            ),
+        )
+        failed = run(
+            "r-cuda",
+            {**COQUI, "torch": "2.15.0", "torchaudio": "2.11.0"},
+            {"install": "works", "import": "fails"},
+            builds={"torch": "cu132", "torchaudio": "cu130"},
+        )
+        known = two_families(issues=[mismatch])
+        known = replace(known, runs=(*known.runs, failed))
+        told = plan(environment(NOTHING), known, keep("torch == 2.15.0"))
+        assert told.proposals == ()
+        assert [i.code for i in told.conflict.issues] == ["XC018"]
+        assert {c.kind for c in told.conflict.constraints} == {"keep", "platform"}
+        assert plan(environment(NOTHING), known, keep("torch == 2.15.0+cpu")).proposals
+
+    def test_beside_a_torch_newer_than_any_torchaudio_stands_the_newest_torchaudio(self):
+        known = two_families()
+        newest = run("newest", {**COQUI, "torch": "2.11.0", "torchaudio": "2.11.0"})
+        known = replace(known, runs=(*known.runs, newest))
+        best = plan(environment(REPORT), known, keep("torch == 2.12.0")).proposals[0]
+        assert changes(best)["torchaudio"] == ("2.9.1", "2.11.0")
+
+
+class TestLanguages:
+    CUTLET, DICTIONARY = (
+        issue(code, ["speak"], Condition(packages=packages, languages=("ja",)))
+        for code, packages in (
+            ("XC060", {"TTS": "*", "cutlet": "absent"}),
+            ("XC061", {"TTS": "*", "cutlet": "*", "unidic-lite": "absent", "unidic": "absent"}),
+        )
+    )
+
+    def known(self):
+        return two_families(issues=[SCORER, self.CUTLET, self.DICTIONARY])
+
+    def test_what_a_language_needs_is_in_the_plan(self):
+        here = environment(REPORT, language="ja")
+        best = plan(here, self.known(), keep("TTS == 0.22.0")).proposals[0]
+        assert {name: changes(best)[name] for name in ("cutlet", "unidic-lite")} == {
+            "cutlet": (None, ""),
+            "unidic-lite": (None, ""),
+        }
+        assert {"cutlet", "unidic-lite"} <= set(best.requirements)
+        assert best.result.verdict == "compatible"
+        assert "unidic" not in changes(best)
+
+    def test_what_is_there_is_not_asked_for_again(self):
+        here = environment({**TTS, "cutlet": "0.5.0", "unidic": "1.1.0"}, language="ja")
+        (only,) = plan(here, self.known()).proposals
+        assert only.changes == ()
+
+    def test_a_family_that_needs_nothing_gets_nothing(self):
+        here = environment(REPORT, language="ja")
+        best = plan(here, self.known()).proposals[0]
+        assert best.row == "coqui"
+        assert "cutlet" not in changes(best)
+
+    def test_nobody_asks_for_a_language(self):
+        best = plan(environment(REPORT), self.known(), keep("TTS == 0.22.0")).proposals[0]
+        assert "cutlet" not in changes(best)
+
 
 class TestNothingToDo:
     def test_what_works_is_left_alone(self):
@@ -283,6 +359,10 @@ class TestNothingToDo:
             "coqpit-config": ("0.2.5", None),
             "coqpit": ("0.0.17", "0.0.17"),
         }
+
+    def test_what_only_adds_to_what_is_there_has_no_other_way_out(self):
+        told = plan(environment({**COQUI, "six": None}), two_families())
+        assert [changes(each) for each in told.proposals] == [{"six": (None, "1.17.0")}]
 
     def test_pins_that_work_get_only_what_they_do_not_say(self):
         here = environment({"torchaudio": None}, complete=False)
@@ -381,6 +461,26 @@ class TestConflict:
         told = plan(environment(NOTHING), two_families(), keep("torch == 2.9.1", "torch == 2.8.0"))
         assert [c.specifier for c in told.conflict.constraints] == ["==2.9.1", "==2.8.0"]
 
+    def test_two_that_exclude_each_other_on_a_package_that_decides_nothing(self):
+        told = plan(environment(NOTHING), two_families(), keep("numpy >= 2", "numpy < 1.27"))
+        assert [c.specifier for c in told.conflict.constraints] == [">=2", "<1.27"]
+        assert {c.specifier for c, _ in told.conflict.ways_out} == {">=2", "<1.27"}
+
+    def test_a_tokenizers_that_no_transformers_of_the_plan_takes(self):
+        words = ("tokenizers == 0.19.1", "transformers == 4.57.2")
+        told = plan(environment(REPORT), two_families(), keep(*words))
+        assert {c.name for c in told.conflict.constraints} == {"tokenizers", "transformers"}
+        (only,) = plan(environment(REPORT), two_families(), keep(words[0])).proposals
+        assert only.row == "tts"
+
+    def test_what_was_run_stands_before_what_was_not_among_the_ways_out(self):
+        words = ("tokenizers == 0.19.1", "transformers == 4.57.2")
+        told = plan(environment(REPORT), two_families(), keep(*words))
+        assert [(c.name, p.evidence) for c, p in told.conflict.ways_out] == [
+            ("transformers", "row"),
+            ("tokenizers", "none"),
+        ]
+
     def test_an_issue_with_something_that_the_rest_brings(self):
         pandas = issue("XC031", ["import"], {"TTS": "*", "numpy": ">=2", "pandas": "<2"})
         runs = [run("r", {**TTS, "pandas": "1.5.3"})]
@@ -414,3 +514,31 @@ def test_what_is_needed_works_in_all_proposals(capability):
     )
     assert {p.result.capabilities[capability].status for p in told.proposals} == {"works"}
     assert plan(environment(REPORT), works_nowhere, need(capability)).proposals == ()
+
+
+def test_what_streams_must_speak():
+    silent = run("silent", TTS, {**EVERYTHING, "speak": "fails"})
+    told = plan(environment(REPORT), matrix([silent], [SCORER]), need("stream"))
+    assert told.needed == ("speak", "stream")
+    assert told.proposals == ()
+
+
+@pytest.mark.parametrize(
+    ("specifier", "possible"),
+    [
+        ("", True),
+        (">=2,<1.27", False),
+        (">=1.26,<1.27", True),
+        ("==1.26.4,<1.26", False),
+        ("==1.*,>=2", False),
+        ("==1.26.*,!=1.26", True),
+        (">1.2,<1.2.0.1", True),
+        ("~=1.4.2,<1.4", False),
+        ("!=1,==1", False),
+        ("<0.5", True),
+        ("==2.9.1+cu128,==2.9.1", True),
+        (">=2.0rc1,<2", True),  # too fine a question: left to the installer
+    ],
+)
+def test_whether_any_version_can_be_kept(specifier, possible):
+    assert is_satisfiable(specifier) is possible
