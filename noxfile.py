@@ -161,6 +161,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def bench_trainer(session: nox.Session) -> None:
+    """Measure what a trainer's file of 5.6 GB costs: `-- MODEL.pth --folder DIR`."""
+    session.install(".")
+    session.run("python", "tests/bench_trainer.py", *session.posargs)
+
+
+@nox.session(default=False)
 def resolve(session: nox.Session) -> None:
     """Break environments, let `resolve --apply` mend them, and hear them speak: `-- NAME...`."""
     session.install(".[lock]")
@@ -180,6 +187,33 @@ def runtime(session: nox.Session) -> None:
         session.run("xcompat", "convert", original, "-o", converted, "--format", "both")
         proof = str(ROOT / "tests" / "prove_runtime.py")
         session.run(python, "-I", proof, converted, external=True)
+
+
+@nox.session(default=False)
+def loading(session: nox.Session) -> None:
+    """Prove that unmodified TTS loads what was converted: `-- PYTHON...`, as for `runtime`."""
+    session.install(".")
+    scratch = Path(session.create_tmp())
+    for python in session.posargs or session.error("name interpreters that have TTS"):
+        shutil.rmtree(scratch, ignore_errors=True)
+        original, repaired = scratch / "original", scratch / "repaired"
+        maker = (str(ROOT / "compat" / "target" / "__main__.py"), "make-checkpoint")
+        session.run(python, "-I", *maker, str(original), external=True)
+        shutil.copytree(original, repaired)
+        session.run("xcompat", "convert", "--in-place", str(repaired), "--discard-original")
+        folders = [str(repaired)]
+        for name, options in {
+            "tensors-only": ("--format", "pth"),
+            "half": ("--format", "pth", "--dtype", "float16"),
+            "bfloat16": ("--format", "pth", "--dtype", "bfloat16"),
+            "safetensors": (),
+        }.items():
+            folders.append(str(scratch / name))
+            session.run("xcompat", "convert", str(original), "-o", folders[-1], *options)
+        there, back = folders.pop(), str(scratch / "back")
+        session.run("xcompat", "convert", there, "-o", back, "--format", "pth")
+        proof = str(ROOT / "tests" / "prove_loading.py")
+        session.run(python, "-I", proof, str(original), *folders, back, external=True)
 
 
 @nox.session(default=False)

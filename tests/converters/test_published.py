@@ -12,6 +12,7 @@ from builders import pickle_asm as asm
 from builders.attacks import genuine, in_pickle, stream
 from builders.published import NAMES
 from builders.recipes import FILES, FRAMED, PICKLES
+from fuzz.target import WATCH
 from xcompat.converters import convert
 from xcompat.converters.machine import Machine
 from xcompat.errors import ExitCode, XcompatError
@@ -62,7 +63,7 @@ def test_every_published_name_is_refused_in_each_spelling(spelling: str, tmp_pat
 
 def refusal_of(source: Path) -> XcompatError:
     """Return how a file is refused: in one line, with nothing left behind."""
-    with pytest.raises(XcompatError) as caught:
+    with pytest.raises(XcompatError) as caught, WATCH:
         convert(source, source.parent / "out")
     assert "\n" not in caught.value.message
     assert caught.value.message.isprintable()

@@ -1,4 +1,7 @@
-"""Every attack ends with its code and its exit, in one line, and leaves nothing behind."""
+"""Every attack ends with its code and its exit, in one line, and leaves nothing behind.
+
+Meanwhile an audit hook watches: nothing is imported, executed, started or connected to.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import pytest
 
 from builders import checkpoints, zip_forge
 from builders.attacks import ATTACKS, DAMAGED, NO, Attack, genuine
+from fuzz.target import WATCH
 from xcompat.converters import convert, limits
 from xcompat.errors import Corruption, Refusal, XcompatError
 
@@ -33,7 +37,7 @@ def test_refused_with_its_code_and_nothing_left(
         monkeypatch.setattr(limits, name, getattr(limits, name) // 20)
     source = checkpoints.write(tmp_path, attack.bytes())
     target = tmp_path / "new" / "target"
-    with pytest.raises(XcompatError) as caught:
+    with pytest.raises(XcompatError) as caught, WATCH:
         convert(source, target)
     error = caught.value
     assert (error.code, error.exit_code) == (attack.code, attack.exit), error.message

@@ -6,10 +6,10 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
+
 from fuzz import target
 from fuzz.mutate import blindly, mutate
 from fuzz.seeds import seeds
-
 from xcompat.converters.safetensors_file import SafetensorsLayout
 
 if TYPE_CHECKING:
