@@ -7,7 +7,7 @@ is unknown: the doctor never says yes to a combination that was not run.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
@@ -17,7 +17,6 @@ from xcompat.domain import (
     DECIDING,
     SAME_FILES,
     Capability,
-    CapabilityOutcome,
     CapabilityStatus,
     Condition,
     Diagnosis,
@@ -34,6 +33,10 @@ from xcompat.specifier import clauses, contains
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from xcompat.domain import CapabilityOutcome
+
+    _Outcomes = Callable[[Run], Mapping[Capability, CapabilityOutcome]]
 
 NEEDED: tuple[Capability, ...] = ("import", "load-converted", "speak")
 """What the verdict is about where the user asks for nothing else."""
@@ -62,12 +65,13 @@ def diagnose(
 ) -> Diagnosis:
     """Return what is known of `environment`; the verdict is about the capabilities in `needed`."""
     issues = [issue for issue in matrix.issues if applies(issue, environment)]
+    evidence = _Evidence(environment, matrix)
     capabilities: dict[Capability, CapabilityStatus] = {}
     for capability in CAPABILITIES:
-        own = _status(capability, environment, matrix, issues)
+        own = _status(capability, environment, matrix, issues, evidence)
         capabilities[capability] = _inherited(capability, own, capabilities, environment)
     runtime = {
-        capability: _with_runtime(capability, environment, matrix, issues)
+        capability: _with_runtime(capability, environment, issues, evidence)
         for capability in CAPABILITIES
     }
     statuses = {capabilities[capability].status for capability in needed}
@@ -101,10 +105,6 @@ def applies(issue: KnownIssue, environment: Environment) -> bool:
     """
     unsaid = _Unsaid(packages=False, system=issue.severity == "warning")
     return _concerns(issue, environment, unsaid)
-
-
-def _may_apply(issue: KnownIssue, environment: Environment) -> bool:
-    return _concerns(issue, environment, _Unsaid(packages=True, system=True))
 
 
 def _concerns(issue: KnownIssue, environment: Environment, unsaid: _Unsaid) -> bool:
@@ -211,6 +211,7 @@ def _status(
     environment: Environment,
     matrix: Matrix,
     issues: list[KnownIssue],
+    evidence: _Evidence,
 ) -> CapabilityStatus:
     about = [issue for issue in issues if capability in issue.capabilities]
     doubts = [issue for issue in about if _is_doubt(issue)]
@@ -222,7 +223,7 @@ def _status(
             note="it depends on more than versions",
         )
     codes = tuple(issue.code for issue in about if issue.severity == "error")
-    runs = _evidence(capability, environment, matrix, _stock)
+    runs = evidence.of(capability, _stock)
     here = [run for run in runs if run.environment.platform == environment.platform]
     same = [run for run in here if not _differing(run.environment, environment)]
     told = {run.capabilities[capability].status for run in same}
@@ -248,8 +249,8 @@ def _status(
 def _with_runtime(
     capability: Capability,
     environment: Environment,
-    matrix: Matrix,
     issues: list[KnownIssue],
+    evidence: _Evidence,
 ) -> CapabilityStatus:
     """Return what was run of a capability with the xcompat runtime in these very versions.
 
@@ -260,7 +261,7 @@ def _with_runtime(
         return nothing
     same = [
         run
-        for run in _evidence(capability, environment, matrix, _through_runtime)
+        for run in evidence.of(capability, _through_runtime)
         if run.environment.platform == environment.platform
         and not _differing(run.environment, environment)
     ]
@@ -306,40 +307,57 @@ def _unsaid(environment: Environment) -> list[str]:
     return missing
 
 
-def _evidence(
-    capability: Capability,
-    environment: Environment,
-    matrix: Matrix,
-    outcomes: Callable[[Run], Mapping[Capability, CapabilityOutcome]],
-) -> list[Run]:
-    """Return the runs that can speak for one capability of `environment`.
+class _Evidence:
+    """The runs that can speak for an environment: found once for all capabilities.
 
     They measured it on this minor version of Python and this major version of numpy, and the known
-    issues about it, or about what it needs, that concern them are those that concern `environment`,
-    or may do so where not everything is said.
+    issues about a capability, or about what it needs, that concern them are those that concern
+    the environment, or may do so where not everything is said.
     """
-    if environment.duplicates.keys() & set(DECIDING):
-        return []  # Nobody knows which of the versions would run.
-    if environment.signs.keys() & set(_SPOILING):
-        return []
-    near = [
-        run
-        for run in matrix.runs
-        if (outcome := outcomes(run).get(capability))
-        and outcome.status != "unknown"
-        and _is_near(run.environment, environment)
-    ]
-    path = _with_needs(capability)
-    about = [issue for issue in matrix.issues if near and path & set(issue.capabilities)]
+
+    def __init__(self, environment: Environment, matrix: Matrix) -> None:
+        self._environment = environment
+        self._matrix = matrix
+        spoiled = (
+            # Nobody knows which of the versions would run.
+            environment.duplicates.keys() & set(DECIDING)
+            or environment.signs.keys() & set(_SPOILING)
+        )
+        self._near = () if spoiled else _near(environment, matrix)
+
+    def of(self, capability: Capability, outcomes: _Outcomes) -> list[Run]:
+        """Return the runs that say whether a capability works."""
+        path = _with_needs(capability)
+        about = {issue.code for issue in self._matrix.issues if path & set(issue.capabilities)}
+        return [
+            run
+            for run, theirs in self._near
+            if (outcome := outcomes(run).get(capability))
+            and outcome.status != "unknown"
+            and self._certain & about <= theirs & about <= self._possible
+        ]
+
+    @cached_property
+    def _certain(self) -> set[str]:
+        return _codes(self._environment, self._matrix, _Unsaid(packages=False, system=False))
+
+    @cached_property
+    def _possible(self) -> set[str]:
+        return _codes(self._environment, self._matrix, _Unsaid(packages=True, system=True))
+
+
+def _near(environment: Environment, matrix: Matrix) -> tuple[tuple[Run, set[str]], ...]:
+    """Return the runs near an environment, each with the issues that concern it for certain."""
     nothing = _Unsaid(packages=False, system=False)
-    certain = {issue.code for issue in about if _concerns(issue, environment, nothing)}
-    possible = {issue.code for issue in about if _may_apply(issue, environment)}
-    runs = []
-    for run in near:
-        theirs = {issue.code for issue in about if _concerns(issue, run.environment, nothing)}
-        if certain <= theirs <= possible:
-            runs.append(run)
-    return runs
+    return tuple(
+        (run, _codes(run.environment, matrix, nothing))
+        for run in matrix.runs
+        if _is_near(run.environment, environment)
+    )
+
+
+def _codes(environment: Environment, matrix: Matrix, unsaid: _Unsaid) -> set[str]:
+    return {issue.code for issue in matrix.issues if _concerns(issue, environment, unsaid)}
 
 
 def _is_near(measured: Environment, environment: Environment) -> bool:

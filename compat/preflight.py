@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from packaging.specifiers import SpecifierSet
-from packaging.version import InvalidVersion, Version
 
 from xcompat.domain import MpsHit, Preflight
 
@@ -121,18 +119,3 @@ def _hit(rule: MpsRule, torch: str, macos: str, trace: MpsTrace) -> MpsHit | Non
         phases=tuple(concerned),
         seconds=seconds,
     )
-
-
-def macos_version(text: str) -> str:
-    """Return `text` as a version of macOS, or an empty text where it is none."""
-    match = re.fullmatch(r"(?:macos[ -]?)?(\d{2}(?:\.\d+){0,2})", text.strip().lower())
-    return match[1] if match else ""
-
-
-def is_version(text: str) -> bool:
-    """Return whether `text` is a version number."""
-    try:
-        Version(text)
-    except InvalidVersion:
-        return False
-    return True

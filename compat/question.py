@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from packaging.version import InvalidVersion, Version
+
 from xcompat.doctor import NEEDED
 from xcompat.domain import CAPABILITIES, LANGUAGES, Constraint, distribution_name
 from xcompat.errors import CannotLook, Misuse
-from xcompat.preflight import is_version, macos_version
 from xcompat.probe import environment_of, platform_name, this_platform
 
 if TYPE_CHECKING:
@@ -253,19 +254,19 @@ def releases_asked_for(
         CannotLook: where the environment cannot be read.
     """
     match = re.fullmatch(r"\s*(TTS|coqui[-_.]tts)\s*==\s*(\S+)\s*", tts or "", re.IGNORECASE)
-    if tts is not None and not (match and is_version(match[2])):
+    if tts is not None and not (match and _is_version(match[2])):
         raise Misuse(
             "XC221",
             f"`{tts}` is not a release of TTS",
             hint="write it like TTS==0.22.0 or coqui-tts==0.28.0",
         )
-    if torch is not None and not is_version(torch):
+    if torch is not None and not _is_version(torch):
         raise Misuse("XC221", f"`{torch}` is not a version of torch", hint="write it like 2.9.1")
-    if macos is not None and not macos_version(macos):
+    if macos is not None and not _macos_version(macos):
         raise Misuse("XC221", f"`{macos}` is not a version of macOS", hint="write it like 14.5")
     if match and torch and python is None:
         # All that decides is named: nothing is taken from an environment, not even its macOS.
-        return (distribution_name(match[1]), match[2]), torch, macos_version(macos or "")
+        return (distribution_name(match[1]), match[2]), torch, _macos_version(macos or "")
     found = environment_of(python)
     installed = next((n for n in ("TTS", "coqui-tts") if n in found.packages), "")
     return (
@@ -273,7 +274,7 @@ def releases_asked_for(
         if match
         else (installed, found.packages.get(installed, "")),
         torch or found.packages.get("torch", ""),
-        macos_version(macos or found.system.get("macos") or ""),
+        _macos_version(macos or found.system.get("macos") or ""),
     )
 
 
@@ -357,3 +358,18 @@ def _encoding(beginning: bytes) -> str:
         if every_second.count(0) * 2 > len(every_second):
             return encoding
     return "utf-8"
+
+
+def _macos_version(text: str) -> str:
+    """Return `text` as a version of macOS, or an empty text where it is none."""
+    match = re.fullmatch(r"(?:macos[ -]?)?(\d{2}(?:\.\d+){0,2})", text.strip().lower())
+    return match[1] if match else ""
+
+
+def _is_version(text: str) -> bool:
+    """Return whether `text` is a version number."""
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True
