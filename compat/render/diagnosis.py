@@ -11,7 +11,7 @@ from xcompat.domain import DECIDING
 from xcompat.render.text import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from xcompat.domain import Capability, CapabilityStatus, Diagnosis, Environment, Finding
 
@@ -101,17 +101,25 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
         # What is installed has been installed: the question matters for pins only.
         if capability != "install" or not diagnosis.environment.complete:
             _show_capability(page, capability, told, said)
-    for title, findings in _sections(diagnosis):
-        if findings:
-            page.gap()
-            page.line((title, "bold"))
-        for number, finding in enumerate(findings, start=1):
-            _show_finding(page, number, finding, diagnosis.environment)
+    what_to_do, *others = _sections(diagnosis)
+    _show_section(page, *what_to_do, diagnosis.environment)
     if diagnosis.change_nothing:
         page.gap()
         show_change_nothing(page, "Or change nothing", diagnosis)
+    for section in others:
+        _show_section(page, *section, diagnosis.environment)
     page.gap()
     _show_next(page, diagnosis)
+
+
+def _show_section(
+    page: Page, title: str, findings: Sequence[Finding], environment: Environment
+) -> None:
+    if findings:
+        page.gap()
+        page.line((title, "bold"))
+    for number, finding in enumerate(findings, start=1):
+        _show_finding(page, number, finding, environment)
 
 
 def show_change_nothing(page: Page, title: str, diagnosis: Diagnosis) -> None:
