@@ -21,6 +21,8 @@ _READ_AS: Final = {"F32": "f", "F64": "d"}
 _LARGEST: Final = {F16.name: "65,504", BF16.name: "3.39e38"}
 _MEASURED: Final = 16
 """The error is measured in the first piece of a tensor, and in each piece after so many."""
+_AT_ONCE: Final = 8192
+"""Elements in one integer: it and what is made of it fit the cache."""
 _FEW: Final = 16
 """Up to this part of a piece, tiny elements are rounded one by one; beyond it, all are."""
 
@@ -51,17 +53,21 @@ class Caster:
         Raises:
             Refusal: XC108, an element is not finite or too large for the new type.
         """
-        count = len(packed) // self._cast.tensor.dtype.itemsize
+        itemsize = self._cast.tensor.dtype.itemsize
+        step = _AT_ONCE * itemsize
+        parts = (packed[begin : begin + step] for begin in range(0, len(packed), step))
+        narrow = b"".join(self._convert(part, len(part) // itemsize) for part in parts)
+        if self._pieces % _MEASURED == 0:
+            self._measure(packed, narrow, len(packed) // itemsize)
+        self._pieces += 1
+        return narrow
+
+    def _convert(self, packed: memoryview, count: int) -> bytes:
         narrow = None
         if self._letter == "f":
             round_ = _round_to_float16 if self._cast.dtype == F16 else _round_to_bfloat16
             narrow = round_(packed, count)
-        if narrow is None:
-            narrow = self._convert_each(packed, count)
-        if self._pieces % _MEASURED == 0:
-            self._measure(packed, narrow, count)
-        self._pieces += 1
-        return narrow
+        return self._convert_each(packed, count) if narrow is None else narrow
 
     def _convert_each(self, packed: memoryview, count: int) -> bytes:
         values = struct.unpack(f"<{count}{self._letter}", packed)
