@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import importlib.metadata
 import itertools
 import json
@@ -272,18 +273,26 @@ def _strays(environment: Path) -> list[Path]:
     Compiled modules are none: Python compares them with their source.
     """
     strays: list[Path] = []
-    for folder in environment.glob("[Ll]ib/**/site-packages"):
-        brought = {
-            Path(os.path.normpath(folder / file))
-            for each in importlib.metadata.distributions(path=[str(folder)])
-            for file in each.files or ()
-        }
-        strays += [
-            file
-            for file in folder.rglob("*")
-            if file.suffix != ".pyc" and file.is_file() and file not in brought
-        ]
-    return [file for file in strays if not file.name.startswith("_virtualenv.")]
+    for site in _site_packages(environment):
+        brought = set()
+        for record in site.glob("*.dist-info/RECORD"):
+            with record.open(encoding="utf-8", newline="") as lines:
+                brought |= {os.path.normpath(row[0]) for row in csv.reader(lines) if row}
+        for folder, _, names in os.walk(site):
+            inside = os.path.relpath(folder, site)
+            strays += [
+                Path(folder, name)
+                for name in names
+                if os.path.normpath(f"{inside}/{name}") not in brought
+                and not folder.endswith("__pycache__")
+                and not name.startswith("_virtualenv.")
+            ]
+    return strays
+
+
+def _site_packages(environment: Path) -> list[Path]:
+    parent = "Lib" if os.name == "nt" else "lib/python*"
+    return list(environment.glob(f"{parent}/site-packages"))
 
 
 def _refused_by_pip(environment: Path, python: str) -> str:
@@ -291,7 +300,7 @@ def _refused_by_pip(environment: Path, python: str) -> str:
 
     uv leaves the upper bounds of Requires-Python out of account and installs it all the same.
     """
-    folders = [str(path) for path in environment.glob("[Ll]ib/**/site-packages")]
+    folders = [str(path) for path in _site_packages(environment)]
     for found in importlib.metadata.distributions(path=folders):
         wanted = found.metadata["Requires-Python"] or ""
         if not SpecifierSet(wanted).contains(python, prereleases=True):

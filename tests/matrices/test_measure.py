@@ -280,8 +280,8 @@ def test_an_environment_that_was_forced_or_written_to_serves_no_other_cell(bench
     assert not site.exists()
     made.measure(HEAVY)
     assert used.count("venv") == 2
-    (site / "torch").mkdir()
-    (site / "torch" / "module.pyc").touch()
+    (site / "torch" / "__pycache__").mkdir(parents=True)
+    (site / "torch" / "__pycache__" / "module.cpython-311.pyc").touch()
     made.measure(HEAVY)
     assert used.count("venv") == 2
     (site / "torch" / "left.py").touch()
