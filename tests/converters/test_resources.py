@@ -115,7 +115,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "values of a configuration": lambda: in_config(
         asm.MARK + asm.text("x" * 40) * 400_000 + asm.TUPLE),
     "120,000 records": lambda: headers(120_000),
-    "a million records": lambda: headers(1_000_000),
+    "more records than may be": lambda: headers(200_000),
     "a record of zeros that deflates": lambda: zip_forge.archive(zip_forge.change(
         zip_forge.records("archive", {"data.pkl": bytes(31 << 20)}), "data.pkl", method=8)),
     "a pickle of zeros": lambda: in_pickle(bytes(31 << 20)),
