@@ -2,6 +2,7 @@
 
     python -I tests/bench_runtime.py load FOLDER [--rounds 3]
     python -I tests/bench_runtime.py decode FOLDER [--rounds 5] [--tokens 60]
+        [--variants stock,float32,bfloat16,int8] [--acts decode,inference,first-chunk]
 
 FOLDER was converted with `--format both`, so that stock TTS can load its `model.pth` on any torch.
 Prints one JSON object. Variants alternate, and ratios are medians over rounds of the ratio within
@@ -125,7 +126,9 @@ def median(values: Any) -> float:
     return round(statistics.median(values), 3)
 
 
-def bench_decode(folder: Path, rounds: int, count: int, variants: list[str]) -> dict[str, Any]:
+def bench_decode(
+    folder: Path, rounds: int, count: int, variants: list[str], acts: list[str]
+) -> dict[str, Any]:
     """Tokens per second of each variant, whole `inference()`, first chunk; cost in accuracy."""
     import torch
 
@@ -168,9 +171,10 @@ def bench_decode(folder: Path, rounds: int, count: int, variants: list[str]) -> 
 
     seconds = {
         what: timed(act, models, rounds)
-        for what, act in (("decode", decode), ("inference", whole), ("first chunk", first_chunk))
+        for what, act in (("decode", decode), ("inference", whole), ("first-chunk", first_chunk))
+        if what in acts
     }
-    speech = whole(some)["wav"].shape[0] / 24000
+    speech = whole(some)["wav"].shape[0] / 24000 if "inference" in acts else 0.0
     return {
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
@@ -178,7 +182,7 @@ def bench_decode(folder: Path, rounds: int, count: int, variants: list[str]) -> 
         "prefix": voice[0].shape[1] + ids.shape[1] + 2,
         "tokens per second": {
             name: round(count / statistics.median(times), 2)
-            for name, times in seconds["decode"].items()
+            for name, times in seconds.get("decode", {}).items()
         },
         "seconds": {
             what: {name: [round(t, 2) for t in times] for name, times in measured.items()}
@@ -186,7 +190,7 @@ def bench_decode(folder: Path, rounds: int, count: int, variants: list[str]) -> 
         },
         "real-time factor of inference": {
             name: round(statistics.median(times) / speech, 2)
-            for name, times in seconds["inference"].items()
+            for name, times in seconds.get("inference", {}).items()
         },
         "stock / variant": {
             what: {
@@ -201,10 +205,10 @@ def bench_decode(folder: Path, rounds: int, count: int, variants: list[str]) -> 
                 for (did, name), times in CPU_SECONDS.items()
                 if did == what
             }
-            for what in ("decode", "whole", "first_chunk")
+            for what in sorted({did for did, _ in CPU_SECONDS})
         },
         "accuracy": accuracy(models, voice, ids, decode) if "float32" in models else {},
-        "bytes read per token": bandwidth(models, seconds["decode"], count),
+        "bytes read per token": bandwidth(models, seconds.get("decode", {}), count),
     }
 
 
@@ -299,6 +303,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="of torch; all cores if not given")
     parser.add_argument("--loader", choices=LOADERS, default="stock")
     parser.add_argument("--variants", default="stock,float32,bfloat16,int8")
+    parser.add_argument("--acts", default="decode,inference,first-chunk")
     options = parser.parse_args()
     with contextlib.redirect_stdout(sys.stderr):  # TTS prints as it works
         if options.what == "load-once":
@@ -310,7 +315,11 @@ def main() -> None:
 
             torch.set_num_threads(options.threads or torch.get_num_threads())
             result = bench_decode(
-                options.folder, options.rounds, options.tokens, options.variants.split(",")
+                options.folder,
+                options.rounds,
+                options.tokens,
+                options.variants.split(","),
+                options.acts.split(","),
             )
     result["load average"] = os.getloadavg()[0]
     print(json.dumps(result, indent=None if options.what == "load-once" else 1))

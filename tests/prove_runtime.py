@@ -1,8 +1,8 @@
 """Prove the runtime in the interpreter that runs this: `python -I prove_runtime.py FOLDER`.
 
-FOLDER holds the tiny release checkpoint, converted with `--format both`. Prints one line per
-proof and exits 1 if one fails. `nox -s runtime` runs it in several environments; it needs torch
-and TTS, and nothing else of this repository than `compat/target`.
+FOLDER holds the tiny release checkpoint, converted with `--format both`; names of proofs may
+follow. Prints one line per proof and exits 1 if one fails. `nox -s runtime` runs it in several
+environments; it needs torch and TTS, and nothing else of this repository than `compat/target`.
 """
 
 from __future__ import annotations
@@ -272,7 +272,10 @@ class Proofs:
         for model in (self.ours, self.stock):
             if model is not None:
                 torch.manual_seed(9)
-                parts = list(model.inference_stream(TEXTS[0], "en", *self.voices[2]))
+                stream = model.inference_stream(
+                    TEXTS[0], "en", *self.voices[2], max_new_tokens=TOKENS
+                )
+                parts = list(stream)
                 chunks.append(torch.cat(parts))
         if len(chunks) == 2:
             expect(chunks[0].shape == chunks[1].shape, "stream: other length")
@@ -380,7 +383,7 @@ class Proofs:
                 config_path=str(self.folder / "config.json"),
                 progress_bar=False,
             )
-        before = tts.synthesizer.output_sample_rate
+        before = (tts.synthesizer.output_sample_rate, tts.model_name)
         wav, reference_wav = self.scratch / "api.wav", self.scratch / "reference.wav"
         sound.write_wav(reference_wav, sound.hum(), sound.HUM_RATE)
         voice = {"speaker": next(iter(self.ours.speaker_manager.speakers))}
@@ -391,7 +394,8 @@ class Proofs:
         rate, samples = sound.read_wav_header(wav)
         expect(rate == 24000, f"the header says {rate} Hz")
         expect(samples > 10_000, f"only {samples} samples")
-        expect(tts.synthesizer.output_sample_rate == before, "detach left the sample rate")
+        after = (tts.synthesizer.output_sample_rate, tts.model_name)
+        expect(after == before, f"detach left {after}, not {before}")
         return f"{samples} samples at {rate} Hz"
 
     def detached(self) -> str:
@@ -467,7 +471,7 @@ def main() -> int:
         before = bystanders()
     with tempfile.TemporaryDirectory() as scratch:
         proofs = Proofs(Path(sys.argv[1]), Path(scratch))
-        for name in PROOFS:
+        for name in sys.argv[2:] or PROOFS:
             tell(name, getattr(proofs, name))
 
     def unnoticed() -> str:

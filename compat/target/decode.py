@@ -227,16 +227,17 @@ class Decoder:
             self.blocks = [_Block(block, self._make) for block in self.gpt.gpt.h]
 
     def _cache(self, count: int, capacity: int, like: Any) -> _Cache:
-        shape = (count, self.heads, capacity, self.channels // self.heads)
-        return _Cache(len(self.blocks), shape, like)
+        shape = (2, count, self.heads, capacity, self.channels // self.heads)
+        return _Cache([like.new_empty(shape) for _ in self.blocks])
 
     def _hidden(self, inputs: Any, cache: _Cache) -> Any:
         """Run the blocks on new positions, shape (n, t, channels), after those in the cache."""
-        hidden = inputs
+        hidden = inputs.reshape(-1, self.channels)
+        until = cache.used + inputs.shape[1]
         for block, layer in zip(self.blocks, cache.layers):
-            hidden = block(hidden, layer, cache.used, self.heads)
-        cache.used += inputs.shape[1]
-        return self.gpt.gpt.ln_f(hidden)
+            hidden = block(hidden, layer, cache.used, until)
+        cache.used = until
+        return self.gpt.gpt.ln_f(hidden).view(inputs.shape)
 
 
 def choose(logits: Any, seen: Any, options: Options) -> Any:
@@ -273,10 +274,10 @@ def choose(logits: Any, seen: Any, options: Options) -> Any:
 
 
 class _Cache:
-    """Keys and values of every layer, each (n, heads, capacity, channels per head)."""
+    """Of every layer keys and values, shape (2, n, heads, capacity, channels per head)."""
 
-    def __init__(self, layers: int, shape: tuple[int, int, int, int], like: Any) -> None:
-        self.layers = [(like.new_empty(shape), like.new_empty(shape)) for _ in range(layers)]
+    def __init__(self, layers: list[Any]) -> None:
+        self.layers = layers
         self.used = 0
 
 
@@ -288,24 +289,20 @@ class _Block:
         self.attend, self.mix = make(block.attn.c_attn), make(block.attn.c_proj)
         self.widen, self.narrow = make(block.mlp.c_fc), make(block.mlp.c_proj)
 
-    def __call__(self, hidden: Any, layer: tuple[Any, Any], used: int, heads: int) -> Any:
+    def __call__(self, hidden: Any, layer: Any, used: int, until: int) -> Any:
+        """Return what becomes of `hidden`, shape (n * new positions, channels)."""
         from torch.nn import functional as F
 
-        count, new, channels = hidden.shape
-        query, key, value = (
-            part.view(count, new, heads, channels // heads).transpose(1, 2)
-            for part in self.attend(self.ln_1(hidden)).split(channels, dim=-1)
-        )
-        keys, values = layer
-        keys[:, :, used : used + new] = key
-        values[:, :, used : used + new] = value
+        _, count, heads, _, width = layer.shape
+        new = until - used
+        parts = self.attend(self.ln_1(hidden)).view(count, new, 3, heads, width)
+        parts = parts.permute(2, 0, 3, 1, 4)
+        layer[:, :, :, used:until] = parts[1:]
+        keys, values = layer[:, :, :, :until].unbind()
         # All that is cached is past for a single new position; a first pass is causal.
-        mixed = F.scaled_dot_product_attention(
-            query, keys[:, :, : used + new], values[:, :, : used + new], is_causal=new > 1
-        )
-        hidden = hidden + self.mix(mixed.transpose(1, 2).reshape(count, new, channels))
-        widened = F.gelu(self.widen(self.ln_2(hidden)), approximate="tanh")
-        return hidden + self.narrow(widened)
+        mixed = F.scaled_dot_product_attention(parts[0], keys, values, is_causal=new > 1)
+        hidden = hidden + self.mix(mixed.transpose(1, 2).reshape(hidden.shape))
+        return hidden + self.narrow(F.gelu(self.widen(self.ln_2(hidden)), approximate="tanh"))
 
 
 def check_precision(dtype: Optional[str], quantize: Optional[str]) -> None:
@@ -334,12 +331,7 @@ def _float32_projection(layer: Any) -> Callable[[Any], Any]:
     import torch
 
     weight, bias = layer.weight, layer.bias
-
-    def project(inputs: Any) -> Any:
-        rows = inputs.reshape(-1, inputs.shape[-1])
-        return torch.addmm(bias, rows, weight).view(*inputs.shape[:-1], -1)
-
-    return project
+    return lambda rows: torch.addmm(bias, rows, weight)
 
 
 def _short_projection(layer: Any, dtype: str) -> Callable[[Any], Any]:
@@ -350,16 +342,7 @@ def _short_projection(layer: Any, dtype: str) -> Callable[[Any], Any]:
     # (out, in), so that each thread reads whole rows
     weight = layer.weight.detach().t().to(short, memory_format=torch.contiguous_format).contiguous()
     bias = layer.bias.detach().to(short)
-
-    def project(inputs: Any) -> Any:
-        rows = inputs.reshape(-1, inputs.shape[-1]).to(short)
-        if len(rows) == 1:  # torch's matrix times vector is quicker than its matrix product
-            outputs = torch.addmv(bias, weight, rows[0])
-        else:
-            outputs = F.linear(rows, weight, bias)
-        return outputs.to(inputs.dtype).view(*inputs.shape[:-1], -1)
-
-    return project
+    return lambda rows: F.linear(rows.to(short), weight, bias).to(rows.dtype)
 
 
 def _int8_projection(layer: Any) -> Callable[[Any], Any]:
@@ -373,13 +356,12 @@ def _int8_projection(layer: Any) -> Callable[[Any], Any]:
     bias = layer.bias.detach()
     multiply = _int8_product(str(weight.device))
 
-    def project(inputs: Any) -> Any:
-        rows = inputs.reshape(-1, inputs.shape[-1]).to(torch.bfloat16)
+    def project(rows: Any) -> Any:
+        short = rows.to(torch.bfloat16)
         if len(rows) <= _FEW_ROWS:
-            outputs = multiply(rows, whole, scales)
-        else:  # the 8-bit product is made for few rows, and 20 times slower for the prefix
-            outputs = F.linear(rows, whole.to(torch.bfloat16)) * scales
-        return (outputs.to(inputs.dtype) + bias).view(*inputs.shape[:-1], -1)
+            return bias + multiply(short, whole, scales)  # float32: the wider of the two
+        # The 8-bit product is made for few rows, and 20 times slower for the prefix.
+        return bias + F.linear(short, whole.to(torch.bfloat16)) * scales
 
     return project
 

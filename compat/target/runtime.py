@@ -8,7 +8,8 @@ other model changes. What is set, and what it stands in for:
 * `model.gpt.forward`: the second pass over the GPT, for latents that the decoder has;
 * `model.gpt.init_gpt_for_inference`: building a transformers model to generate with;
 * `model.get_conditioning_latents`: itself, reading audio through soundfile;
-* `TTS(...).synthesizer.output_sample_rate`: the rate of reference audio, where TTS put that.
+* `TTS(...).synthesizer.output_sample_rate`: the rate of reference audio, where TTS put that;
+* `TTS(...).model_name`, where TTS tells by it, and not by the model, whether it takes a `language`.
 
 `Runtime.detach`, or leaving the `with` block, removes all of it.
 """
@@ -34,31 +35,34 @@ class Runtime:
     reason = "asked for"
     """Why this runtime was chosen."""
 
-    def __init__(self, model: Any, decoder: decode.Decoder, synthesizer: Any = None) -> None:
+    def __init__(self, model: Any, decoder: decode.Decoder, api: Any = None) -> None:
         self.model = model
         self.decoder = decoder
         self._set: list[tuple[Any, str]] = []
-        self._rate: Optional[tuple[Any, int]] = None
+        self._corrected: list[tuple[Any, str, Any]] = []
         self._last: Optional[_Decoded] = None
         for name in ("generate", "get_generator", "compute_embeddings", "forward"):
             self._put(model.gpt, name, getattr(self, "_" + name))
         self._put(model.gpt, "init_gpt_for_inference", _nothing_to_build)
         self._put(model, "get_conditioning_latents", _reading_with_soundfile(model))
-        if synthesizer is not None:
-            self._correct_rate(synthesizer)
+        if api is not None:
+            rate = int(model.config.audio["output_sample_rate"])
+            self._correct(api.synthesizer, "output_sample_rate", rate)
+            if not api.is_multi_lingual:  # TTS before 0.21 knows XTTS by this name alone
+                self._correct(api, "model_name", "xtts")
 
     def detach(self) -> None:
         """Give the model back as it was. Does nothing the second time."""
         for owner, name in self._set:
             vars(owner).pop(name, None)
-        if self._rate is not None:
-            self._rate[0].output_sample_rate = self._rate[1]
+        for owner, name, value in self._corrected:
+            setattr(owner, name, value)
         gpt = self.model.gpt
         if self._set and not hasattr(gpt, "gpt_inference") and not gpt.training:
             # `load_xtts` built none; the stock methods need it.
             gpt.init_gpt_for_inference(kv_cache=self.model.args.kv_cache)
             gpt.eval()
-        self._set, self._rate, self._last = [], None, None
+        self._set, self._corrected, self._last = [], [], None
 
     def __enter__(self) -> Runtime:  # noqa: PYI034 - typing.Self is younger than Python 3.9
         return self
@@ -70,11 +74,9 @@ class Runtime:
         vars(owner)[name] = value
         self._set.append((owner, name))
 
-    def _correct_rate(self, synthesizer: Any) -> None:
-        right = int(self.model.config.audio["output_sample_rate"])
-        if synthesizer.output_sample_rate != right:
-            self._rate = (synthesizer, synthesizer.output_sample_rate)
-            synthesizer.output_sample_rate = right
+    def _correct(self, owner: Any, name: str, right: Any) -> None:
+        self._corrected.append((owner, name, getattr(owner, name)))
+        setattr(owner, name, right)
 
     def _generate(self, cond_latents: Any, text_inputs: Any, **kwargs: Any) -> Any:
         """Stand in for `GPT.generate`: codes of shape (b * num_return_sequences, n)."""
@@ -189,7 +191,7 @@ def attach(model: Any, *, dtype: Optional[str] = None, quantize: Optional[str] =
     decoder = decode.Decoder(xtts.gpt, dtype=dtype, quantize=quantize)
     gpt_class: Any = type(xtts.gpt)
     _prove(gpt_class)
-    return Runtime(xtts, decoder, synthesizer)
+    return Runtime(xtts, decoder, None if xtts is model else model)
 
 
 @functools.lru_cache(maxsize=None)
