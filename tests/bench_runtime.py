@@ -2,7 +2,7 @@
 
     python -I tests/bench_runtime.py load FOLDER [--rounds 3]
     python -I tests/bench_runtime.py decode FOLDER [--rounds 5] [--tokens 60]
-        [--variants stock,float32,bfloat16,int8] [--acts decode,inference,first-chunk]
+        [--variants stock,float32,bfloat16,int8] [--acts decode,first-token,inference,first-chunk]
 
 FOLDER was converted with `--format both`, so that stock TTS can load its `model.pth` on any torch.
 Prints one JSON object. Variants alternate, and ratios are medians over rounds of the ratio within
@@ -151,12 +151,15 @@ def bench_decode(
     voice = tuple(next(iter(some.speaker_manager.speakers.values())).values())
     ids = torch.tensor([some.tokenizer.encode(TEXT.lower(), lang="en")], dtype=torch.int32)
 
-    def decode(model: Any) -> Any:
+    def decode(model: Any, tokens: int = count) -> Any:
         with torch.inference_mode():
             return model.gpt.generate(
                 cond_latents=voice[0], text_inputs=ids, do_sample=False, num_beams=1,
-                repetition_penalty=PENALTY, max_new_tokens=count,
+                repetition_penalty=PENALTY, max_new_tokens=tokens,
             )  # fmt: skip
+
+    def first_token(model: Any) -> Any:
+        return decode(model, 1)
 
     def whole(model: Any) -> Any:
         torch.manual_seed(1)
@@ -171,7 +174,12 @@ def bench_decode(
 
     seconds = {
         what: timed(act, models, rounds)
-        for what, act in (("decode", decode), ("inference", whole), ("first-chunk", first_chunk))
+        for what, act in (
+            ("decode", decode),
+            ("first-token", first_token),
+            ("inference", whole),
+            ("first-chunk", first_chunk),
+        )
         if what in acts
     }
     speech = whole(some)["wav"].shape[0] / 24000 if "inference" in acts else 0.0
@@ -183,6 +191,12 @@ def bench_decode(
         "tokens per second": {
             name: round(count / statistics.median(times), 2)
             for name, times in seconds.get("decode", {}).items()
+        },
+        "tokens per second after the first": {
+            name: round((count - 1) / statistics.median(a - b for a, b in zip(times, first)), 2)
+            for (name, times), first in zip(
+                seconds.get("decode", {}).items(), seconds.get("first-token", {}).values()
+            )
         },
         "seconds": {
             what: {name: [round(t, 2) for t in times] for name, times in measured.items()}
@@ -303,7 +317,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="of torch; all cores if not given")
     parser.add_argument("--loader", choices=LOADERS, default="stock")
     parser.add_argument("--variants", default="stock,float32,bfloat16,int8")
-    parser.add_argument("--acts", default="decode,inference,first-chunk")
+    parser.add_argument("--acts", default="decode,first-token,inference,first-chunk")
     options = parser.parse_args()
     with contextlib.redirect_stdout(sys.stderr):  # TTS prints as it works
         if options.what == "load-once":

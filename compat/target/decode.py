@@ -339,10 +339,27 @@ def _short_projection(layer: Any, dtype: str) -> Callable[[Any], Any]:
     from torch.nn import functional as F
 
     short = getattr(torch, dtype)
+    _check_short_product(dtype, str(layer.weight.device))
     # (out, in), so that each thread reads whole rows
     weight = layer.weight.detach().t().to(short, memory_format=torch.contiguous_format).contiguous()
     bias = layer.bias.detach().to(short)
     return lambda rows: F.linear(rows.to(short), weight, bias).to(rows.dtype)
+
+
+@functools.lru_cache(maxsize=None)
+def _check_short_product(dtype: str, device: str) -> None:
+    """Raise CannotAttach where this torch cannot multiply in `dtype` on `device`."""
+    import torch
+    from torch.nn import functional as F
+
+    try:
+        some = torch.ones(2, 2, dtype=getattr(torch, dtype), device=device)
+        F.linear(some, some, some[0])
+    except RuntimeError as error:
+        raise CannotAttach(
+            f"dtype={dtype!r} needs a product that torch {torch.__version__} does not have for "
+            f"{device}: {error}"
+        ) from error
 
 
 def _int8_projection(layer: Any) -> Callable[[Any], Any]:
@@ -376,7 +393,7 @@ def _int8_product(device: str) -> Callable[[Any, Any, Any], Any]:
     import torch
 
     product = getattr(torch, "_weight_int8pack_mm", None)
-    rows = torch.eye(32, device=device, dtype=torch.bfloat16)
+    rows = torch.eye(32, device=device).to(torch.bfloat16)
     whole = (torch.arange(32 * 32, device=device) % 255 - 127).to(torch.int8).view(32, 32)
     scales = torch.full((32,), 0.5, device=device, dtype=torch.bfloat16)
     try:
