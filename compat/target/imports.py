@@ -168,7 +168,9 @@ def _put_back() -> dict[str, types.ModuleType]:
 def _take_out(filled: set[str], before: set[str], displaced: dict[str, types.ModuleType]) -> None:
     """Move what depends on a stand-in from `sys.modules` to `_kept`."""
     ours = {n: m for n, m in sys.modules.items() if _is_tts(n) and n not in before}
-    _kept.update({name: ours[name] for name in _tainted(filled, ours)})
+    # What is imported later, over a module of an earlier block, depends on a stand-in as well.
+    ours.update(_kept)
+    _kept.update({name: ours[name] for name in _tainted(filled | set(_kept), ours)})
     for name, module in _kept.items():
         if sys.modules.get(name) is module:
             del sys.modules[name]

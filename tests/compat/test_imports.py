@@ -111,6 +111,20 @@ def test_what_needs_a_stand_in_cannot_be_imported_after_the_block(packages: Pack
         assert _xtts() is ours
 
 
+def test_what_a_later_block_imports_over_an_earlier_one_goes_too(packages: Packages) -> None:
+    api = "from TTS.tts.models.xtts import Xtts\nclass TTS: model = Xtts\n"
+    packages({**XTTS, "TTS/api.py": api, "transformers/__init__.py": NEW_TRANSFORMERS})
+    with importing_tts():
+        _xtts()
+    with importing_tts():
+        ours = importlib.import_module("TTS.api")
+    assert "TTS.api" not in sys.modules
+    with pytest.raises(ImportError, match="cannot import name"):
+        importlib.import_module("TTS.api")
+    with importing_tts():
+        assert importlib.import_module("TTS.api") is ours
+
+
 BROKEN_CONFIG = (
     "from transformers import GenerationConfig, PreTrainedModel\n"
     "class StreamGenerationConfig(GenerationConfig):\n"
