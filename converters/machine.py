@@ -364,8 +364,8 @@ class Machine:
 
     def _remember(self, index: int) -> None:
         value = self._stack[-1]
-        if index >= limits.MEMO:
-            limits.check("memo entries of the pickle", index + 1, limits.MEMO)
+        if index >= _MEMO:
+            limits.check("memo entries of the pickle", index + 1, _MEMO)
         if self._memoised[index]:
             self._refuse("a memo entry is overwritten")
         self._memoised[index] = 1
@@ -396,29 +396,32 @@ class Machine:
         self._stack.append(self._find(module, name))
 
     def _persistent(self, _: bytes) -> None:
-        match identifier := self._stack.pop():
-            case ("storage", Global() as kind, str(key), str(), int(numel)):
-                pass
-            case ("storage", Global() as kind, str(key), str(), int(numel), _) if self._legacy:
-                pass
-            case _:
-                self._refuse("a persistent id that is not a torch storage")
+        identifier = self._stack.pop()
+        if (
+            type(identifier) is not tuple
+            or not (len(identifier) == 5 or (len(identifier) == 6 and self._legacy))
+            or tuple(map(type, identifier[:5])) != _STORAGE_FIELDS
+            or identifier[0] != "storage"
+        ):
+            self._refuse("a persistent id that is not a torch storage")
         self._consumed(identifier)
+        kind, key, numel = identifier[1], identifier[2], identifier[4]
         if kind in _UNSUPPORTED:
             raise Refusal("XC107", f"storage {printable(key)} is a {kind}, which no XTTS model has")
         if kind not in _STORAGES:
             self._refuse(f"a storage of type {kind}")
-        if numel < 0 or type(numel) is bool:
+        if numel < 0:
             raise Refusal("XC107", f"storage {printable(key)} says it has {numel} elements")
-        storage = Storage(key, _STORAGES[kind], numel)
-        known = self._storages.setdefault(key, storage)
-        if known is storage:
+        dtype = _STORAGES[kind]
+        known = self._storages.get(key)
+        if known is None:
+            known = self._storages[key] = Storage(key, dtype, numel)
             self._memory += _STORAGE
-        elif known != storage:
+        elif known.dtype is not dtype or known.numel != numel:
             raise Refusal(
                 "XC107",
                 f"storage {printable(key)} is told twice: {known.numel} elements of "
-                f"{known.dtype.name}, and {numel} of {storage.dtype.name}",
+                f"{known.dtype.name}, and {numel} of {dtype.name}",
             )
         self._stack.append(known)
 
@@ -436,16 +439,16 @@ class Machine:
         if type(function) is not Global or type(args) is not tuple:
             self._refuse("calls something that is not a known function")
         self._consumed(args)
-        if function == ORDERED_DICT and args == ():
-            self._memory += _ORDERED_DICT
-            self._stack.append(OrderedDict())
-        elif function == DEFAULT_DICT and len(args) == 1 and self._is_dict(args[0]):
-            self._memory += _CONTAINER
-            self._stack.append({})
-        elif function == REBUILD_TENSOR:
+        if function is REBUILD_TENSOR:
             self._memory += _TENSOR
             self._stack.append(self._tensor(args))
-        elif function == REBUILD_PARAMETER:
+        elif function is ORDERED_DICT and args == ():
+            self._memory += _ORDERED_DICT
+            self._stack.append(OrderedDict())
+        elif function is DEFAULT_DICT and len(args) == 1 and self._is_dict(args[0]):
+            self._memory += _CONTAINER
+            self._stack.append({})
+        elif function is REBUILD_PARAMETER:
             match args:
                 case (Tensor() as tensor, bool(), OrderedDict()):
                     self._stack.append(tensor)
@@ -460,18 +463,17 @@ class Machine:
         return type(factory) is Global and factory in _DICTS
 
     def _tensor(self, args: tuple[Any, ...]) -> Tensor:
-        match args:
-            case (Storage() as storage, int(offset), tuple(shape), tuple(stride), bool(), hooks):
-                pass
-            case (
-                Storage() as storage, int(offset), tuple(shape), tuple(stride), bool(), hooks, None
-            ):  # fmt: skip
-                pass
-            case _:
-                self._refuse(f"calls {REBUILD_TENSOR} with other arguments than torch does")
+        metadata = args[6] if len(args) == 7 else None
+        if (
+            tuple(map(type, args[:5])) != _TENSOR_FIELDS
+            or not 6 <= len(args) <= 7
+            or metadata is not None
+        ):
+            self._refuse(f"calls {REBUILD_TENSOR} with other arguments than torch does")
+        storage, offset, shape, stride, _, hooks = args[:6]
         if type(hooks) is not OrderedDict or hooks:
             self._refuse("a tensor with hooks")
-        if {*map(type, shape), *map(type, stride), type(offset)} != {int}:
+        if not _INTEGERS.issuperset(map(type, shape + stride)):
             self._refuse("a tensor whose offset, shape or stride is not made of integers")
         if id(args) in self._kept:
             return Tensor(storage, offset, shape, stride)
@@ -540,7 +542,13 @@ def _tuple_size(value: tuple[Any, ...]) -> int:
     return 56 + _ITEM * len(value)
 
 
+_MEMO: Final = limits.MEMO
 _RECORDS: Final = _CONFIGS | _OPTIMIZERS
+_STORAGE_FIELDS: Final = (str, Global, str, str, int)
+"""Types of what tells a storage: "storage", its class, its key, the device, its elements."""
+_TENSOR_FIELDS: Final = (Storage, int, tuple, tuple, bool)
+"""Types of the first arguments of `_rebuild_tensor_v2`: behind them are hooks and metadata."""
+_INTEGERS: Final = frozenset({int})
 _KEY_TYPES: Final = frozenset({str, int, float, bool, type(None), Tensor})
 """An optimizer knows the state of each parameter by that parameter."""
 

@@ -6,7 +6,7 @@ import struct
 from collections import OrderedDict
 from typing import Any
 
-from xcompat.converters.machine import ORDERED_DICT, REBUILD_TENSOR
+from xcompat.converters.machine import GLOBALS, ORDERED_DICT, REBUILD_TENSOR
 from xcompat.converters.opcodes import Op
 from xcompat.converters.values import Global, Record, Storage, Tensor
 
@@ -117,7 +117,7 @@ class _Writer:
         self.op(Op.REDUCE)
 
     def _storage(self, storage: Storage) -> None:
-        kind = Global("torch", storage.dtype.storage)
+        kind = GLOBALS["torch", storage.dtype.storage]
         self._tuple("storage", kind, storage.key, "cpu", storage.numel)
         self.op(Op.BINPERSID)
 

@@ -48,7 +48,8 @@ class _Plain:
 
     def convert(self, value: Any, path: _Path, within: tuple[int, ...]) -> Any:
         self._count += 1
-        limits.check(self._values, self._count, limits.JSON_VALUES)
+        if self._count > limits.JSON_VALUES:
+            limits.check(self._values, self._count, limits.JSON_VALUES)
         if isinstance(value, str):
             return self._text(value, path)
         if isinstance(value, (int, float, type(None))):
@@ -84,7 +85,10 @@ class _Plain:
 
     def _text(self, text: str, path: _Path) -> str:
         self._characters += len(text)
-        limits.check(self._texts, self._characters, limits.JSON_CHARACTERS)
+        if self._characters > limits.JSON_CHARACTERS:
+            limits.check(self._texts, self._characters, limits.JSON_CHARACTERS)
+        if text.isascii():
+            return text
         try:
             text.encode()
         except UnicodeEncodeError:

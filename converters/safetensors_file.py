@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ALIGNMENT: Final = 64
 _MAX_HEADER: Final = 100_000_000
 """What the safetensors library accepts."""
+_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class SafetensorsLayout:
@@ -46,17 +47,18 @@ class SafetensorsLayout:
         self._source = source
         check_names(tensors)
         self._tensors = dict(sorted(tensors.items(), key=self._order))
-        header: dict[str, object] = {METADATA: dict(metadata)}
+        # One text for each tensor: a hundred thousand of them as dicts would take 60 MB.
+        entries = [f'"{METADATA}":{_json(dict(metadata))}']
         position = 0
         for name, tensor in self._tensors.items():
             end = position + tensor.nbytes
-            header[name] = {
-                "dtype": tensor.dtype.name,
-                "shape": list(tensor.shape),
-                "data_offsets": [position, end],
-            }
+            entries.append(
+                f'{_json(name)}:{{"dtype":"{tensor.dtype.name}","shape":{_json(tensor.shape)},'
+                f'"data_offsets":[{position},{end}]}}'
+            )
             position = end
-        encoded = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        encoded = ("{" + ",".join(entries) + "}").encode()
+        del entries
         encoded += b" " * (-(8 + len(encoded)) % ALIGNMENT)
         limits.check("bytes of the safetensors header", len(encoded), _MAX_HEADER)
         self._head = len(encoded).to_bytes(8, "little") + encoded

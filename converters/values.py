@@ -47,9 +47,12 @@ UNSUPPORTED_STORAGES = (
 """Storages of torch whose elements no XTTS checkpoint holds; recognised in order to be named."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Global:
-    """A name that a pickle refers to. It is compared, never imported and never called."""
+    """A name that a pickle refers to. It is compared, never imported and never called.
+
+    There is one object for each name that is known, in `machine.GLOBALS`: identity compares both.
+    """
 
     module: str
     name: str

@@ -41,8 +41,8 @@ def archive(
     comment: bytes = b"",
     start_shift: int = 0,
 ) -> bytes:
-    body = b""
-    central = b""
+    body = bytearray()
+    central = bytearray()
     for entry in entries:
         body += entry.gap
         offset = len(body)
@@ -71,15 +71,16 @@ def archive(
     number = len(entries) if count is None else count
     start = len(body) + start_shift
     end = b""
-    if zip64:
+    if zip64 or number > 0xFFFF:
         end += struct.pack(
             "<4sQ2H2I4Q", b"PK\6\6", 44, 45, 45, 0, 0, number, number, len(central), start
         )
         end += struct.pack("<4sIQI", b"PK\6\7", 0, len(body) + len(central), 1)
+    narrow = min(number, 0xFFFF)
     end += struct.pack(
-        "<4s4H2IH", b"PK\5\6", 0, 0, number, number, len(central), start, len(comment)
+        "<4s4H2IH", b"PK\5\6", 0, 0, narrow, narrow, len(central), start, len(comment)
     )
-    return body + central + end + comment
+    return bytes(body + central + end + comment)
 
 
 def change(entries: list[Entry], name: str, **changes: object) -> list[Entry]:
