@@ -206,7 +206,8 @@ class Transition:
         for name in self._followers():
             stays = self._installed.get(name) and name not in self._then and name not in self._keep
             if stays and (name in _ALWAYS_PINNED or self._troubles(name, None)):
-                yield f"{name}=={self._installed[name]}"
+                near = self._same_python or name not in _SAME
+                yield f"{name}{'==' + self._installed[name] if near else self._alike(name)}"
 
     def result(self) -> Environment:
         """Return the environment afterwards, of the distributions that can make a difference.
@@ -321,10 +322,21 @@ class Transition:
             strange = have is not None and _begin(have, parts) != _begin(recorded, parts)
             troubles = bool(self._troubles(name, have))
             version = self._recorded_version(name)
-            if ((absent or strange) and version) or troubles:
+            sure = name in _SAME and (name != "tokenizers" or not self._is_adapted)
+            if ((absent or strange) and (version or sure)) or troubles:
                 self._then[name] = version
+            if sure and not version:
+                self._limits[name] = f"=={'.'.join(_begin(recorded, parts))}.*"
             if troubles and have is not None:
                 self._limits[name] = f"=={recorded.partition('.')[0]}.*"
+
+    @property
+    def _is_adapted(self) -> bool:
+        return "transformers" in self._combination.adapted
+
+    def _alike(self, name: str) -> str:
+        """Return a specifier of what an installed version may become for another Python."""
+        return f"=={'.'.join(_begin(self._installed[name], _SAME[name]))}.*"
 
     def _renew_what_is_left(self) -> None:
         """Let go of versions that the run did not have and that do not go with the new ones."""
@@ -455,7 +467,7 @@ class Transition:
 
         What goes with an adapted transformers is left to the installer as well.
         """
-        unsure = name == "tokenizers" and "transformers" in self._combination.adapted
+        unsure = name == "tokenizers" and self._is_adapted
         return self._recorded[name] if self._same_python and not unsure else ""
 
 
