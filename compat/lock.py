@@ -181,9 +181,7 @@ def _compile(command: Sequence[str], requirements: Sequence[str], environment: E
 def unsolved(told: str, *, no_solution: bool) -> XcompatError:
     """Return the error for what an installer told when it found no solution, or could not look."""
     text = "\n  ".join(line for line in told.strip().splitlines() if line.strip())
-    # Nothing at all of a name, or no leave to ask: that is no answer about versions.
-    silent = "network was disabled" in told or "from versions: none" in told
-    if no_solution and not silent:
+    if no_solution:
         return Refusal(
             "XC214",
             f"these versions cannot be installed together; nothing was changed:\n  {text}",
