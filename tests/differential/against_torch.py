@@ -247,14 +247,14 @@ def benign_recipes() -> None:
     check({"model": least(), "scaler": {"scale": 65536.0}, "epoch": 2**40}, "a wide integer")
     numbers = {"model": least(), "model_loss": {"train_loss": float("inf"), "eval_loss": -1e-300}}
     check(numbers, "numbers at the ends of their range")
-    if hasattr(torch.serialization, "_serialization_tls"):  # 2.7: data may be aligned otherwise
-        config = getattr(torch.utils.serialization, "config", None)
-        if config is not None and hasattr(config.save, "storage_alignment"):
-            before = config.save.storage_alignment
-            for alignment in (64, 4096):
-                config.save.storage_alignment = alignment
-                check({"model": {**least(), **kinds()}}, f"aligned to {alignment}")
-            config.save.storage_alignment = before
+    # Newer versions can align data otherwise.
+    config = getattr(getattr(torch.utils, "serialization", None), "config", None)
+    if config is not None and hasattr(config.save, "storage_alignment"):
+        before = config.save.storage_alignment
+        for alignment in (64, 4096):
+            config.save.storage_alignment = alignment
+            check({"model": {**least(), **kinds()}}, f"aligned to {alignment}")
+        config.save.storage_alignment = before
     check({"model": least()}, "without a byte order", _disable_byteorder_record=True)
 
 
