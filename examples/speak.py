@@ -18,4 +18,5 @@ with xcompat.importing_tts():  # added: TTS imports whatever transformers is ins
     tts = TTS(model_path=folder, config_path=f"{folder}/config.json", progress_bar=False)
 xcompat.attach(tts)  # added: this model speaks through xcompat
 
-tts.tts_to_file(text, speaker=tts.speakers[0], language="en", file_path=wav)
+speaker = next(iter(tts.synthesizer.tts_model.speaker_manager.speakers))  # .speakers fails in 0.22
+tts.tts_to_file(text, speaker=speaker, language="en", file_path=wav)

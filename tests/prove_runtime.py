@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import itertools
 import logging
 import os
 import random
@@ -276,10 +277,9 @@ class Proofs:
         for model in (self.ours, self.stock):
             if model is not None:
                 torch.manual_seed(9)
-                stream = model.inference_stream(
-                    TEXTS[0], "en", *self.voices[2], max_new_tokens=TOKENS
-                )
-                parts = list(stream)
+                stream = model.inference_stream(TEXTS[0], "en", *self.voices[2])
+                # Not by max_new_tokens: stock coqui-tts 0.24 raises, it sets max_length itself.
+                parts = list(itertools.islice(stream, 2))
                 chunks.append(torch.cat(parts))
         if len(chunks) == 2:
             expect(chunks[0].shape == chunks[1].shape, "stream: other length")
