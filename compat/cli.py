@@ -481,6 +481,14 @@ def smoke(
         Path | None,
         typer.Option(metavar="FILE.html", help="Write a page that plays the sound to FILE."),
     ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ENGINE",
+            help="Let another engine speak the same and compare: say, espeak-ng, piper=VOICE.onnx,"
+            " gtts, edge-tts, a model folder, or `installed`; again for more.",
+        ),
+    ] = None,
     record: Annotated[
         Path | None,
         typer.Option(
@@ -493,6 +501,7 @@ def smoke(
     from dataclasses import replace
 
     from xcompat import matrix
+    from xcompat.against import rivals_asked_for
     from xcompat.probe import environment_of
     from xcompat.question import language_asked_for
     from xcompat.render import smoke as render
@@ -515,6 +524,7 @@ def smoke(
         speaker=speaker,
         speaker_wav=speaker_wav,
         wav=output,
+        against=rivals_asked_for(against or (), Path(environment.interpreter)),
     )
     with render.progress() as on_begin:
         done = run_smoke(request, matrix.load().issues, on_begin)

@@ -374,6 +374,25 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """How long one engine took to speak the text of a smoke."""
+
+    name: str
+    error: str = ""
+    """Why it did not speak; every figure is 0 then."""
+    latency_seconds: float
+    """From the order to the whole sound. A program is started anew for each sentence, and that
+    counts; a model that was loaded before speaks at once."""
+    first_audio_seconds: float
+    """From the order to the first sound."""
+    speech_seconds: float
+    real_time_factor: float
+    """Latency by length of the sound."""
+    needs_network: bool
+    needs_gpu: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SmokeReport:
     """What the smoke did and heard."""
 
@@ -392,6 +411,8 @@ class SmokeReport:
     """Language to what its text front end lacks; empty where it works."""
     outputs: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    against: tuple[Comparison, ...] = ()
+    """XTTS itself first, then what it was to be compared with."""
 
 
 MpsState = Literal["kernel", "composite", "cpu", "fallback", "raises", "absent"]

@@ -33,6 +33,10 @@ FASTEST_LETTERS_PER_SECOND = 27.0
 LETTERS_PER_SYLLABLE = 2
 """What one character of Chinese, Japanese or Korean counts for."""
 PAUSES_SECONDS = 4.0
+FURTHEST = {"vocoder": 0.05}
+FURTHEST_STEP = 0.01
+"""Largest distance of one step on a device from the CPU, relative to what the CPU computes. Set
+without a GPU at hand: other orders of addition give 1e-5, TF32 is thought to give 1e-3."""
 GOLDEN_TOKENS = "65716ddbbd7fddf7fe990f90163734e11af758f7fd4325e45624e02f9f07bbe3"
 """SHA-256 of the greedy tokens of the built-in model, in all recorded runs that speak."""
 
@@ -60,6 +64,22 @@ def judge_tokens(tokens: Mapping[str, Any], *, built_in: bool) -> tuple[Judgemen
         detail = f"SHA-256 {tokens['sha256'][:12]} is not the recorded {GOLDEN_TOKENS[:12]}"
         detail += "; rounding decided a tie" if tie else ""
     return right, Judgement(name="golden tokens", passed=equal or tie, detail=detail)
+
+
+def judge_intermediates(steps: Mapping[str, Mapping[str, Any]]) -> tuple[Judgement, ...]:
+    """Judge what `target.intermediates.compare` found; nothing where the device is the CPU."""
+    judgements = []
+    for name, step in steps.items():
+        most = FURTHEST.get(name, FURTHEST_STEP)
+        detail = f"relative distance from the CPU {step['error']:.1e} (at most {most})"
+        judgements.append(
+            Judgement(
+                name=f"as on the CPU: {name}",
+                passed=bool(step["finite"]) and step["error"] <= most,
+                detail=detail if step["finite"] else "holds NaN or infinity",
+            )
+        )
+    return tuple(judgements)
 
 
 def judge_heard(heard: Mapping[str, Any]) -> Judgement:

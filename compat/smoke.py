@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xcompat.against import compare
 from xcompat.child import run_stages
 from xcompat.converters import convert
-from xcompat.domain import Judgement, KnownIssue, SmokeReport, StageResult
+from xcompat.domain import Comparison, Judgement, KnownIssue, SmokeReport, StageResult
 from xcompat.errors import CannotLook, Misuse, Refusal
-from xcompat.judge import judge_heard, judge_sound, judge_tokens
+from xcompat.judge import judge_heard, judge_intermediates, judge_sound, judge_tokens
 from xcompat.symptoms import explain
 from xcompat.target import listening
 from xcompat.target.checkpoint import SPEAKERS
@@ -25,14 +26,17 @@ from xcompat.target.loader import MODEL_FILE, SPEAKERS_FILE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from xcompat.against import Rival
+
 BUILT_IN = "built-in untrained model"
 DEFAULT_TEXT = (
     "It took me quite a long time to develop a voice, and now I am not going to be silent."
 )
 STAGES = (
-    *("import", "device", "load", "languages", "condition", "tokens", "speak", "stream"),
-    *("clone", "picture"),
+    *("import", "device", "load", "languages", "condition", "tokens", "intermediates"),
+    *("speak", "stream", "clone", "picture"),
 )
+_SPEAKING = ("import", "device", "load", "condition", "speak", "stream")
 OPTIONAL = ("clone", "picture")
 """Stages whose failure is told but does not decide, unless their result was asked for."""
 
@@ -54,6 +58,8 @@ class SmokeRequest:
     speaker_wav: Path | None = None
     wav: Path
     """Where the sound goes; the picture goes beside it, as `.png`."""
+    against: tuple[Rival, ...] = ()
+    """What else is to speak the text, for comparison."""
 
 
 def run_smoke(
@@ -79,7 +85,52 @@ def run_smoke(
             on_begin=on_begin,
         )
     named = tuple(name_issue(stage, issues) for stage in outcome.stages)
-    return _report(request, named, outcome.memory, issues)
+    report = _report(request, named, outcome.memory, issues)
+    if request.against and "first_audio_seconds" in report.figures:
+        return replace(report, against=_compared(request, report, on_begin))
+    return report
+
+
+def _compared(
+    request: SmokeRequest, report: SmokeReport, on_begin: Callable[[str], None]
+) -> tuple[Comparison, ...]:
+    """Let everything else that was asked for speak the same text, one after the other."""
+    told = [_as_comparison(f"XTTS ({Path(report.model).name})", report.figures)]
+    for rival in request.against:
+        on_begin(f"let {rival.name} speak")
+        told.append(
+            _other_model(request, rival.name, rival.folder)
+            if rival.folder
+            else compare(rival, request.text, request.language)
+        )
+    return tuple(told)
+
+
+def _other_model(request: SmokeRequest, name: str, folder: Path) -> Comparison:
+    """Speak the same with the XTTS in another folder, in the same interpreter."""
+    _check_model(folder)
+    with tempfile.TemporaryDirectory(prefix="xcompat-smoke-") as scratch:
+        other = replace(request, model=folder, wav=Path(scratch) / "speech.wav")
+        outcome = run_stages(request.python, _SPEAKING, _child_request(other, Path(scratch)))
+    details = {s.name: s.details for s in outcome.stages if s.status == "works"}
+    errors = [f"{s.name}: {s.error}" for s in outcome.stages if s.status == "fails"]
+    return _as_comparison(
+        f"XTTS ({name})", _figures(outcome.stages, details, {}), error="; ".join(errors)
+    )
+
+
+def _as_comparison(name: str, figures: Mapping[str, float], error: str = "") -> Comparison:
+    measured = {} if error else figures
+    return Comparison(
+        name=name,
+        error=error,
+        latency_seconds=measured.get("speak_seconds", 0.0),
+        first_audio_seconds=measured.get("first_audio_seconds", 0.0),
+        speech_seconds=measured.get("speech_seconds", 0.0),
+        real_time_factor=measured.get("real_time_factor", 0.0),
+        needs_network=False,
+        needs_gpu=False,
+    )
 
 
 def default_text(language: str) -> str:
@@ -137,6 +188,9 @@ def _check_inputs(request: SmokeRequest) -> None:
         )
     if request.model:
         _check_model(request.model)
+    for rival in request.against:
+        if rival.folder:
+            _check_model(rival.folder)
     if request.speaker and not request.speaker_wav:
         _check_speaker(request.speaker, request.model)
 
@@ -297,6 +351,7 @@ def _judgements(
     judgements: list[Judgement] = []
     if "tokens" in details:
         judgements += judge_tokens(details["tokens"], built_in=request.model is None)
+    judgements += judge_intermediates(details.get("intermediates", {}).get("steps", {}))
     trained = bool(details.get("load", {}).get("trained"))
     for stage in ("speak", "stream", "clone"):
         if stage in details:

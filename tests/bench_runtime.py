@@ -1,10 +1,11 @@
 """Measure loading and decoding at full size, in paired runs, in the interpreter that runs this.
 
-    python -I tests/bench_runtime.py load FOLDER [--rounds 3]
+    python -I tests/bench_runtime.py load FOLDER [--original FOLDER] [--rounds 3]
     python -I tests/bench_runtime.py decode FOLDER [--rounds 5] [--tokens 60]
         [--variants stock,float32,bfloat16,int8] [--acts decode,first-token,inference,first-chunk]
 
-FOLDER was converted with `--format both`, so that stock TTS can load its `model.pth` on any torch.
+FOLDER was converted with `--format both`, so that stock TTS can load its `model.pth` on any torch;
+`--original` names another for it. (coqui-tts 0.28 rewrites an original that it loads.)
 Prints one JSON object. Variants alternate, and ratios are medians over rounds of the ratio within
 a round: other work on the machine then hurts all variants alike. Needs torch and TTS.
 """
@@ -63,10 +64,12 @@ def load_once(folder: Path, loader: str) -> dict[str, Any]:
     """Load in this fresh process, touch every page, speak a first chunk."""
     started = float(os.environ[STARTED])
     xtts_loader = target("loader")
-    from TTS.tts.configs.xtts_config import XttsConfig
-    from TTS.tts.models.xtts import Xtts
+    with contextlib.nullcontext() if loader == "stock" else target("imports").importing_tts():
+        from TTS.tts.configs.xtts_config import XttsConfig
+        from TTS.tts.models.xtts import Xtts
 
     imported = time.time()
+    import_cpu = time.process_time()
     before = {"anon": memory("RssAnon")}
     wall, cpu = time.perf_counter(), time.process_time()
     if loader == "stock":
@@ -80,6 +83,7 @@ def load_once(folder: Path, loader: str) -> dict[str, Any]:
     touched = sum(float(p.detach().sum()) for p in model.parameters())
     figures = {
         "import_seconds": imported - started,
+        "import_cpu_seconds": import_cpu,
         "ready_seconds": ready,
         "touched_seconds": time.perf_counter() - wall,
         "cpu_seconds": time.process_time() - cpu,
@@ -93,14 +97,21 @@ def load_once(folder: Path, loader: str) -> dict[str, Any]:
             stream_chunk_size=STREAM_CHUNK,
         )
     )  # fmt: skip
-    return {**figures, "first_audio_seconds": time.time() - started, "checksum": touched}
+    return {
+        **figures,
+        "first_audio_seconds": time.time() - started,
+        "first_audio_cpu_seconds": time.process_time(),
+        "checksum": touched,
+    }
 
 
-def bench_load(folder: Path, rounds: int) -> dict[str, Any]:
+def bench_load(folder: Path, original: Path, rounds: int) -> dict[str, Any]:
+    folders = {"stock": original, "xcompat": folder}
     runs: dict[str, list[dict[str, Any]]] = {loader: [] for loader in LOADERS}
     for index in range(rounds):
         for loader in LOADERS if index % 2 == 0 else LOADERS[::-1]:
-            command = [sys.executable, "-I", __file__, "load-once", str(folder), "--loader", loader]
+            command = [sys.executable, "-I", __file__, "load-once", str(folders[loader])]
+            command += ["--loader", loader]
             environment = {**os.environ, STARTED: str(time.time())}
             done = subprocess.run(
                 command, env=environment, capture_output=True, text=True, check=False
@@ -108,6 +119,7 @@ def bench_load(folder: Path, rounds: int) -> dict[str, Any]:
             if done.returncode:
                 raise SystemExit(done.stderr[-2000:])
             runs[loader].append(json.loads(done.stdout.splitlines()[-1]))
+            print(loader, runs[loader][-1], file=sys.stderr)
     figures = [name for name in runs["stock"][0] if name != "checksum"]
     return {
         "median": {
@@ -312,6 +324,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("load", "load-once", "decode"))
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--original", type=Path, help="what stock loads; FOLDER if not given")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=60)
     parser.add_argument("--threads", type=int, help="of torch; all cores if not given")
@@ -323,7 +336,7 @@ def main() -> None:
         if options.what == "load-once":
             result = load_once(options.folder, options.loader)
         elif options.what == "load":
-            result = bench_load(options.folder, options.rounds)
+            result = bench_load(options.folder, options.original or options.folder, options.rounds)
         else:
             import torch
 

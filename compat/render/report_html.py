@@ -12,9 +12,9 @@ from xcompat.render import smoke
 from xcompat.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from xcompat.domain import SmokeReport
+    from xcompat.domain import Comparison, SmokeReport
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
@@ -66,6 +66,9 @@ def html_report(report: SmokeReport) -> str:
         "<h2>Figures</h2>",
         _table(smoke.figures(report.figures)),
     ]
+    if report.against:
+        parts.append("<h2>Against</h2>")
+        parts.append(_comparisons(report.against))
     if report.languages:
         parts.append("<h2>Text front ends</h2>")
         parts.append(
@@ -90,6 +93,17 @@ def _sound(report: SmokeReport) -> str:
         source = _data("image/png", report.outputs["picture"])
         parts.append(f'<img alt="Waveform and spectrogram of the speech" src="{source}">')
     return "\n".join(parts)
+
+
+def _comparisons(comparisons: Sequence[Comparison]) -> str:
+    columns = smoke.COMPARISON_COLUMNS
+    lines = ["<tr><th></th>" + "".join(f"<th>{escape(title)}</th>" for title in columns) + "</tr>"]
+    for each in comparisons:
+        cells = smoke.compared(each)
+        span = f' colspan="{len(columns)}"' if each.error else ""
+        row = "".join(f"<td{span}>{escape(cell)}</td>" for cell in cells)
+        lines.append(f"<tr><th>{escape(each.name)}</th>{row}</tr>")
+    return "<table>\n" + "\n".join(lines) + "\n</table>"
 
 
 def _data(kind: str, path: str) -> str:

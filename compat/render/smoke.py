@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from xcompat.render.text import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from xcompat.domain import SmokeReport, StageResult
+    from xcompat.domain import Comparison, SmokeReport, StageResult
 
 WORDS = {
     "import": "import TTS",
@@ -25,6 +25,7 @@ WORDS = {
     "load-converted": "load the converted model, stock and with load_xtts()",
     "condition": "take the voice",
     "tokens": "compare greedy tokens with an independent decode",
+    "intermediates": "compare each step with the CPU",
     "speak": "speak",
     "stream": "stream",
     "clone": "clone a voice from a WAV",
@@ -85,6 +86,9 @@ def show_report(report: SmokeReport) -> None:
         page.gap()
         for label, value in figures(report.figures):
             page.entry(((label, ""),), value, _LABEL_WIDTH)
+    if report.against:
+        page.gap()
+        _show_comparisons(page, report.against)
     if report.outputs:
         page.gap()
         for name, path in report.outputs.items():
@@ -160,6 +164,45 @@ def _show_languages(page: Page, languages: Mapping[str, str]) -> None:
     for language, lack in languages.items():
         if lack:
             page.entry(_mark(language, good=False), lack, _LABEL_WIDTH)
+
+
+COMPARISON_COLUMNS = ("latency", "first audio", "real-time factor", "network", "GPU")
+_COLUMN_WIDTH = 6
+
+
+def compared(comparison: Comparison) -> tuple[str, ...]:
+    """Return what `COMPARISON_COLUMNS` are for one engine; its error alone where it has one."""
+    if comparison.error:
+        return (comparison.error,)
+    return (
+        f"{comparison.latency_seconds:.2f} s",
+        f"{comparison.first_audio_seconds:.2f} s",
+        f"{comparison.real_time_factor:.2f}",
+        "needed" if comparison.needs_network else "no",
+        "needed" if comparison.needs_gpu else "no",
+    )
+
+
+def _show_comparisons(page: Page, comparisons: Sequence[Comparison]) -> None:
+    """Write one line for each engine, or a few where the terminal is narrow."""
+    width = max(len(each.name) for each in comparisons) + 2
+    columns = [max(len(title), _COLUMN_WIDTH) + 2 for title in COMPARISON_COLUMNS]
+    wide = page.width >= width + sum(columns)
+    if wide:
+        page.line(
+            " " * width,
+            *((t.ljust(w), "bold") for t, w in zip(COMPARISON_COLUMNS, columns, strict=True)),
+        )
+    for each in comparisons:
+        cells = compared(each)
+        if each.error:
+            page.entry((("✗ ", "red"), (each.name, "")), each.error, max(width, _LABEL_WIDTH))
+        elif wide:
+            padded = (cell.ljust(w) for cell, w in zip(cells, columns, strict=True))
+            page.line(each.name.ljust(width), *padded)
+        else:
+            told = zip(COMPARISON_COLUMNS, cells, strict=True)
+            page.entry(((each.name, ""),), ", ".join(f"{t} {c}" for t, c in told), _LABEL_WIDTH)
 
 
 def figures(measured: Mapping[str, float]) -> list[tuple[str, str]]:

@@ -3,7 +3,8 @@
 Nothing of transformers or TTS is changed, on disk or in memory. While `importing_tts` is active,
 and only in the thread that entered it, an import hook executes the few TTS modules in `GAPS` with
 an `import` statement of their own, which fills in a name that is missing; every other importer
-sees transformers as it is. A name that is there is never replaced.
+sees transformers as it is. A name that is there is never replaced. The same statement puts off the
+import of packages that XTTS does not use, see `deferred`.
 
 On exit the hook is gone, and so is every TTS module that could not have been imported without it:
 whoever imports TTS later in this process meets exactly what they would have met without xcompat.
@@ -19,6 +20,8 @@ import sys
 import threading
 import types
 from typing import Any, Callable, Iterator, NamedTuple, Optional, Sequence
+
+from . import deferred
 
 STREAM_MODULE = "TTS.tts.layers.xtts.stream_generator"
 """Imports generation classes that transformers removed one after the other, 4.39 to 5.x."""
@@ -168,8 +171,6 @@ def _put_back() -> dict[str, types.ModuleType]:
 def _take_out(filled: set[str], before: set[str], displaced: dict[str, types.ModuleType]) -> None:
     """Move what depends on a stand-in from `sys.modules` to `_kept`."""
     ours = {n: m for n, m in sys.modules.items() if _is_tts(n) and n not in before}
-    # What is imported later, over a module of an earlier block, depends on a stand-in as well.
-    ours.update(_kept)
     _kept.update({name: ours[name] for name in _tainted(filled | set(_kept), ours)})
     for name, module in _kept.items():
         if sys.modules.get(name) is module:
@@ -182,7 +183,7 @@ def _take_out(filled: set[str], before: set[str], displaced: dict[str, types.Mod
 
 def _tainted(filled: set[str], modules: dict[str, types.ModuleType]) -> set[str]:
     """Return the names in `modules` that hold something of a filled module, or of such a one."""
-    tainted = filled & set(modules)
+    tainted = set(filled)
     grew = bool(tainted)
     while grew:
         grew = False
@@ -190,7 +191,7 @@ def _tainted(filled: set[str], modules: dict[str, types.ModuleType]) -> set[str]
             if name not in tainted and (_inside(name, tainted) or _uses(module, tainted)):
                 tainted.add(name)
                 grew = True
-    return tainted
+    return tainted & set(modules)
 
 
 def _inside(name: str, packages: set[str]) -> bool:
@@ -200,6 +201,8 @@ def _inside(name: str, packages: set[str]) -> bool:
 
 def _uses(module: types.ModuleType, tainted: set[str]) -> bool:
     for value in list(vars(module).values()):
+        if isinstance(value, deferred.Later):  # looking into it would import it
+            continue
         if isinstance(value, types.ModuleType):
             # A package holds its submodules whether or not it uses them.
             if value.__name__ in tainted and not value.__name__.startswith(module.__name__ + "."):
@@ -228,7 +231,7 @@ def _forget(name: str, module: types.ModuleType) -> None:
 
 
 class _Hook(importlib.abc.MetaPathFinder):
-    """Finds the modules of `GAPS` where they are, and has them executed with fillings."""
+    """Finds the modules that concern us where they are, and has a `_Loader` execute them."""
 
     def __init__(self) -> None:
         self.active = True
@@ -238,10 +241,10 @@ class _Hook(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Any, target: Any = None
     ) -> Optional[importlib.machinery.ModuleSpec]:
-        gaps = tuple(gap for gap in GAPS if gap.importer == fullname)
-        wanted = gaps or fullname == STREAM_MODULE
+        wanted = _is_tts(fullname) or deferred.concerns(fullname)
         if not wanted or not self.active or threading.get_ident() != self.thread:
             return None
+        gaps = tuple(gap for gap in GAPS if gap.importer == fullname)
         for finder in sys.meta_path:
             find = getattr(finder, "find_spec", None)
             if finder is self or find is None:
@@ -260,7 +263,7 @@ class _Hook(importlib.abc.MetaPathFinder):
 
 
 class _Loader(importlib.abc.Loader):
-    """Executes one module with an `import` statement that fills its gaps."""
+    """Executes one module with an `import` statement that fills its gaps and puts off the rest."""
 
     def __init__(self, real: Any, gaps: Sequence[Gap], hook: _Hook) -> None:
         self.real = real
@@ -279,8 +282,9 @@ class _Loader(importlib.abc.Loader):
             module.__spec__.loader = self.real
         module.__loader__ = self.real
         pristine = dict(vars(module))
-        if self.gaps:
-            vars(module)["__builtins__"] = {**vars(builtins), "__import__": self._import}
+        # The frame that executes the module keeps these; its functions get those that `_import`
+        # puts in their place as soon as it is called.
+        vars(module)["__builtins__"] = {**vars(builtins), "__import__": self._import}
         try:
             self.real.exec_module(module)
             fault = _fault_of_stream_config(module) if name == STREAM_MODULE else None
@@ -289,8 +293,7 @@ class _Loader(importlib.abc.Loader):
                 raise
             fault = error
         finally:
-            if self.gaps:
-                vars(module)["__builtins__"] = vars(builtins)
+            vars(module)["__builtins__"] = vars(builtins)
         if fault is not None:
             vars(module).clear()
             vars(module).update(pristine, **_stream_stand_ins())
@@ -300,6 +303,11 @@ class _Loader(importlib.abc.Loader):
         self, name: str, globals: Any = None, locals: Any = None,  # noqa: A002
         fromlist: Any = (), level: int = 0,
     ) -> Any:  # fmt: skip
+        globals["__builtins__"] = vars(builtins)
+        if self.hook.active:
+            later = deferred.stand_in(globals, name, fromlist, level)
+            if later is not None:
+                return later
         fillings = {gap.name: gap for gap in self.gaps if gap.source == name and self.hook.active}
         try:
             found = builtins.__import__(name, globals, locals, fromlist, level)

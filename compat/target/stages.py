@@ -22,7 +22,17 @@ import warnings
 from pathlib import Path
 from typing import Any, Callable, Optional
 
-from . import checkpoint, imports, languages, listening, loader, reference, sound, weights
+from . import (
+    checkpoint,
+    imports,
+    intermediates,
+    languages,
+    listening,
+    loader,
+    reference,
+    sound,
+    weights,
+)
 from . import runtime as attached_runtime
 
 CHECK_TEXTS = ("Good morning to all of you.", "It rains in the mountains.")
@@ -51,6 +61,8 @@ class Smoke:
         self.device = "cpu"
         self.model: Any = None
         self.voice: Any = None
+        self.codes: list[int] = []
+        """Greedy audio tokens of the first check text, proved by `run_tokens`."""
 
     def run_inventory(self) -> dict[str, Any]:
         """Tell what this environment is: Python, platform, every distribution, FFmpeg."""
@@ -193,6 +205,7 @@ class Smoke:
         if len({tuple(codes) for codes in decoded.values()}) < len(decoded):
             raise StageError("wrong voice: different texts or speakers give the same audio tokens")
         listed = [decoded[key] for key in sorted(decoded)]
+        self.codes = listed[0]
         return {
             "sha256": hashlib.sha256(json.dumps(listed).encode()).hexdigest(),
             "voices": len(voices),
@@ -200,6 +213,15 @@ class Smoke:
             "tokens": sum(map(len, listed)),
             "margin": margin,
         }
+
+    def run_intermediates(self) -> dict[str, Any]:
+        """Hold each step on the device against the CPU, with inputs forced from the CPU's run."""
+        if self.device == "cpu":
+            return {"steps": {}}
+        on_cpu = loader.load_xtts(self.request["model"], runtime=self.runtime)
+        text_tokens = self._text_tokens(CHECK_TEXTS[0], "en").cpu()
+        wav = self._reference_wav()
+        return {"steps": intermediates.compare(self.model, on_cpu, wav, text_tokens, self.codes)}
 
     def run_speak(self) -> dict[str, Any]:
         """Synthesize with the stock `inference` and its usual sampling; write the WAV."""
@@ -251,10 +273,28 @@ class Smoke:
         details = self._heard(np.concatenate(chunks), seconds, [], None)
         details.update(first_audio_seconds=first, chunks=len(chunks))
         if self.request.get("repeat"):
-            started = time.perf_counter()
-            next(self._stream(text, voice)).cpu()
-            details["later_first_audio_seconds"] = time.perf_counter() - started
+            # Of the text that was asked for, with the voice and the sampling of the stage `speak`.
+            details["first_audio_seconds"] = self._first_audio()
+            details["later_first_audio_seconds"] = self._first_audio()
         return details
+
+    def _first_audio(self) -> float:
+        """Return the seconds from the call of `inference_stream` to its first chunk."""
+        import torch
+
+        torch.manual_seed(SEED)
+        started = time.perf_counter()
+        stream = self.model.inference_stream(
+            self.request["text"],
+            self.request["language"],
+            *(self.voice or self._two_voices()[0]),
+            stream_chunk_size=STREAM_CHUNK_TOKENS,
+            **self._sampling(),
+        )
+        next(stream).cpu()
+        seconds = time.perf_counter() - started
+        stream.close()
+        return seconds
 
     def _stream(self, text: str, voice: Any) -> Any:
         """Start a greedy stream: a generator of chunks of sound."""
@@ -271,11 +311,7 @@ class Smoke:
         """Take the voice from a reference WAV and, where the request says so, speak with it."""
         import torch
 
-        reference_wav = self.request.get("speaker_wav")
-        if not reference_wav:
-            reference_wav = self.request["reference_wav"]
-            sound.write_wav(Path(reference_wav), sound.hum(), sound.HUM_RATE)
-        voice = self._cloned(reference_wav)
+        voice = self._cloned(self._reference_wav())
         if not all(bool(torch.isfinite(part).all()) for part in voice):
             raise StageError("the conditioning latents of the reference hold NaN or infinity")
         if not self.request.get("speak_cloned"):
@@ -320,6 +356,14 @@ class Smoke:
     def run_listen(self) -> dict[str, Any]:
         """Ask an offline recogniser which sentence the WAV holds; needs neither torch nor TTS."""
         return listening.listen(Path(self.request["wav"]), self.request["text"])
+
+    def _reference_wav(self) -> str:
+        """Return the path of the reference that was given, or of one that is made now."""
+        given = self.request.get("speaker_wav")
+        if given:
+            return str(given)
+        sound.write_wav(Path(self.request["reference_wav"]), sound.hum(), sound.HUM_RATE)
+        return str(self.request["reference_wav"])
 
     def _tell_reference(self, path: str) -> str:
         """Say what of a reference is used, or what is wrong with it."""

@@ -286,3 +286,86 @@ def test_a_missing_six_is_stood_in_for_in_one_module(
             importlib.import_module("TTS.tts.other")
     assert filled == ["six"]
     assert punctuation.Punctuation.text
+
+
+HELPERS = {
+    "TTS/tts/utils/helpers.py": (
+        "import librosa\n"
+        "import scipy.io.wavfile\n"
+        "import scipy.signal\n"
+        "import matplotlib.pyplot as plt\n"
+        "from scipy.stats import betabinom\n"
+        "def draw(): return betabinom(2), plt.figure(), librosa.tone\n"
+        "def read(): return scipy.io.wavfile.read(), scipy.signal.filtered\n"
+    ),
+    "librosa/__init__.py": "tone = 440\n",
+    "matplotlib/pyplot.py": "def figure(): return 'figure'\n",
+    "scipy/stats.py": "class betabinom:\n    def __init__(self, n): self.n = n\n",
+    "scipy/io/wavfile.py": "def read(): return 'samples'\n",
+    "scipy/signal.py": "filtered = 3\n",
+}
+
+
+def test_what_tts_uses_later_is_imported_when_it_is_used(packages: Packages) -> None:
+    packages(HELPERS)
+    with importing_tts():
+        helpers = importlib.import_module("TTS.tts.utils.helpers")
+    unused = [name for name in sys.modules if name.partition(".")[0] in {"scipy", "librosa"}]
+    assert unused == []
+    rv, figure, tone = helpers.draw()
+    stats = importlib.import_module("scipy.stats")
+    assert isinstance(rv, stats.betabinom)
+    assert (rv.n, figure, tone) == (2, "figure", 440)
+    # Now they are what they would have been.
+    assert helpers.betabinom is stats.betabinom
+    assert helpers.librosa is sys.modules["librosa"]
+    assert helpers.plt is sys.modules["matplotlib.pyplot"]
+    assert helpers.read() == ("samples", 3)
+    assert helpers.scipy is sys.modules["scipy"]
+
+
+def test_another_importer_meets_no_stand_in(packages: Packages) -> None:
+    packages({**HELPERS, "other.py": "from scipy.stats import betabinom\nimport librosa\n"})
+    with importing_tts():
+        importlib.import_module("TTS.tts.utils.helpers")
+        other = importlib.import_module("other")
+    assert isinstance(other.betabinom, type)
+    assert other.librosa is sys.modules["librosa"]
+
+
+def test_what_is_not_installed_fails_where_it_is_imported(packages: Packages) -> None:
+    packages({"TTS/tts/utils/helpers.py": "import spacy.lang.ar\n"})
+    with pytest.raises(ModuleNotFoundError, match="spacy"), importing_tts():
+        importlib.import_module("TTS.tts.utils.helpers")
+
+
+def test_nothing_is_put_off_outside_the_block(packages: Packages) -> None:
+    packages(HELPERS)
+    helpers = importlib.import_module("TTS.tts.utils.helpers")
+    assert type(helpers.librosa).__name__ == "module"
+
+
+def test_functions_of_tts_keep_the_builtins_of_everybody(packages: Packages) -> None:
+    packages({"TTS/tts/other.py": "import sys\ndef builtins_of(): pass\n"})
+    with importing_tts():
+        other = importlib.import_module("TTS.tts.other")
+    assert other.builtins_of.__builtins__ is sys.modules["builtins"].__dict__
+
+
+def test_plots_come_from_the_tts_that_asked_for_them(packages: Packages) -> None:
+    files = {
+        **CODEC_CHECK,
+        "torch/__init__.py": "__version__ = '2.11.0'\n",
+        "matplotlib/__init__.py": "def use(backend): global used; used = backend\n",
+        "TTS/tts/utils/visual.py": (
+            "import matplotlib\nmatplotlib.use('Agg')\ndef plot(): return 7\n"
+        ),
+        "TTS/tts/models/base_tts.py": "from TTS.tts.utils.visual import plot\n",
+    }
+    packages(files)
+    with importing_tts():
+        base = importlib.import_module("TTS.tts.models.base_tts")
+    assert "matplotlib" not in sys.modules
+    assert base.plot() == 7
+    assert sys.modules["matplotlib"].used == "Agg"
+    assert not [name for name in sys.modules if name.startswith("TTS")]

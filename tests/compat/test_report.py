@@ -1,92 +1,24 @@
-"""A whole smoke with a stand-in for the target interpreter, and the page that it is told on."""
+"""What a whole smoke tells, and the page that it is told on."""
 
 from __future__ import annotations
 
 import base64
-import json
 import os
-import sys
-import wave
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from xcompat import matrix
+from builders.smoked import SPEECH, speak
 from xcompat.errors import CannotLook
 from xcompat.render import smoke as render
 from xcompat.render.report_html import html_report, write_html
-from xcompat.smoke import SmokeRequest, default_text, run_smoke
+from xcompat.smoke import default_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from xcompat.domain import SmokeReport
-
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-in is a shell script")
-
-SPEECH = {
-    "seconds": 2.0,
-    "finite": True,
-    "rms": 0.1,
-    "clipped": 0.0,
-    "loudest_bin": 0.1,
-    "level_range_db": 30.0,
-    "flatness": 0.01,
-    "change": 0.4,
-    "ending_db": -40.0,
-}
-HEARD = {"sound": SPEECH, "audio_tokens": 43, "synthesis_seconds": 3.0}
-ANSWERS: dict[str, dict[str, Any]] = {
-    "import": {},
-    "device": {"device": "cpu", "reason": "auto chose cpu (no CUDA device is visible to torch)"},
-    "load": {"parameters": 1, "trained": False},
-    "languages": {
-        "text_tokens": 30,
-        "characters": 250,
-        "tokens": {"en": 9, "de": 8},
-        "errors": {"ja": "ModuleNotFoundError: No module named 'cutlet'"},
-    },
-    "condition": {"voice": "Ana", "speakers": 58},
-    "tokens": {"voices": 2, "sequences": 4, "tokens": 160, "margin": 0.1, "sha256": "0"},
-    "speak": {**HEARD, "later_synthesis_seconds": 1.0, "later_seconds": 2.0},
-    "stream": {**HEARD, "first_audio_seconds": 0.9, "later_first_audio_seconds": 0.4},
-    "clone": HEARD,
-    "picture": {},
-}
-PLAYER = """
-import json, sys
-request, answers = json.loads(sys.argv[-1]), json.load(open({answers!r}))
-for stage in map(str.strip, sys.stdin):
-    print(json.dumps({{"event": "begin", "stage": stage}}), flush=True)
-    if stage == "speak":
-        open(request["wav"], "wb").write(open({sound!r}, "rb").read())
-        answers[stage]["wav"] = request["wav"]
-    if stage == "picture":
-        open(request["picture"], "wb").write(b"picture")
-        answers[stage]["picture"] = request["picture"]
-    print(json.dumps({{"event": "end", "stage": stage, "status": "works", "seconds": 0.5,
-                      "details": answers[stage]}}), flush=True)
-print(json.dumps({{"event": "memory", "host_bytes": 1048576}}), flush=True)
-"""
-
-
-def speak(folder: Path, *, text: str = "Hello.", **changed: dict[str, Any]) -> SmokeReport:
-    """Run a smoke whose stages answer as above, up to what is changed."""
-    sound, answers = folder / "sound.wav", folder / "answers.json"
-    with wave.open(str(sound), "wb") as file:
-        file.setparams((1, 2, 24_000, 0, "NONE", ""))
-        file.writeframes(bytes(2000))
-    told = {stage: {**ANSWERS[stage], **changed.get(stage, {})} for stage in ANSWERS}
-    answers.write_text(json.dumps(told))
-    player, python, model = folder / "player.py", folder / "python", folder / "model"
-    player.write_text(PLAYER.format(answers=str(answers), sound=str(sound)))
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{player}" "$@"\n')
-    python.chmod(0o755)
-    model.mkdir(exist_ok=True)
-    (model / "model.safetensors").touch()
-    request = SmokeRequest(python=python, model=model, text=text, wav=folder / "speech.wav")
-    return run_smoke(request, matrix.load().issues)
 
 
 def test_everything_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,6 +86,17 @@ def test_a_report_says_that_it_spoke_through_the_runtime(tmp_path: Path) -> None
     )
 
 
+def test_an_engine_that_nobody_knows_is_a_usage_error(run: Run) -> None:
+    done = run("smoke", "--against", "festival")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error[XC307]: `festival` is neither an engine nor a folder\n")
+
+
+def test_an_unconverted_folder_to_compare_with_is_refused_at_once(run: Run, tmp_path: Path) -> None:
+    done = run("smoke", "--against", str(tmp_path), "-o", str(tmp_path / "speech.wav"))
+    assert (done.exit_code, done.stderr[:13]) == (1, "error[XC303]:")
+
+
 def test_an_unknown_device_is_a_usage_error(run: Run) -> None:
     assert run("smoke", "--device", "tpu").exit_code == 2
 

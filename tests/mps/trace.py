@@ -65,7 +65,7 @@ class Session:
 
     def load(self) -> None:
         """Load, and move the model to the device."""
-        self.model = loader.load_xtts(self.folder, "cpu").to(self.device)
+        self.model = loader.load_xtts(self.folder, runtime="stock").to(self.device)
 
     def clone(self) -> Any:
         """Take a voice from a recording."""
