@@ -172,7 +172,16 @@ def _of_folder(folder: Path) -> _Layout:
             f"`{folder}` is not a virtual environment: it has no pyvenv.cfg and no interpreter",
             hint="give the path of an interpreter or the folder of a virtual environment",
         )
-    return _asked(interpreter)
+    layout = _asked(interpreter)
+    root = Path(layout.root)
+    if not (root.exists() and root.samefile(folder)):
+        # A copied or half-deleted environment: judging, or changing, another one would be wrong.
+        raise CannotLook(
+            "XC203",
+            f"`{folder}` has no pyvenv.cfg, and its interpreter belongs to `{root}`",
+            hint="make the environment anew, or give the path of the interpreter that you mean",
+        )
+    return layout
 
 
 def _of_venv(root: Path, interpreter: Path | None) -> _Layout:

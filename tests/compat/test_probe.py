@@ -98,6 +98,13 @@ class TestVenv:
         make_venv(tmp_path / "v", interpreter=False)
         assert "no interpreter" in refused("XC203", tmp_path / "v")
 
+    def test_a_copy_whose_interpreter_is_that_of_another_one(self, tmp_path):
+        make_venv(tmp_path / "v", TTS_22, interpreter=False)
+        (tmp_path / "v/pyvenv.cfg").unlink()
+        (tmp_path / "v/bin").mkdir()
+        (tmp_path / "v/bin/python").symlink_to(Path(sys.executable).resolve())
+        assert "its interpreter belongs to" in refused("XC203", tmp_path / "v")
+
     def test_it_sees_the_packages_of_its_base(self, tmp_path):
         base = tmp_path / "base"
         site = base / "site-packages"
@@ -151,8 +158,9 @@ class TestAsked:
         assert probe.environment_of(str(tmp_path / "bin/python3")).packages == {}
 
     def test_a_prefix_without_pyvenv_cfg(self, tmp_path):
-        make_interpreter(tmp_path / "conda/bin/python", answer_of())
-        assert probe.environment_of(str(tmp_path / "conda")).python == "3.11.2"
+        conda = tmp_path / "conda"
+        make_interpreter(conda / "bin/python", answer_of(prefix=str(conda)))
+        assert probe.environment_of(str(conda)).python == "3.11.2"
 
     def test_a_real_one_answers(self):
         found = probe.environment_of(os.path.realpath(sys.executable))

@@ -105,8 +105,8 @@ def _full(proposal, change):
     if meets(specifier, change.now):
         return change.now
     known = {run.environment.packages.get(change.name) for run in MATRIX.runs} - {None}
-    allowed = [v for v in [*sorted(known), *versions(change.name)] if meets(specifier, v)]
-    # What is to be kept may be a version that does not exist: then nothing can be applied.
+    allowed = [version for version in sorted(known) if meets(specifier, version)]
+    # What is to be kept may be a version that nobody has seen: then nothing can be applied.
     assume(bool(allowed))
     return allowed[0]
 
