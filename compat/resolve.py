@@ -51,8 +51,9 @@ _SOUNDING: frozenset[Capability] = frozenset({"stream", "clone", "api"})
 def plan(environment: Environment, matrix: Matrix, constraints: Sequence[Constraint] = ()) -> Plan:
     """Return the proposals that make `environment` work under `constraints`, the best first.
 
-    They rank by the capabilities that they deliver, then by what they cost, by the strength of
-    their evidence, and by how new they are. An environment that works already is its own best.
+    What was run on this platform and Python goes before what was run elsewhere; then they rank by
+    the capabilities that they deliver, by what they cost, by the strength of their evidence, and by
+    how new they are. An environment that works already is its own best.
     Without any proposal, the plan has the conflict that prevents one.
     """
     question = _Question.of(environment, Knowledge(matrix), constraints)
@@ -360,12 +361,14 @@ def _with_what_needs_them(failing: set[Capability]) -> set[Capability]:
     return lost
 
 
-def _rank(way: _Way) -> tuple[bool, int, int, int, int, int]:
+def _rank(way: _Way) -> tuple[bool, bool, int, int, int, int, int]:
     # A model.pth that does not open is converted: one that opens as it is is no reason to change.
     delivered = way.delivered - {"load"}
     evidence = _EVIDENCE.index(_evidence_of_runs(way.combination))
     adapted = len(way.combination.adapted)
-    return bool(way.changes), -len(delivered), way.strange, way.cost, evidence, adapted
+    # What was delivered to another Python or platform is hoped for here, not known.
+    hoped = not way.combination.here
+    return bool(way.changes), hoped, -len(delivered), way.strange, way.cost, evidence, adapted
 
 
 def _newness(way: _Way) -> list[Version]:

@@ -213,11 +213,11 @@ SPOKE_ON = {
 
 def _check_mended(run):
     told = plan(run.environment, MATRIX)
-    verdicts = {proposal.result.verdict for proposal in told.proposals}
+    verdicts = [proposal.result.verdict for proposal in told.proposals]
     if run.environment.python.split(".")[1] in SPOKE_ON:
-        assert verdicts == {"compatible"}
+        assert verdicts[0] == "compatible"
     else:
-        assert verdicts <= {"unknown"}
+        assert set(verdicts) <= {"unknown"}
     if told.now.verdict == "compatible":
         assert told.proposals[0].changes == ()
 
