@@ -109,7 +109,7 @@ def recorded_errors():
             for name, outcome in json.loads(line)["capabilities"].items():
                 # A sound that is wrong, or a header, has no text that anybody would paste.
                 if outcome.get("error") and not outcome["error"].startswith(
-                    ("wrong sound", "tts_to_file wrote")
+                    ("wrong sound", "wrong voice", "tts_to_file wrote")
                 ):
                     yield f"{name}: {outcome['error']}"
 
