@@ -197,7 +197,7 @@ def without_initialisation() -> Iterator[None]:
 
     They are about to be overwritten, and building XTTS at full size spends most of its time on
     random numbers. Nothing is patched: a mode of torch, which holds for this thread alone, lets
-    the initialisers return their tensor as it is.
+    the initialisers return their tensor as it is, and equal causal masks be one.
     """
     import torch
     from torch.overrides import TorchFunctionMode
@@ -209,6 +209,11 @@ def without_initialisation() -> Iterator[None]:
         if name.endswith("_") and not name.startswith("_") and callable(function)
     )
 
+    made: dict[Any, Any] = {}
+
+    def unchanged_ones(tensor: Any) -> bool:
+        return "ones" in made and tensor is made["ones"] and tensor._version == 0  # noqa: SLF001
+
     class WithoutInitialisation(TorchFunctionMode):  # type: ignore[misc]
         def __torch_function__(
             self, func: Any, classes: Any, args: Any = (), kwargs: Any = None
@@ -217,6 +222,15 @@ def without_initialisation() -> Iterator[None]:
             kwargs = kwargs or {}
             if func in skipped:
                 return args[0] if args else kwargs["tensor"]
+            if func is torch.ones:
+                made["ones"] = func(*args, **kwargs)
+                return made["ones"]
+            if func is torch.tril and not kwargs and len(args) == 1 and unchanged_ones(args[0]):
+                # Every layer of the GPT makes the same causal mask, of a megabyte, to read it.
+                key = (args[0].shape, args[0].dtype)
+                if key not in made:
+                    made[key] = func(*args)
+                return made[key]
             if func is torch.norm_except_dim:  # how weight_norm finds the lengths of its filters
                 weight, _, dim = args
                 return weight.new_empty([n if d == dim else 1 for d, n in enumerate(weight.shape)])
