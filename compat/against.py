@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import threading
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from xcompat.domain import Comparison
 from xcompat.errors import Misuse
+from xcompat.processes import kill_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -306,7 +305,7 @@ def _started(order: Order, stderr: int) -> Iterator[subprocess.Popen[bytes]]:
         )
     except OSError as error:
         raise EngineError(f"it cannot be started: {error.strerror}") from error
-    timer = threading.Timer(TIMEOUT_SECONDS, _kill, (process,))
+    timer = threading.Timer(TIMEOUT_SECONDS, kill_group, (process,))
     timer.daemon = True
     timer.start()
     try:
@@ -314,12 +313,4 @@ def _started(order: Order, stderr: int) -> Iterator[subprocess.Popen[bytes]]:
             yield process
     finally:
         timer.cancel()
-        _kill(process)
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
+        kill_group(process)

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from xcompat import target
 from xcompat.domain import StageResult
 from xcompat.errors import CannotLook
+from xcompat.processes import kill_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -221,11 +222,7 @@ def _tail(stderr: IO[bytes]) -> str:
 
 def _kill(process: subprocess.Popen[str]) -> None:
     """End the child and everything that it started."""
-    if process.poll() is None:
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
+    kill_group(process)
     process.wait()
     if process.stdin is not None:
         with contextlib.suppress(BrokenPipeError):
