@@ -183,8 +183,7 @@ def runtime(session: nox.Session) -> None:
     for python in session.posargs or session.error("name interpreters that have TTS"):
         shutil.rmtree(scratch, ignore_errors=True)
         original, converted = str(scratch / "original"), str(scratch / "converted")
-        maker = (str(ROOT / "compat" / "target" / "__main__.py"), "make-checkpoint")
-        session.run(python, "-I", *maker, original, external=True)
+        _make_tiny(session, python, original)
         session.run("xcompat", "convert", original, "-o", converted, "--format", "both")
         proof = str(ROOT / "tests" / "prove_runtime.py")
         session.run(python, "-I", proof, converted, external=True)
@@ -198,8 +197,7 @@ def loading(session: nox.Session) -> None:
     for python in session.posargs or session.error("name interpreters that have TTS"):
         shutil.rmtree(scratch, ignore_errors=True)
         original, repaired = scratch / "original", scratch / "repaired"
-        maker = (str(ROOT / "compat" / "target" / "__main__.py"), "make-checkpoint")
-        session.run(python, "-I", *maker, str(original), external=True)
+        _make_tiny(session, python, str(original))
         shutil.copytree(original, repaired)
         session.run("xcompat", "convert", "--in-place", str(repaired), "--discard-original")
         folders = [str(repaired)]
@@ -226,12 +224,17 @@ def judges(session: nox.Session) -> None:
     for python in session.posargs or session.error("name interpreters that have TTS"):
         shutil.rmtree(scratch, ignore_errors=True)
         original, converted = str(scratch / "original"), str(scratch / "converted")
-        maker = (str(ROOT / "compat" / "target" / "__main__.py"), "make-checkpoint")
-        session.run(python, "-I", *maker, original, external=True)
+        _make_tiny(session, python, original)
         session.run("xcompat", "convert", original, "-o", converted)
         lines = str(scratch / "lines.jsonl")
         session.run(python, "-I", str(script), converted, lines, external=True)
         session.run("python", str(script), lines)
+
+
+def _make_tiny(session: nox.Session, python: str, folder: str) -> None:
+    """Make a tiny checkpoint with the real TTS classes of an interpreter."""
+    maker = str(ROOT / "compat" / "target" / "__main__.py")
+    session.run(python, "-I", maker, "make-checkpoint", folder, external=True)
 
 
 @nox.session(default=False)
@@ -296,11 +299,10 @@ def _on_simulated_mps(session: nox.Session, name: str, argument: str) -> None:
     scratch = Path(session.create_tmp()) / name
     shutil.rmtree(scratch, ignore_errors=True)
     python, original, model = (str(scratch / part) for part in ("venv/bin/python", "made", "model"))
-    maker = str(ROOT / "compat" / "target" / "__main__.py")
     try:
         session.run("uv", "venv", "-q", "--python", "3.11", str(scratch / "venv"))
         session.run("uv", "pip", "install", "-q", "--python", python, *MPS_STACKS[name])
-        session.run(python, "-I", maker, "make-checkpoint", original, external=True)
+        _make_tiny(session, python, original)
         session.run("xcompat", "convert", original, "-o", model)
         tracer, table = str(ROOT / "tests" / "mps" / "trace.py"), str(MPS / "operators.json")
         session.run(python, tracer, table, model, argument, external=True)
