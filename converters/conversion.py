@@ -155,7 +155,7 @@ def _settle_conflicts(plan: Plan, files: ModelFiles, *, force: bool) -> Plan:
         if difference == "":
             kept.append(name)
             continue
-        if any(path.samefile(used) for used in files.all() if path.exists()):
+        if _is_source(path, files):
             raise CannotLook(
                 "XC110",
                 f"the output {shown} would be the source itself",
@@ -196,7 +196,7 @@ def _refuse_mixture(plan: Plan, files: ModelFiles) -> None:
         path = plan.target / other
         if other in plan.outputs or not (path.is_symlink() or path.exists()):
             continue
-        if path.exists() and any(path.samefile(used) for used in files.all()):
+        if _is_source(path, files):
             continue
         raise CannotLook(
             "XC110",
@@ -204,6 +204,10 @@ def _refuse_mixture(plan: Plan, files: ModelFiles) -> None:
             hint="Write both with --format both, move that file away, "
             "or choose another folder with -o.",
         )
+
+
+def _is_source(path: Path, files: ModelFiles) -> bool:
+    return path.exists() and any(path.samefile(used) for used in files.all())
 
 
 def _difference(name: str, layout: Layout, path: Path) -> str | None:

@@ -364,8 +364,8 @@ class Machine:
 
     def _remember(self, index: int) -> None:
         value = self._stack[-1]
-        if index >= _MEMO:
-            limits.check("memo entries of the pickle", index + 1, _MEMO)
+        if index >= limits.MEMO:
+            limits.check("memo entries of the pickle", index + 1, limits.MEMO)
         if self._memoised[index]:
             self._refuse("a memo entry is overwritten")
         self._memoised[index] = 1
@@ -463,11 +463,10 @@ class Machine:
         return type(factory) is Global and factory in _DICTS
 
     def _tensor(self, args: tuple[Any, ...]) -> Tensor:
-        metadata = args[6] if len(args) == 7 else None
         if (
             tuple(map(type, args[:5])) != _TENSOR_FIELDS
             or not 6 <= len(args) <= 7
-            or metadata is not None
+            or (args[6:] and args[6] is not None)
         ):
             self._refuse(f"calls {REBUILD_TENSOR} with other arguments than torch does")
         storage, offset, shape, stride, _, hooks = args[:6]
@@ -542,7 +541,6 @@ def _tuple_size(value: tuple[Any, ...]) -> int:
     return 56 + _ITEM * len(value)
 
 
-_MEMO: Final = limits.MEMO
 _RECORDS: Final = _CONFIGS | _OPTIMIZERS
 _STORAGE_FIELDS: Final = (str, Global, str, str, int)
 """Types of what tells a storage: "storage", its class, its key, the device, its elements."""
