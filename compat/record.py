@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime
-import functools
 import json
 import re
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,14 +68,34 @@ def record_run(
     """
     python = Path(environment.interpreter)
     inventory = _inventory(python)
-    run = functools.partial(_run, python, on_begin=on_begin, timeout=timeout, bytecode=bytecode)
-    with tempfile.TemporaryDirectory(prefix="xcompat-record-") as name:
+    with (
+        tempfile.TemporaryDirectory(prefix="xcompat-record-") as name,
+        ThreadPoolExecutor() as pool,
+    ):
         scratch = Path(name)
-        results = run(_STAGES, scratch, _request(scratch, device))
+        made = threading.Event()
+        """That the stock TTS has made its checkpoint, or has ended without one."""
+
+        def measure(stages: Sequence[str], runtime: str) -> tuple[StageResult, ...]:
+            return _run(
+                python,
+                stages,
+                _request(scratch, device, runtime),
+                after={"make-checkpoint": lambda: (convert_built_in(scratch), made.set())},
+                on_begin=on_begin,
+                timeout=timeout,
+                bytecode=bytecode,
+            )
+
+        column = pool.submit(measure, _STAGES, "stock")
+        column.add_done_callback(lambda _: made.set())
+        made.wait()
         stages = _RUNTIME_STAGES
-        if (scratch / "converted").is_dir():  # made with stock TTS
+        if (scratch / "converted").is_dir():
+            # Not made here: what makes it imports what loading it must be able to import.
             stages = tuple(stage for stage in stages if stage != "make-checkpoint")
-        through_runtime = run(stages, scratch, {**_request(scratch, device), "runtime": "xcompat"})
+        through_runtime = measure(stages, "xcompat")
+        results = column.result()
     return {
         **run_header(inventory["python"], inventory["platform"]),
         "device": device,
@@ -90,19 +111,12 @@ def record_run(
 
 
 def _run(
-    python: Path, stages: Sequence[str], scratch: Path, request: Mapping[str, Any], **how: Any
+    python: Path, stages: Sequence[str], request: Mapping[str, Any], **how: Any
 ) -> tuple[StageResult, ...]:
     """Run stages in as many processes as die in an optional one."""
     results: list[StageResult] = []
     while stages:
-        outcome = run_stages(
-            python,
-            stages,
-            request,
-            optional=_OPTIONAL,
-            after={"make-checkpoint": lambda: convert_built_in(scratch)},
-            **how,
-        )
+        outcome = run_stages(python, stages, request, optional=_OPTIONAL, **how)
         results += _with_last_words(outcome)
         stages = _not_reached(outcome)
     return tuple(results)
@@ -165,18 +179,19 @@ def _not_reached(outcome: ChildOutcome) -> tuple[str, ...]:
     return tuple(s for s in _STAGES if s in rest or s in _BEFORE_SOUND) if rest else ()
 
 
-def _request(scratch: Path, device: str) -> dict[str, Any]:
+def _request(scratch: Path, device: str, runtime: str) -> dict[str, Any]:
     converted = scratch / "converted"
     return {
         "device": device,
+        "runtime": runtime,
         "original": str(scratch / "original"),
         "model": str(converted),
         "pth": str(converted),
         "text": DEFAULT_TEXT,
         "language": "en",
-        "wav": str(scratch / "speak.wav"),
-        "reference_wav": str(scratch / "reference.wav"),
-        "api_wav": str(scratch / "api.wav"),
+        "wav": str(scratch / f"speak-{runtime}.wav"),
+        "reference_wav": str(scratch / f"reference-{runtime}.wav"),
+        "api_wav": str(scratch / f"api-{runtime}.wav"),
     }
 
 

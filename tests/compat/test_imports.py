@@ -139,6 +139,16 @@ GENERATION_CONFIG = (
 )
 
 
+def test_a_block_inside_another_is_part_of_it(packages: Packages) -> None:
+    packages({**XTTS, "transformers/__init__.py": NEW_TRANSFORMERS})
+    with importing_tts() as outer, importing_tts() as filled:
+        importlib.import_module("TTS.tts.models.vits")
+        _xtts()
+    assert "transformers.LogitsWarper" in filled
+    assert outer is filled
+    assert "TTS.tts.models.xtts" not in sys.modules
+
+
 def test_a_stream_configuration_that_cannot_be_made_is_stood_in_for(packages: Packages) -> None:
     packages(
         {

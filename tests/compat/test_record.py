@@ -22,8 +22,9 @@ CHILD = '''#!{python}
 """Play a child: every stage works, but in those named it does what the test says."""
 import json, os, signal, sys, time
 options, request = sys.argv[1:-1], json.loads(sys.argv[-1])
-with open({log!r}, "a") as log:
-    print("child", request.get("runtime", "stock"), *options, file=log)
+log_path = os.path.join({logs!r}, f"{{time.monotonic_ns():020}}-" + request.get("runtime", "inventory"))
+with open(log_path, "a") as log:
+    print(*options, file=log)
 details = {{
     "inventory": {{
         "python": "3.11.9", "platform": "linux-x86_64", "distributions": {{}}, "ffmpeg": None
@@ -32,7 +33,7 @@ details = {{
 }}
 for line in sys.stdin:
     stage = line.strip()
-    with open({log!r}, "a") as log:
+    with open(log_path, "a") as log:
         print(stage, file=log)
     print(json.dumps({{"event": "begin", "stage": stage}}), flush=True)
     if stage == {aborts!r}:
@@ -53,28 +54,24 @@ class StandIn:
     """An interpreter whose child is a script, and what was asked of it."""
 
     def __init__(self, folder: Path, **what: str) -> None:
-        self.log = folder / "log"
-        self.log.touch()
+        self.logs = folder / "logs"
+        self.logs.mkdir()
         self.path = folder / "python"
         script = CHILD.format(
             python=sys.executable,
-            log=str(self.log),
+            logs=str(self.logs),
             **{name: what.get(name, "") for name in ("aborts", "hangs", "fails")},
         )
         self.path.write_text(script, encoding="utf-8")
         self.path.chmod(0o755)
 
     def children(self, runtime: str = "stock") -> list[list[str]]:
-        """Return the stages of each child with this runtime, the inventory left out."""
-        children: list[list[str]] = []
-        of: list[str] = []
-        for line in self.log.read_text(encoding="utf-8").splitlines():
-            if line.startswith("child "):
-                children.append([])
-                of.append(line.split()[1])
-            else:
-                children[-1].append(line)
-        return [c for c, which in zip(children[1:], of[1:], strict=True) if which == runtime]
+        """Return the stages of each child with this runtime."""
+        return [log.read_text().splitlines()[1:] for log in sorted(self.logs.glob(f"*-{runtime}"))]
+
+    def options(self) -> set[str]:
+        """Return the options that the children were started with, in one line each."""
+        return {log.read_text().splitlines()[0] for log in self.logs.iterdir()}
 
 
 @pytest.fixture
@@ -158,8 +155,26 @@ def test_nothing_is_tried_after_what_everything_needs(tmp_path: Path, record, ho
 def test_what_is_compiled_can_outlive_the_environment(tmp_path: Path, record) -> None:
     stand_in = StandIn(tmp_path)
     record(stand_in, bytecode=tmp_path / "compiled")
-    options = [line for line in stand_in.log.read_text().splitlines() if " -I" in line]
-    assert f"-X pycache_prefix={tmp_path / 'compiled'}" in options[-1]
+    compiled = [o for o in stand_in.options() if f"-I -X pycache_prefix={tmp_path}/compiled" in o]
+    assert len(compiled) == 1
+
+
+def test_the_runtime_loads_what_stock_made_in_a_process_that_made_nothing(
+    tmp_path: Path, record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "xcompat.record.convert_built_in", lambda scratch: (scratch / "converted").mkdir()
+    )
+    stand_in = StandIn(tmp_path)
+    record(stand_in)
+    (stages,) = stand_in.children("xcompat")
+    assert stages[:3] == ["import", "device", "load-converted"]
+
+
+def test_the_runtime_makes_its_own_checkpoint_where_stock_left_none(tmp_path: Path, record) -> None:
+    stand_in = StandIn(tmp_path)
+    record(stand_in)
+    assert stand_in.children("xcompat")[0][:2] == ["import", "make-checkpoint"]
 
 
 def test_the_next_stage_waits_for_what_is_to_be_done_between(tmp_path: Path) -> None:
@@ -169,6 +184,6 @@ def test_the_next_stage_waits_for_what_is_to_be_done_between(tmp_path: Path) -> 
         stand_in.path,
         ["import", "make-checkpoint", "device"],
         {},
-        after={"make-checkpoint": lambda: reached.extend(stand_in.log.read_text().split()[-1:])},
+        after={"make-checkpoint": lambda: reached.extend(stand_in.children("inventory")[0][-1:])},
     )
     assert reached == ["make-checkpoint"]
