@@ -76,12 +76,16 @@ def record_run(
         made = threading.Event()
         """That the stock TTS has made its checkpoint, or has ended without one."""
 
+        def convert() -> None:
+            convert_built_in(scratch)
+            made.set()
+
         def measure(stages: Sequence[str], runtime: str) -> tuple[StageResult, ...]:
             return _run(
                 python,
                 stages,
                 _request(scratch, device, runtime),
-                after={"make-checkpoint": lambda: (convert_built_in(scratch), made.set())},
+                after={"make-checkpoint": convert},
                 on_begin=on_begin,
                 timeout=timeout,
                 bytecode=bytecode,

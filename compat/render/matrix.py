@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from xcompat.domain import CAPABILITIES, DECIDING
+from xcompat.domain import DECIDING
 from xcompat.render.issue import issues_as_json
 from xcompat.render.text import Page
 
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
     from xcompat.contribution import CheckedRun
     from xcompat.domain import Capability, CapabilityOutcome, Matrix, Run
 
-_COLUMNS = {
+_COLUMNS: dict[Capability, str] = {
+    "install": "ins",
     "import": "imp",
     "load": "load",
     "load-converted": "conv",
     "speak": "say",
-    "stream": "strm",
-    "clone": "clon",
+    "stream": "str",
+    "clone": "cln",
     "api": "api",
 }
 _FAMILY = ("TTS", "coqui-tts")
@@ -92,19 +94,28 @@ def show_matrix(matrix: Matrix, capability: Capability | None = None) -> None:
     """
     page = Page()
     page.prose(_counts(matrix))
-    special = _differences(matrix)
-    for (platform, python), runs in groupby(sorted(matrix.runs, key=_order), key=_group):
+    executed, refused = _split(matrix.runs)
+    special = _differences(executed, matrix)
+    for (platform, python), runs in groupby(executed, key=_group):
         page.gap()
         page.line((f"{platform}, Python {python}", "bold"))
         if page.width < _WIDTH:
             _show_list(page, runs, special, capability)
         else:
             _show_table(page, runs, special, capability)
-    if matrix.runs:
+    if executed:
         page.gap()
         page.prose(
             "✓ works  ✗ fails  ? not reached; a second sign: with the xcompat runtime."
             " `xcompat matrix --json` tells the errors."
+        )
+    if refused and capability in (None, "install"):
+        page.gap()
+        page.line((_REFUSED, "bold"))
+    for run in refused if capability in (None, "install") else ():
+        platform, python = _group(run)
+        page.prose(
+            f"{_in_words(run)}: {_reason(run)} ({platform}, Python {python})", indent=2, hang=2
         )
     if matrix.rows:
         page.gap()
@@ -143,7 +154,8 @@ def checked_as_json(checked: Iterable[CheckedRun]) -> dict[str, Any]:
 
 def matrix_as_markdown(matrix: Matrix) -> str:
     """Return the page that shows the matrix in `docs/`."""
-    special = _differences(matrix)
+    executed, refused = _split(matrix.runs)
+    special = _differences(executed, matrix)
     lines = [
         "<!-- Made by `xcompat matrix --markdown > docs/matrix.md`; do not edit. -->",
         "",
@@ -154,17 +166,21 @@ def matrix_as_markdown(matrix: Matrix) -> str:
         "Each run is a line of `matrices/runs/`, with every installed version, the error texts",
         "and the command that repeats it.",
         "",
-        "✓ works · ✗ fails · ? not reached · empty: not tried. A second sign: the same versions",
+        "✓ works · ✗ fails · ? not reached · empty: something before it failed, or, for install,",
+        "versions were forced upon each other. A second sign: the same versions",
         'with the [runtime](runtime.md), `load_xtts(..., runtime="xcompat")`. The columns:',
         "",
     ]
     lines += [f"- **{name}**: {meaning}" for name, meaning in _MEANINGS.items()]
-    for (platform, python), runs in groupby(sorted(matrix.runs, key=_order), key=_group):
+    for (platform, python), runs in groupby(executed, key=_group):
         lines += ["", f"## {platform}, Python {python}", ""]
-        titles = ["TTS", "torch", "torchaudio", "torchcodec", "transformers", "besides"]
-        titles += [name for name in CAPABILITIES if name in _COLUMNS]
+        titles = ["TTS", "torch", "torchaudio", "torchcodec", "transformers", "besides", *_COLUMNS]
         lines += [_row(titles), _row(["---"] * len(titles))]
         lines += [_row(_cells(run, special)) for run in runs]
+    if refused:
+        titles = ["platform", "Python", "asked for", "why not"]
+        lines += ["", f"## {_REFUSED}", "", _row(titles), _row(["---"] * len(titles))]
+        lines += [_row([*_group(run), _in_words(run), _reason(run)]) for run in refused]
     lines += ["", "## Rows", "", "Combinations that `xcompat resolve` proposes.", ""]
     for row in matrix.rows:
         packages = ", ".join(f"{name} {version}" for name, version in row.packages.items())
@@ -177,7 +193,9 @@ def matrix_as_markdown(matrix: Matrix) -> str:
     return "\n".join([*lines, "", *_CONTRIBUTE, ""])
 
 
+_REFUSED = "Sets that installers refuse"
 _MEANINGS = {
+    "install": "an installer finds a set of packages that fits, and installs it",
     "import": "the TTS code starts",
     "load": "the original `model.pth` opens",
     "load-converted": "what `xcompat convert` wrote opens",
@@ -211,12 +229,12 @@ def _show_table(
     capability: Capability | None,
 ) -> None:
     shown = [name for name in _COLUMNS if capability in (None, name)]
-    head = f"  {'':<16} {'torch':<7}{'audio':<7}{'codec':<7}{'transf.':<8}"
+    head = f" {'':<16} {'torch':<7}{'audio':<7}{'codec':<7}{'transf':<7}"
     page.line((head + " ".join(_COLUMNS[name] for name in shown), "dim"))
     for run in runs:
         family, torch, audio, codec, transformers = _versions(run)
         line: list[str | tuple[str, str]] = [
-            f"  {family:<16} {torch:<7}{audio:<7}{codec:<7}{transformers:<8}"
+            f" {family:<16} {torch:<7}{audio:<7}{codec:<7}{transformers:<7}"
         ]
         for name in shown:
             (sign, style), (second, second_style) = _signs(run, name)
@@ -261,11 +279,7 @@ def _outcomes(run: Run, capability: Capability | None) -> list[str | tuple[str, 
 
 
 def _cells(run: Run, special: Mapping[str, str]) -> list[str]:
-    signs = [
-        "".join(sign for sign, _ in _signs(run, name)).strip()
-        for name in CAPABILITIES
-        if name in _COLUMNS
-    ]
+    signs = ["".join(sign for sign, _ in _signs(run, name)).strip() for name in _COLUMNS]
     return [*_versions(run), special.get(run.id, ""), *signs]
 
 
@@ -273,18 +287,40 @@ def _row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _signs(run: Run, name: str) -> tuple[tuple[str, str], tuple[str, str]]:
+def _signs(run: Run, name: Capability) -> tuple[tuple[str, str], tuple[str, str]]:
     """Return how it went with TTS as it is, and with the xcompat runtime where that was run."""
     stock, runtime = (
-        next((_SIGN[o.status] for capability, o in told.items() if capability == name), None)
+        _SIGN[told[name].status] if name in told else None
         for told in (run.capabilities, run.runtime_capabilities)
     )
     return stock or (" ", ""), runtime or ("", "")
 
 
+def _split(runs: Iterable[Run]) -> tuple[list[Run], list[Run]]:
+    """Return, in the order in which they are shown, what was executed and what was refused."""
+    executed: list[Run] = []
+    refused: list[Run] = []
+    for run in sorted(runs, key=_order):
+        (refused if run.capabilities.keys() == {"install"} else executed).append(run)
+    return executed, refused
+
+
+def _reason(run: Run) -> str:
+    """Return why an installer refused a set, out of what it said."""
+    words = run.capabilities["install"].error
+    if because := _BECAUSE.search(words):
+        return because[1]
+    return words.removeprefix("error: ").partition(" cause:")[0]
+
+
+_BECAUSE = re.compile(r"Because (.+?)(?: and you require [^,]+)?,? we can conclude")
+"""How uv begins to explain that there is no solution."""
+
+
 def _in_words(run: Run) -> str:
     packages = run.environment.packages
-    return ", ".join(f"{name} {packages[name]}" for name in DECIDING if name in packages)
+    named = (*DECIDING, "numpy") if run.capabilities.keys() == {"install"} else DECIDING
+    return ", ".join(f"{name} {packages[name]}" for name in named if name in packages)
 
 
 def _versions(run: Run) -> tuple[str, ...]:
@@ -301,10 +337,10 @@ def _telling(matrix: Matrix) -> set[str]:
     return named | {*DECIDING, "numpy"}
 
 
-def _differences(matrix: Matrix) -> dict[str, str]:
+def _differences(executed: Iterable[Run], matrix: Matrix) -> dict[str, str]:
     """Return what distinguishes runs that look alike in the table, by the id of the run."""
     alike: dict[tuple[object, ...], list[Run]] = defaultdict(list)
-    for run in matrix.runs:
+    for run in executed:
         looks = (*_group(run), *_versions(run))
         alike[looks].append(run)
     telling = sorted(_telling(matrix) - set(DECIDING))
@@ -312,7 +348,7 @@ def _differences(matrix: Matrix) -> dict[str, str]:
     for runs in alike.values():
         if len(runs) > 1:
             told |= _told_apart(runs, telling)
-    for run in matrix.runs:
+    for run in executed:
         both = [f"{name} {v}" for name, v in run.environment.packages.items() if name in _FAMILY]
         if len(both) > 1:
             told[run.id] = ", ".join(filter(None, (*sorted(both), told.get(run.id))))
@@ -360,8 +396,11 @@ _ERROR = 160
 
 
 def _counts(matrix: Matrix) -> str:
-    runs, rows, issues = (len(each) for each in (matrix.runs, matrix.rows, matrix.issues))
-    return f"{runs} recorded runs, {rows} rows, {issues} known issues."
+    executed, refused = _split(matrix.runs)
+    return (
+        f"{len(matrix.runs)} recorded runs: {len(executed)} executed, {len(refused)} that an "
+        f"installer refused. {len(matrix.rows)} rows, {len(matrix.issues)} known issues."
+    )
 
 
 def _group(run: Run) -> tuple[str, str]:

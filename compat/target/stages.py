@@ -259,7 +259,7 @@ class Smoke:
             for chunk in self._stream(text, voice):
                 chunks.append(chunk.detach().cpu().numpy())
                 first = first or time.perf_counter() - started
-                if len(codes) >= CHECK_TOKENS + STREAM_CHUNK_TOKENS:
+                if len(codes) >= CHECK_TOKENS:
                     break
             seconds = time.perf_counter() - started
         check = reference.check_greedy(

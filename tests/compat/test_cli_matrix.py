@@ -99,8 +99,39 @@ def test_json_tells_packages_that_can_matter(shipped, run):
 def test_markdown(shipped, run):
     told = run("matrix", "--markdown").stdout
     assert "\n## macosx-arm64, Python 3.11\n" in told
-    assert "| coqui-tts 0.28.0 | 2.8.0 | 2.8.0 | - | 4.57.6 | no six | ✗ |" in told
+    assert "| coqui-tts 0.28.0 | 2.8.0 | 2.8.0 | - | 4.57.6 | no six |  | ✗ |" in told
     assert "xcompat matrix --check run.jsonl" in told
+
+
+REFUSALS = {
+    "error: No solution found when resolving dependencies cause: Because coqui-tts==0.26.2 depends "
+    "on transformers>=4.47.0,<4.52 and you require coqui-tts==0.26.2, we can conclude that you "
+    "require transformers>=4.47.0,<4.52.": (
+        "coqui-tts==0.26.2 depends on transformers>=4.47.0,<4.52"
+    ),
+    "error: Failed to build `pandas==1.5.3` cause: The build backend": (
+        "Failed to build `pandas==1.5.3`"
+    ),
+    "Package 'TTS' requires a different Python: 3.12.1 not in '<3.12'": (
+        "Package 'TTS' requires a different Python: 3.12.1 not in '<3.12'"
+    ),
+}
+
+
+@pytest.mark.parametrize(("error", "why"), REFUSALS.items())
+def test_what_an_installer_refuses_is_told_apart_with_the_reason(
+    tmp_path, run, monkeypatch, error, why
+):
+    refusal = {"install": {"status": "fails", "error": error}}
+    lines = [line("a-linux", BASE), line("b-linux", {"TTS": "0.22.0"}, capabilities=refusal)]
+    write_matrix(tmp_path / "matrices", lines, {})
+    monkeypatch.setattr(matrix, "SHIPPED", tmp_path / "matrices")
+    told = " ".join(run("matrix").stdout.split())
+    assert "1 executed, 1 that an installer refused" in told
+    assert f"TTS 0.22.0: {why} (linux-x86_64, Python 3.11)" in told
+    assert told.count("TTS 0.22.0") == 2
+    page = run("matrix", "--markdown").stdout
+    assert f"| linux-x86_64 | 3.11 | TTS 0.22.0 | {why} |" in page
 
 
 class TestCheck:

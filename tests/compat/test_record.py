@@ -22,7 +22,8 @@ CHILD = '''#!{python}
 """Play a child: every stage works, but in those named it does what the test says."""
 import json, os, signal, sys, time
 options, request = sys.argv[1:-1], json.loads(sys.argv[-1])
-log_path = os.path.join({logs!r}, f"{{time.monotonic_ns():020}}-" + request.get("runtime", "inventory"))
+of = request.get("runtime", "inventory")
+log_path = os.path.join({logs!r}, f"{{time.monotonic_ns():020}}-{{of}}")
 with open(log_path, "a") as log:
     print(*options, file=log)
 details = {{
