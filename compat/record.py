@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xcompat.child import STAGE_TIMEOUT_SECONDS, ChildOutcome, run_stages
+from xcompat.domain import DECIDING, SAME_FILES
 from xcompat.errors import CannotLook
 from xcompat.judge import judge_sound
 from xcompat.smoke import DEFAULT_TEXT, convert_built_in
@@ -102,7 +103,9 @@ def record_run(
         results = column.result()
     return {
         **run_header(inventory["python"], inventory["platform"]),
-        "device": device,
+        "command": _how_to_repeat(environment),
+        "cell": "contributed",
+        "device": _device(results + through_runtime, device),
         "packages": dict(sorted(inventory["distributions"].items())),
         "builds": dict(environment.builds),
         "system": {"ffmpeg": inventory["ffmpeg"]},
@@ -134,11 +137,26 @@ def run_header(python: str, platform: str) -> dict[str, Any]:
         "id": f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03}Z-{platform}",
         "date": f"{now:%Y-%m-%d}",
         "tool": f"xcompat {__version__}",
-        "command": "xcompat smoke --record",
-        "cell": "",
         "python": python,
         "platform": platform,
     }
+
+
+def _how_to_repeat(environment: Environment) -> str:
+    """Return the command that measures the same deciding versions in a new environment."""
+    named = {name: environment.packages[name] for name in DECIDING if name in environment.packages}
+    families = [f"{name}=={named.pop(name)}" for name in SAME_FILES[0] if name in named]
+    words = [f"--tts {family}" for family in families[:1]]
+    words += [f"--{name} {version.partition('+')[0]}" for name, version in named.items()]
+    words += [f"--with '{family}'" for family in families[1:]]
+    words.append(f"--python {'.'.join(environment.python.split('.')[:2])}")
+    return f"nox -s matrix -- {' '.join(words)}"
+
+
+def _device(results: Sequence[StageResult], asked_for: str) -> str:
+    """Return the device that was used, as far as a run came."""
+    told = [s.details["device"] for s in results if s.name == "device" and s.status == "works"]
+    return str(told[0]) if told else asked_for
 
 
 def append_run(path: Path, run: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Measure cells of the version matrix in environments of their own, and record what happened.
 
-`nox -s matrix -- NAME...`, or `-- --sweep NAME`, or `-- --tts TTS==0.22.0 --torch 2.9.1 ...`.
+`nox -s matrix -- NAME...`, or `-- --sweep NAME`, or `-- --tts TTS==0.22.0 --torch 2.9.1 ...`, or
+`-- --new` for what was released and never run.
 
 An environment that is reused lies where an earlier cell left something behind. So each cell is
 resolved anew; the environment of the one before is kept only where Python, the TTS family, torch
@@ -26,10 +27,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import new_cells
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
@@ -154,6 +156,10 @@ def choose(options: argparse.Namespace, cells: Iterable[Cell]) -> list[Cell]:
         raise SystemExit(f"no cell or sweep {', '.join(sorted(unknown))} in matrices/cells.toml")
     wanted = {*options.names, *options.sweep}
     chosen = [cell for cell in cells if cell.name in wanted or (options.ci and cell.ci)]
+    if options.new:
+        for new in new_cells.cells(new_cells.newest_release):
+            words = _parser().parse_args(shlex.split(new["arguments"]))
+            chosen += [replace(cell, name=new["name"]) for cell in choose(words, ())]
     if options.tts:
         pins = {name: getattr(options, name) for name in PINNED}
         chosen.append(
@@ -390,6 +396,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("names", nargs="*", help="cells or sweeps of matrices/cells.toml")
     parser.add_argument("--sweep", action="append", default=[], help="a sweep of cells.toml")
     parser.add_argument("--ci", action="store_true", help="the cells that CI measures again")
+    parser.add_argument(
+        "--new", action="store_true", help="new releases, beside versions that work"
+    )
     parser.add_argument("--tts", help="for example TTS==0.22.0 or coqui-tts==0.28.0")
     for name in PINNED:
         parser.add_argument(f"--{name}", default="", help="exact version")
@@ -426,7 +435,10 @@ def main(words: list[str]) -> int:
     runs = recorded(MATRICES / "runs", this_platform())
     commands = {run["command"] for run in runs}
     if options.list:
-        _show(chosen or cells, commands, as_json=options.json)
+        _show(chosen if chosen or options.new else cells, commands, as_json=options.json)
+        return 0
+    if not chosen and options.new:
+        print("nothing was released that has not been run", file=sys.stderr)
         return 0
     if not chosen:
         parser.error("name cells or sweeps, or give --tts; --list shows what there is")

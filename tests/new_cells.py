@@ -1,4 +1,4 @@
-"""Lists, as JSON, the cells that new releases call for: what was released and never run.
+"""Finds the cells that new releases call for: what was released and never run.
 
 The base of each cell is a blessed row, so that the new release is all that is new in it.
 """
@@ -6,7 +6,6 @@ The base of each cell is a blessed row, so that the new release is all that is n
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import subprocess
 import sys
@@ -32,17 +31,14 @@ NEWEST = "coqui-newest"
 
 
 def newest_release(name: str) -> Version:
-    """Ask pip for the newest release of a distribution.
+    """Ask uv for the newest release of a distribution that this Python can have.
 
     Raises:
-        RuntimeError: pip does not say.
+        subprocess.CalledProcessError: uv does not say.
     """
-    command = [sys.executable, "-m", "pip", "index", "versions", name]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    match = re.search(r"\((\d[^)\s]*)\)", told)
-    if match is None:
-        raise RuntimeError(f"pip does not say which {name} is the newest: {told[:200]!r}")
-    return Version(match[1])
+    command = ["uv", "pip", "compile", "--quiet", "--no-deps", "--no-header", "--no-annotate", "-"]
+    told = subprocess.run(command, input=name, capture_output=True, text=True, check=True).stdout
+    return Version(told.strip().partition("==")[2])
 
 
 def newest_run(name: str) -> Version:
@@ -56,7 +52,7 @@ def newest_run(name: str) -> Version:
     return max(map(Version, versions), default=Version("0"))
 
 
-def cells(newest: Callable[[str], Version] = newest_release) -> list[dict[str, str]]:
+def cells(newest: Callable[[str], Version]) -> list[dict[str, str]]:
     """Return the cells to measure, each with a name and the arguments of `nox -s matrix --`."""
     released = {name: newest(name) for name in WATCHED}
     new = [name for name in WATCHED if released[name] > newest_run(name)]
@@ -88,7 +84,3 @@ def _cell(name: str, packages: dict[str, str], also: tuple[str, ...] = ("six",))
     for requirement in also:
         words += ["--with", requirement]
     return {"name": name, "arguments": shlex.join(words)}
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(cells()) + "\n")

@@ -1,9 +1,11 @@
 """The scheduled workflow measures what was released and never run."""
 
 import json
+import os
 import shlex
 
 import new_cells
+import pytest
 from packaging.version import Version
 
 
@@ -39,3 +41,12 @@ def test_several_at_once_are_measured_together_too_and_as_a_newcomer_gets_them()
     ]  # fmt: skip
     assert found[-1]["arguments"] == "--tts coqui-tts==9.0"
     json.dumps(found)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in for uv is a script")
+def test_the_newest_release_is_what_uv_would_install(tmp_path, monkeypatch):
+    uv = tmp_path / "uv"
+    uv.write_text("#!/bin/sh\nread name\necho $name==9.1.2\n")
+    uv.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert new_cells.newest_release("torch") == Version("9.1.2")

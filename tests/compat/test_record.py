@@ -31,6 +31,7 @@ details = {{
         "python": "3.11.9", "platform": "linux-x86_64", "distributions": {{}}, "ffmpeg": None
     }},
     "tokens": {{"sha256": "0" * 64}},
+    "device": {{"device": "mps"}},
 }}
 for line in sys.stdin:
     stage = line.strip()
@@ -111,6 +112,23 @@ def test_the_same_is_measured_with_the_runtime(tmp_path: Path, record) -> None:
     first, second = stand_in.children("xcompat")
     assert "load-stock" not in first + second
     assert second[-1] == "api"
+
+
+def test_a_contributed_run_says_how_to_repeat_it_and_what_it_ran_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xcompat.record.convert_built_in", lambda _: None)
+    stand_in = StandIn(tmp_path)
+    packages = {"coqui-tts": "0.28.0", "torch": "2.8.0+cpu", "transformers": "4.57.6", "six": "1"}
+    environment = replace(
+        environment_of(), interpreter=str(stand_in.path), python="3.13.1", packages=packages
+    )
+    run = record_run(environment, device="auto")
+    assert run["command"] == (
+        "nox -s matrix -- --tts coqui-tts==0.28.0 --torch 2.8.0 --transformers 4.57.6 --python 3.13"
+    )
+    assert run["cell"] == "contributed"
+    assert run["device"] == "mps"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from packaging.version import Version
 
 import measure
 from measure import Bench, Cell, NotMeasured, choose, read_cells, recorded
@@ -75,13 +76,29 @@ def test_no_cell_is_written_twice() -> None:
 def test_every_recorded_run_can_be_repeated() -> None:
     for file in (measure.MATRICES / "runs").glob("*.jsonl"):
         for run in recorded(file.parent, file.stem):
-            arguments = run["command"].removeprefix("nox -s matrix -- ")
-            assert parsed(arguments).command == run["command"]
+            cell = parsed(run["command"].removeprefix("nox -s matrix -- "))
+            assert parsed(cell.arguments) == cell
+            assert cell.python == ".".join(run["python"].split(".")[:2])
 
 
 def test_a_name_that_does_not_exist_is_named() -> None:
     with pytest.raises(SystemExit, match="no cell or sweep nothing in"):
         choose(measure._parser().parse_args(["nothing"]), SHIPPED)
+
+
+def test_new_releases_are_cells_like_others(monkeypatch, capsys) -> None:
+    newest = {"transformers": "99.0"}
+    monkeypatch.setattr(
+        measure.new_cells, "newest_release", lambda name: Version(newest.get(name, "0.1"))
+    )
+    assert measure.main(["--new", "--list", "--json"]) == 0
+    (cell,) = json.loads(capsys.readouterr().out)
+    assert cell["name"] == "transformers-99.0"
+    assert "--transformers 99.0" in cell["arguments"]
+    newest.clear()
+    assert measure.main(["--new", "--list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert measure.main(["--new"]) == 0
 
 
 @pytest.fixture
