@@ -54,7 +54,7 @@ NEEDS: dict[Capability, tuple[Capability, ...]] = {
 
 _SPOILING = ("missing-files", "missing-xtts-files", "changed-files", "patched-load")
 """Signs that code will run which no run has measured."""
-_INDISPENSABLE = ("torch", "transformers")
+_INDISPENSABLE = ("torch", "torchaudio", "transformers")
 """Distributions without whose versions nobody knows what would be installed."""
 _SPOKEN: tuple[Capability, ...] = ("speak", "stream", "api")
 """What a run did with an English sentence."""
@@ -227,7 +227,7 @@ def _status(
     here = [run for run in runs if run.environment.platform == environment.platform]
     same = [run for run in here if not _differing(run.environment, environment)]
     told = {run.capabilities[capability].status for run in same}
-    if _is_answer(told, environment):
+    if _is_answer(told, evidence):
         return CapabilityStatus(
             status=told.pop(),
             basis="recorded",
@@ -238,8 +238,8 @@ def _status(
         return CapabilityStatus(status="fails", basis="issue", issues=codes)
     if told:
         note = f"recorded runs disagree ({_ids(same)}): it depends on more than these versions"
-        if missing := _unsaid(environment):
-            note = f"no version is said for {' and '.join(missing)}"
+        if evidence.unsaid:
+            note = f"no version is said for {' and '.join(evidence.unsaid)}"
         return CapabilityStatus(status="unknown", basis="none", note=note)
     return _bracketed(capability, environment, here, matrix) or CapabilityStatus(
         status="unknown", basis="none", note=_elsewhere(capability, environment, runs, matrix)
@@ -266,7 +266,7 @@ def _with_runtime(
         and not _differing(run.environment, environment)
     ]
     told = {run.runtime_capabilities[capability].status for run in same}
-    if not _is_answer(told, environment):
+    if not _is_answer(told, evidence):
         return nothing
     note = _recorded(capability, same, environment)
     return CapabilityStatus(status=told.pop(), basis="recorded", note=note)
@@ -287,9 +287,9 @@ def _change_nothing(
     )
 
 
-def _is_answer(told: set[Status], environment: Environment) -> bool:
+def _is_answer(told: set[Status], evidence: _Evidence) -> bool:
     """Return whether runs that told this agree, and may say yes if that is what they say."""
-    return len(told) == 1 and not (told == {"works"} and _unsaid(environment))
+    return len(told) == 1 and not (told == {"works"} and evidence.unsaid)
 
 
 def _is_doubt(issue: KnownIssue) -> bool:
@@ -297,14 +297,28 @@ def _is_doubt(issue: KnownIssue) -> bool:
     return issue.severity == "warning" and any(each.signs for each in issue.conditions)
 
 
-def _unsaid(environment: Environment) -> list[str]:
-    """Return what pins must say before anything can be said to work."""
+def _unsaid(environment: Environment, matrix: Matrix) -> list[str]:
+    """Return what pins must say before anything can be said to work.
+
+    Among it is what an issue calls absent: a distribution that TTS imports and nothing installs.
+    """
     if environment.complete:
         return []
     missing = [name for name in _INDISPENSABLE if name not in environment.packages]
     if not {"TTS", "coqui-tts"} & environment.packages.keys():
         missing.insert(0, "TTS or coqui-tts")
-    return missing
+    maybe = _Unsaid(packages=True, system=False)
+    missing += [
+        name
+        for issue in matrix.issues
+        if issue.severity == "error"
+        for condition in issue.conditions
+        for name, wanted in condition.packages.items()
+        if wanted == "absent"
+        and name not in (*environment.packages, *DECIDING)
+        and _holds(condition, environment, maybe)
+    ]
+    return list(dict.fromkeys(missing))
 
 
 class _Evidence:
@@ -336,6 +350,11 @@ class _Evidence:
             and outcome.status != "unknown"
             and self._certain & about <= theirs & about <= self._possible
         ]
+
+    @cached_property
+    def unsaid(self) -> list[str]:
+        """What pins must say before these runs can say yes."""
+        return _unsaid(self._environment, self._matrix)
 
     @cached_property
     def _certain(self) -> set[str]:

@@ -212,7 +212,9 @@ def _proposals(question: _Question, now: Diagnosis) -> Iterator[Proposal]:
         yield _proposal(question, way, ())
         return
     ways = _ways(question)
-    if now.verdict == "compatible":
+    if now.verdict == "compatible" or (
+        now.verdict == "unknown" and not question.environment.complete
+    ):
         # It works, and is untidy or not said in full: what decides stays as it is.
         ways = [way for way in ways if _leaves_versions(way)] or ways
     best = _first(question, ways)

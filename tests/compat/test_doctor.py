@@ -384,20 +384,29 @@ class TestBrackets:
 
 class TestPins:
     def test_what_is_not_pinned_is_assumed_and_told(self):
-        here = environment({"torchaudio": None, "torchcodec": None}, complete=False, python="")
-        found = diagnose(here, matrix([run("r1")]))
+        here = environment({"torchcodec": None}, complete=False, python="")
+        found = diagnose(here, matrix([run("r1", {"torchcodec": "0.9.1"})]))
         assert found.verdict == "compatible"
         assert found.capabilities["speak"].note == (
-            "run r1; assumed: torchaudio 2.9.1, Python 3.11"
+            "run r1; assumed: torchcodec 0.9.1, Python 3.11"
         )
 
-    @pytest.mark.parametrize("name", ["TTS", "torch", "transformers"])
+    @pytest.mark.parametrize("name", ["TTS", "torch", "torchaudio", "transformers"])
     def test_nothing_works_for_sure_where_pins_leave_out_what_decides(self, name):
         here = environment({name: None}, complete=False)
         found = diagnose(here, matrix([run("r1")]))
         said = "TTS or coqui-tts" if name == "TTS" else name
         assert status(found) == ("unknown", "none")
         assert found.capabilities["speak"].note == f"no version is said for {said}"
+
+    @pytest.mark.parametrize(("pins", "told"), [({}, "unknown"), ({"six": "1.17.0"}, "works")])
+    def test_what_nothing_installs_must_be_pinned(self, pins, told):
+        six = issue("XC024", ["import"], {"TTS": ">=0.22", "six": "absent"})
+        known = matrix([run("r1", {"six": "1.17.0"})], [six])
+        found = diagnose(environment(pins, complete=False), known)
+        assert found.capabilities["speak"].status == told
+        if not pins:
+            assert found.capabilities["speak"].note == "no version is said for six"
 
     def test_a_failure_is_told_even_so(self):
         here = environment({"transformers": None}, complete=False)
@@ -520,4 +529,5 @@ class TestRuntime:
 
     def test_pins_that_leave_out_torch_promise_nothing(self):
         assert self.told({"torch": None}, complete=False).change_nothing == ()
-        assert self.told({"torchaudio": None}, complete=False).change_nothing != ()
+        assert self.told({"torchaudio": None}, complete=False).change_nothing == ()
+        assert self.told({"torchcodec": None}, complete=False).change_nothing != ()

@@ -1,8 +1,10 @@
 """What the doctor says of each recorded set, once without having seen it, and once with."""
 
+import shlex
 from dataclasses import replace
 
 import pytest
+from packaging.requirements import Requirement
 
 from xcompat.doctor import diagnose
 from xcompat.domain import CAPABILITIES, DECIDING
@@ -33,6 +35,42 @@ def test_a_set_that_was_not_run_is_unknown_or_rightly_predicted(run):
             if {outcome.status, predicted[name].status} == {"works", "fails"}
         }
         assert wrong == {}
+
+
+RESOLVED = [
+    pytest.param(run, id=run.id)
+    for run in MATRIX.runs
+    if "--then" not in run.command and run.cell != "contributed"
+]
+
+
+def asked_for(run):
+    """The pins that the run was asked for, as somebody writes them before an installer ran."""
+    words = shlex.split(run.command.removeprefix("nox -s matrix -- "))
+    said = dict(zip(words[::2], words[1::2], strict=True))
+    pins = {name.removeprefix("--"): version for name, version in said.items()}
+    python = pins.pop("python", "3.11")
+    family, _, version = pins.pop("tts").partition("==")
+    for requirement in (w for o, w in zip(words[::2], words[1::2], strict=True) if o == "--with"):
+        name = Requirement(requirement).name
+        pins[name] = run.environment.packages.get(name, "")
+    pins.pop("with", None)
+    if version:
+        pins[Requirement(family).name] = version
+    return replace(as_pins(run.environment), packages=pins, python=python)
+
+
+@pytest.mark.parametrize("run", RESOLVED)
+@pytest.mark.parametrize("seen", [True, False])
+def test_what_was_asked_for_is_never_wrongly_said_to_work(run, seen):
+    others = tuple(other for other in MATRIX.runs if seen or versions(other) != versions(run))
+    told = diagnose(asked_for(run), replace(MATRIX, runs=others), CAPABILITIES).capabilities
+    wrong = {
+        name: told[name]
+        for name, outcome in run.capabilities.items()
+        if outcome.status == "fails" and told[name].status == "works"
+    }
+    assert wrong == {}
 
 
 @pytest.mark.parametrize("run", RUNS)
