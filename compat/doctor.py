@@ -6,6 +6,7 @@ is unknown: the doctor never says yes to a combination that was not run.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
@@ -26,8 +27,8 @@ from xcompat.domain import (
     Matrix,
     Row,
     Run,
-    Status,
     Verdict,
+    distribution_name,
 )
 from xcompat.specifier import clauses, contains
 
@@ -56,6 +57,7 @@ _SPOILING = ("missing-files", "missing-xtts-files", "changed-files", "patched-lo
 """Signs that code will run which no run has measured."""
 _INDISPENSABLE = ("torch", "torchaudio", "transformers")
 """Distributions without whose versions nobody knows what would be installed."""
+_WITH = re.compile(r"--with '([\w.-]+)")
 _SPOKEN: tuple[Capability, ...] = ("speak", "stream", "api")
 """What a run did with an English sentence."""
 
@@ -227,7 +229,8 @@ def _status(
     here = [run for run in runs if run.environment.platform == environment.platform]
     same = [run for run in here if not _differing(run.environment, environment)]
     told = {run.capabilities[capability].status for run in same}
-    if _is_answer(told, evidence):
+    unsaid = _unsaid(environment, same)
+    if len(told) == 1 and not (told == {"works"} and unsaid):
         return CapabilityStatus(
             status=told.pop(),
             basis="recorded",
@@ -238,8 +241,8 @@ def _status(
         return CapabilityStatus(status="fails", basis="issue", issues=codes)
     if told:
         note = f"recorded runs disagree ({_ids(same)}): it depends on more than these versions"
-        if evidence.unsaid:
-            note = f"no version is said for {' and '.join(evidence.unsaid)}"
+        if unsaid:
+            note = f"no version is said for {' and '.join(unsaid)}"
         return CapabilityStatus(status="unknown", basis="none", note=note)
     return _bracketed(capability, environment, here, matrix) or CapabilityStatus(
         status="unknown", basis="none", note=_elsewhere(capability, environment, runs, matrix)
@@ -266,7 +269,7 @@ def _with_runtime(
         and not _differing(run.environment, environment)
     ]
     told = {run.runtime_capabilities[capability].status for run in same}
-    if not _is_answer(told, evidence):
+    if len(told) != 1 or (told == {"works"} and _unsaid(environment, same)):
         return nothing
     note = _recorded(capability, same, environment)
     return CapabilityStatus(status=told.pop(), basis="recorded", note=note)
@@ -287,38 +290,27 @@ def _change_nothing(
     )
 
 
-def _is_answer(told: set[Status], evidence: _Evidence) -> bool:
-    """Return whether runs that told this agree, and may say yes if that is what they say."""
-    return len(told) == 1 and not (told == {"works"} and evidence.unsaid)
-
-
 def _is_doubt(issue: KnownIssue) -> bool:
     """Return whether an issue means that versions do not decide: it claims no failure itself."""
     return issue.severity == "warning" and any(each.signs for each in issue.conditions)
 
 
-def _unsaid(environment: Environment, matrix: Matrix) -> list[str]:
-    """Return what pins must say before anything can be said to work.
+def _unsaid(environment: Environment, runs: list[Run]) -> list[str]:
+    """Return what pins must say before these runs can say that anything works.
 
-    Among it is what an issue calls absent: a distribution that TTS imports and nothing installs.
+    Among it is what the runs asked for beside TTS and what decides: nothing else need bring it.
     """
     if environment.complete:
         return []
     missing = [name for name in _INDISPENSABLE if name not in environment.packages]
     if not {"TTS", "coqui-tts"} & environment.packages.keys():
         missing.insert(0, "TTS or coqui-tts")
-    maybe = _Unsaid(packages=True, system=False)
-    missing += [
-        name
-        for issue in matrix.issues
-        if issue.severity == "error"
-        for condition in issue.conditions
-        for name, wanted in condition.packages.items()
-        if wanted == "absent"
-        and name not in (*environment.packages, *DECIDING)
-        and _holds(condition, environment, maybe)
-    ]
-    return list(dict.fromkeys(missing))
+    besides = [[name for name in _besides(run) if name not in environment.packages] for run in runs]
+    return missing + min(besides, key=len, default=[])
+
+
+def _besides(run: Run) -> list[str]:
+    return [distribution_name(name) for name in _WITH.findall(run.command)]
 
 
 class _Evidence:
@@ -350,11 +342,6 @@ class _Evidence:
             and outcome.status != "unknown"
             and self._certain & about <= theirs & about <= self._possible
         ]
-
-    @cached_property
-    def unsaid(self) -> list[str]:
-        """What pins must say before these runs can say yes."""
-        return _unsaid(self._environment, self._matrix)
 
     @cached_property
     def _certain(self) -> set[str]:

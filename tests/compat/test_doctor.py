@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from builders.matrices import ALL_WORK, environment, issue, matrix, run
@@ -400,10 +402,9 @@ class TestPins:
         assert found.capabilities["speak"].note == f"no version is said for {said}"
 
     @pytest.mark.parametrize(("pins", "told"), [({}, "unknown"), ({"six": "1.17.0"}, "works")])
-    def test_what_nothing_installs_must_be_pinned(self, pins, told):
-        six = issue("XC024", ["import"], {"TTS": ">=0.22", "six": "absent"})
-        known = matrix([run("r1", {"six": "1.17.0"})], [six])
-        found = diagnose(environment(pins, complete=False), known)
+    def test_what_a_run_asked_for_besides_must_be_pinned(self, pins, told):
+        asked = replace(run("r1", {"six": "1.17.0"}), command="nox -s matrix -- --with 'six>=1'")
+        found = diagnose(environment(pins, complete=False), matrix([asked]))
         assert found.capabilities["speak"].status == told
         if not pins:
             assert found.capabilities["speak"].note == "no version is said for six"
