@@ -230,6 +230,9 @@ def _capabilities(results: Sequence[StageResult]) -> dict[str, dict[str, str]]:
     """Fold stages into capabilities: a capability works if all its stages ran and worked."""
     capabilities: dict[str, dict[str, str]] = {}
     for stage in results:
+        if stage.name == "make-checkpoint" and stage.status == "fails":
+            error = f"no checkpoint was made: {without_machine_paths(stage.error)}"
+            capabilities["load-converted"] = {"status": "unknown", "error": error}
         name = CAPABILITY_OF_STAGE.get(stage.name)
         if name is None or capabilities.get(name, {}).get("status") == "fails":
             continue

@@ -171,6 +171,13 @@ def test_nothing_is_tried_after_what_everything_needs(tmp_path: Path, record, ho
     assert len(stand_in.children()) == 1
 
 
+def test_a_checkpoint_that_cannot_be_made_leaves_its_error(tmp_path: Path, record) -> None:
+    run = record(StandIn(tmp_path, fails="make-checkpoint"))
+    told = {"status": "unknown", "error": "no checkpoint was made: ValueError: no"}
+    assert run["capabilities"] == {"import": {"status": "works"}, "load-converted": told}
+    assert run["runtime_capabilities"]["load-converted"] == told
+
+
 def test_what_is_compiled_can_outlive_the_environment(tmp_path: Path, record) -> None:
     stand_in = StandIn(tmp_path)
     record(stand_in, bytecode=tmp_path / "compiled")
