@@ -61,9 +61,8 @@ def asked_for(run):
 
 
 @pytest.mark.parametrize("run", RESOLVED)
-@pytest.mark.parametrize("seen", [True, False])
-def test_what_was_asked_for_is_never_wrongly_said_to_work(run, seen):
-    others = tuple(other for other in MATRIX.runs if seen or versions(other) != versions(run))
+def test_what_was_asked_for_is_never_wrongly_said_to_work(run):
+    others = tuple(other for other in MATRIX.runs if versions(other) != versions(run))
     told = diagnose(asked_for(run), replace(MATRIX, runs=others), CAPABILITIES).capabilities
     wrong = {
         name: told[name]
