@@ -141,7 +141,7 @@ class _Dialogue:
             _Died: There is none.
         """
         try:
-            line = self._lines.get(timeout=self._timeout)
+            line = self._next_line()
         except queue.Empty:
             _kill(self._process)
             raise _Died(f"no answer within {self._timeout:.0f} s") from None
@@ -150,6 +150,17 @@ class _Dialogue:
         event: dict[str, Any] = json.loads(line)
         del event["event"]
         return event
+
+    def _next_line(self) -> str | None:
+        """Wait as long as a stage may take, second by second.
+
+        Where both processes were stopped, and the child did nothing, that counts as one second.
+        """
+        whole, rest = divmod(self._timeout, 1.0)
+        for _ in range(int(whole)):
+            with contextlib.suppress(queue.Empty):
+                return self._lines.get(timeout=1.0)
+        return self._lines.get(timeout=rest)
 
 
 def _conduct(

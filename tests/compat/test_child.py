@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -50,6 +51,26 @@ def test_a_hang_is_killed_with_everything_it_started(tmp_path: Path) -> None:
     while _is_running(sleeper) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _is_running(sleeper)
+
+
+def test_a_machine_that_was_stopped_is_not_a_hang(tmp_path: Path) -> None:
+    end = """echo '{"event": "end", "stage": "speak", "status": "works", "seconds": 0}'"""
+    python = interpreter(tmp_path, f"echo $$ >{tmp_path}/pid; {BEGIN}; sleep 1; {end}; read x")
+    code = (
+        "import sys; from pathlib import Path; from xcompat.child import run_stages\n"
+        "print(run_stages(Path(sys.argv[1]), ['speak'], {}, timeout=2).stages[0].status)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code, str(python)], stdout=subprocess.PIPE)
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
+        time.sleep(0.05)
+    child = int((tmp_path / "pid").read_text())
+    for process in (child, parent.pid):
+        os.kill(process, signal.SIGSTOP)
+    time.sleep(2.5)
+    for process in (parent.pid, child):
+        os.kill(process, signal.SIGCONT)
+        time.sleep(0.2)  # the parent finds its time gone before the child can answer
+    assert parent.communicate(timeout=30)[0].strip() == b"works"
 
 
 def _is_running(pid: str) -> bool:
