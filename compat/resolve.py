@@ -18,18 +18,13 @@ from xcompat.domain import (
     DECIDING,
     SAME_FILES,
     Capability,
-    Change,
-    Conflict,
-    Constraint,
     Diagnosis,
     Environment,
-    Evidence,
     KnownIssue,
     Matrix,
-    Plan,
-    Proposal,
     Run,
 )
+from xcompat.domain.plan import Change, Conflict, Constraint, Evidence, Plan, Proposal
 from xcompat.transition import (
     Combination,
     Knowledge,

@@ -18,13 +18,13 @@ from xcompat.domain import (
     DECIDING,
     SAME_FILES,
     Capability,
-    Change,
     Environment,
     KnownIssue,
     Matrix,
     Row,
     Run,
 )
+from xcompat.domain.plan import Change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

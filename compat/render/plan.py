@@ -18,16 +18,8 @@ from xcompat.render.text import Page
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from xcompat.domain import (
-        Applied,
-        Change,
-        Conflict,
-        Constraint,
-        Diagnosis,
-        Environment,
-        Plan,
-        Proposal,
-    )
+    from xcompat.domain import Diagnosis, Environment
+    from xcompat.domain.plan import Applied, Change, Conflict, Constraint, Plan, Proposal
 
 _EVIDENCE = {
     "row": "run with these versions on this platform and Python, and blessed",

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from builders.matrices import ALL_WORK, environment, issue, matrix, row, run
-from xcompat.domain import CAPABILITIES, Condition, Constraint
+from xcompat.domain import CAPABILITIES, Condition
+from xcompat.domain.plan import Constraint
 from xcompat.resolve import plan
 from xcompat.transition import is_satisfiable
 

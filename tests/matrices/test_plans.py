@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 
 from xcompat.doctor import applies
-from xcompat.domain import CAPABILITIES, DECIDING, Constraint, Environment, distribution_name
+from xcompat.domain import CAPABILITIES, DECIDING, Environment, distribution_name
+from xcompat.domain.plan import Constraint
 from xcompat.matrix import load
 from xcompat.resolve import plan
 from xcompat.transition import SAME_FILES, meets, public
