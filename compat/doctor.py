@@ -125,14 +125,18 @@ class _Unsaid:
 
 
 def _holds(condition: Condition, environment: Environment, unsaid: _Unsaid) -> bool:
-    """Return whether all parts of a condition hold; what most conditions say is asked last."""
-    if not _surroundings_hold(condition, environment):
-        return False
+    """Return whether all parts of a condition hold; what most of them fail at is asked first."""
+    packages = environment.packages
     for name, wanted in condition.packages.items():
-        if not _package_holds(name, wanted, environment, unsaid):
+        version = packages.get(name)
+        if version is None:
+            if not _missing_holds(name, wanted, environment, unsaid):
+                return False
+        elif not _contains(wanted, version):
             return False
     return (
-        _python_holds(condition.python, environment, unsaid)
+        _surroundings_hold(condition, environment)
+        and _python_holds(condition.python, environment, unsaid)
         and all(
             _system_holds(name, wanted, environment, unsaid)
             for name, wanted in condition.system.items()
@@ -154,10 +158,10 @@ def _surroundings_hold(condition: Condition, environment: Environment) -> bool:
     )
 
 
-def _package_holds(name: str, wanted: str, environment: Environment, unsaid: _Unsaid) -> bool:
-    if name in environment.packages:
-        return _contains(wanted, environment.packages[name])
-    return wanted == "absent" if _is_absent(name, environment) else unsaid.packages
+def _missing_holds(name: str, wanted: str, environment: Environment, unsaid: _Unsaid) -> bool:
+    if environment.complete or _is_absent(name, environment):
+        return wanted == "absent"
+    return unsaid.packages
 
 
 def _is_absent(name: str, environment: Environment) -> bool:

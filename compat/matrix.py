@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -235,7 +236,7 @@ class _Table:
 
     def mapping(self, key: str) -> dict[str, str]:
         value = self._values.pop(key, {})
-        if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
+        if not isinstance(value, dict) or not {*map(type, value.values())} <= {str}:
             raise _Bad(key, self._wrong(key, value, "a table of texts"))
         return value
 
@@ -394,7 +395,7 @@ def _run(table: _Table) -> Run:
             packages=packages,
             source="",
             builds=builds | table.mapping("builds"),
-            signs=_signs(_Table(table.take("signs", {}), "signs")),
+            signs=_signs(table.take("signs", {})),
             system=system,
         ),
         capabilities=_outcomes(_Table(table.take("capabilities"), "capabilities")),
@@ -408,7 +409,10 @@ def _run(table: _Table) -> Run:
     return run
 
 
-def _signs(table: _Table) -> dict[str, tuple[str, ...]]:
+def _signs(told: object) -> dict[str, tuple[str, ...]]:
+    if told == {}:
+        return {}
+    table = _Table(told, "signs")
     signs = {sign: seen for sign in SIGNS if (seen := table.texts(sign, ()))}
     table.no_more()
     return signs
@@ -452,8 +456,15 @@ def _specifier(text: str, key: str) -> str:
 
 
 def _version(text: str, key: str) -> str:
+    if not _is_version(text):
+        raise _Bad(key, f"`{text}` of `{key}` is not a version")
+    return text
+
+
+@cache
+def _is_version(text: str) -> bool:
     try:
         Version(text)
-    except InvalidVersion as error:
-        raise _Bad(key, f"`{text}` of `{key}` is not a version") from error
-    return text
+    except InvalidVersion:
+        return False
+    return True

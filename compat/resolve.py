@@ -494,6 +494,8 @@ def _with_reason(question: _Question, way: _Way, change: Change) -> Change:
         why = "is there more than once"
     elif change.uninstall and _is_damaged(question.environment, change.name):
         why = "its files are not as they were installed"
+    elif change.uninstall and change.name in ("torch", "torchaudio"):
+        why = "torch and torchaudio must be of one build"
     elif change.uninstall:
         why = "back again: what goes first takes files of it along"
     elif change.then == "" and change.name in question.keep:

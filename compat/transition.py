@@ -306,10 +306,16 @@ class Transition:
                 self._first_out.add(name)
 
     def _match_builds(self) -> None:
-        """Take out a torchaudio that was built for another CUDA than the torch beside it."""
+        """Take out a torchaudio that was built for another CUDA than the torch beside it.
+
+        And a torch that stays where the torchaudio that comes will be of another build.
+        """
         torch, audio = self._build_of("torch"), self._environment.builds.get("torchaudio", "")
         if torch and audio and torch != audio and "torchaudio" in self._installed:
             self._first_out.add("torchaudio")
+        audio = self._build_of("torchaudio")
+        if torch and audio and torch != audio and "torch" in self._installed:
+            self._first_out.add("torch")
 
     def _pin_followers(self) -> None:
         """Pin what nobody asks for by name where it matters."""
@@ -400,6 +406,9 @@ class Transition:
                 recorded = self._recorded.get(name, "")
                 fits = self._same_python and meets(specifier, recorded)
                 self._then[name] = recorded if fits else ""
+                alike = f"=={'.'.join(_begin(recorded, _SAME[name]))}.*" if name in _SAME else ""
+                if recorded and is_satisfiable(f"{specifier},{alike}".strip(",")):
+                    self._limits.setdefault(name, alike)
 
     def _packages(self) -> dict[str, str]:
         relevant = self._knowledge.relevant | self._keep.keys()

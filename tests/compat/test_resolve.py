@@ -177,6 +177,13 @@ class TestCompleteness:
         assert "numpy" not in changes(best)
         assert "numpy==2.0.1" in best.requirements
 
+    def test_a_numpy_that_is_not_kept_as_it_was_run_is_still_of_its_major_version(self):
+        here = environment({**NOTHING, "numpy": None})
+        best = plan(here, two_families(), keep("numpy != 2.4.6", "torch == 2.8.0")).proposals[0]
+        assert "numpy!=2.4.6,==2.*" in best.requirements
+        best = plan(here, two_families(), keep("numpy < 2", "torch == 2.8.0")).proposals[0]
+        assert "numpy<2" in best.requirements
+
     def test_a_numpy_that_troubles_is_pinned(self):
         pandas = issue("XC031", ["import"], {"TTS": "*", "numpy": ">=2"})
         known = two_families(issues=[SCORER, pandas])
@@ -260,6 +267,27 @@ class TestBuilds:
         (change,) = told.proposals[0].changes
         assert (change.name, change.then, change.uninstall) == ("torchaudio", "2.9.1+cpu", True)
         assert told.proposals[0].result.verdict == "compatible"
+
+    def test_a_torch_of_another_build_than_the_torchaudio_that_comes_is_fetched_anew(self):
+        """A torch of conda's does not say in its version that it is for the CPU."""
+        mismatch = replace(
+            self.MISMATCH,
+            conditions=(
+                replace(self.MISMATCH.conditions[0], cuda_mismatch=("torch", "torchaudio")),
+            ),
+        )
+        built = {"torch": "cu128", "torchaudio": "cu128"}
+        known = matrix([run("r-tts", TTS, NO_API, builds=built)], [mismatch])
+        here = environment({**TTS, "torchaudio": None}, builds={"torch": "cpu"})
+        best = plan(here, known).proposals[0]
+        torch, audio = best.changes
+        assert (torch.name, torch.now, torch.then, torch.uninstall) == (
+            *("torch", "2.9.1", "2.9.1"),
+            True,
+        )
+        assert torch.why == "torch and torchaudio must be of one build"
+        assert (audio.name, audio.then) == ("torchaudio", "2.9.1")
+        assert best.result.verdict == "compatible"
 
     def test_a_build_that_is_asked_for_is_installed(self):
         here = environment({**REPORT, "torch": "2.9.1+cu126"})
