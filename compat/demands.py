@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
-from packaging.requirements import InvalidRequirement, Requirement
-
 from xcompat.domain import distribution_name
 from xcompat.domain.plan import Constraint
 from xcompat.errors import Misuse
@@ -98,6 +96,11 @@ def constraints_asked_for(
 
 
 def _kept(word: str, environment: Environment) -> Constraint:
+    from packaging.requirements import (  # noqa: PLC0415 - needs more of packaging
+        InvalidRequirement,
+        Requirement,
+    )
+
     try:
         wanted = Requirement(word)
     except InvalidRequirement as error:

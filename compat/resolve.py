@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from xcompat.doctor import NEEDED, NEEDS, applies, diagnose
+from xcompat.doctor import NEEDED, NEEDS, applies
 from xcompat.domain import (
     CAPABILITIES,
     DECIDING,
@@ -52,7 +52,7 @@ def plan(environment: Environment, matrix: Matrix, constraints: Sequence[Constra
     Without any proposal, the plan has the conflict that prevents one.
     """
     question = _Question.of(environment, Knowledge(matrix), constraints)
-    now = diagnose(environment, matrix, question.needed)
+    now = question.knowledge.doctor.diagnose(environment, question.needed)
     proposals = tuple(_proposals(question, now))
     installed = environment.packages
     kept = all(meets(spec, installed.get(name)) for name, spec in question.keep.items())
@@ -112,7 +112,7 @@ class _Question:
     def judged(self, way: _Way) -> Diagnosis:
         """Return what the doctor says of the environment after a way."""
         if id(way) not in self._judged:
-            self._judged[id(way)] = way, diagnose(way.result, self.matrix, self.needed)
+            self._judged[id(way)] = way, self.knowledge.doctor.diagnose(way.result, self.needed)
         return self._judged[id(way)][1]
 
     def suitable(self) -> Iterator[Combination]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from xcompat.doctor import applies
+from xcompat.doctor import Doctor, applies
 from xcompat.domain import (
     DECIDING,
     SAME_FILES,
@@ -74,6 +74,7 @@ class Knowledge:
 
     Attributes:
         matrix: All of it.
+        doctor: Judges environments by it.
         errors: The known issues that claim a failure.
         decisive: Those of them that the deciding distributions alone can make apply.
         naming: Distribution to the errors that depend on its version.
@@ -84,6 +85,7 @@ class Knowledge:
 
     def __init__(self, matrix: Matrix) -> None:
         self.matrix = matrix
+        self.doctor = Doctor(matrix)
         self.errors = tuple(issue for issue in matrix.issues if issue.severity == "error")
         self.decisive = tuple(
             issue
