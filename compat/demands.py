@@ -92,7 +92,7 @@ def constraints_asked_for(
     """
     constraints = [_kept(word, environment) for word in keep or ()]
     asked = capabilities_asked_for(need) if need else ()
-    return (*constraints, *(Constraint(kind="need", name=name) for name in asked))
+    return (*dict.fromkeys(constraints), *(Constraint(kind="need", name=name) for name in asked))
 
 
 def _kept(word: str, environment: Environment) -> Constraint:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
 from pathlib import Path
@@ -148,7 +149,10 @@ def _format(file: Path) -> str:
 def _refuse_to_lose(file: Path) -> None:
     """Refuse to replace what somebody wrote by hand."""
     try:
-        beginning = file.read_bytes()[:4096].decode("utf-8", "replace")
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise Misuse("XC212", f"`{file}` is not a file that a lock could replace")
+        with file.open("rb") as stream:
+            beginning = stream.read(4096).decode("utf-8", "replace")
     except FileNotFoundError:
         return
     except OSError as error:

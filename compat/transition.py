@@ -404,7 +404,7 @@ class Transition:
                 continue
             if meets(specifier, have):
                 self._then.pop(name, None)
-            elif name in self._installed or name in self._recorded:
+            elif self._environment.complete or name in self._installed or name in self._recorded:
                 recorded = self._recorded.get(name, "")
                 fits = self._same_python and meets(specifier, recorded)
                 self._then[name] = recorded if fits else ""

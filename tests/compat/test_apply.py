@@ -404,6 +404,11 @@ class TestLock:
         for _ in range(2):
             assert self.lock(type_, "linux-x86_64", "--lock", "lock.txt")[0] == 0
 
+    def test_a_lock_goes_to_a_file(self, type_):
+        code, _, err = self.lock(type_, "linux-x86_64", "--lock", "/dev/zero")
+        assert code == 2
+        assert "error[XC212]: `/dev/zero` is not a file" in err
+
     def test_a_lock_that_does_not_resolve_leaves_nothing(self, type_, tmp_path, monkeypatch):
         answering_index(monkeypatch, tmp_path / "matrices")
         code, out, err = self.lock(

@@ -184,6 +184,14 @@ class TestCompleteness:
         best = plan(here, two_families(), keep("numpy < 2", "torch == 2.8.0")).proposals[0]
         assert "numpy<2" in best.requirements
 
+    def test_what_is_kept_and_is_nowhere_is_put_there(self):
+        best = plan(environment(NOTHING), two_families(), keep("gradio == 5.0")).proposals[0]
+        assert changes(best)["gradio"] == (None, "")
+        assert "gradio==5.0" in best.requirements
+        pins = replace(environment(REPORT), complete=False)
+        best = plan(pins, two_families(), keep("gradio == 5.0")).proposals[0]
+        assert "gradio" not in changes(best)
+
     def test_a_numpy_that_troubles_is_pinned(self):
         pandas = issue("XC031", ["import"], {"TTS": "*", "numpy": ">=2"})
         known = two_families(issues=[SCORER, pandas])
