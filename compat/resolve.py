@@ -560,7 +560,34 @@ def _conflict(question: _Question) -> Conflict:
         constraints=tuple(together),
         issues=_in_the_way(_relaxed(question, together)),
         ways_out=tuple((each, way) for _, each, way in sorted(ways_out, key=lambda out: out[0])),
+        runtime=_through_runtime(question),
     )
+
+
+def _through_runtime(question: _Question) -> Run | None:
+    """Return the run nearest to what is there that holds everything where xcompat loads the model.
+
+    Of equally near ones it is the last that was measured.
+    """
+    here = question.environment
+    runs = [
+        run
+        for run in question.matrix.runs
+        if _distance(run.environment, here) == (False, False)
+        and all(meets(s, run.environment.packages.get(n)) for n, s in question.keep.items())
+        and (outcome := run.capabilities.get("install"))
+        and outcome.status == "works"
+        and all(
+            (told := run.runtime_capabilities.get(capability)) and told.status == "works"
+            for capability in question.required - {"install"}
+        )
+    ]
+
+    def differing(run: Run) -> int:
+        theirs = run.environment.packages
+        return sum(public(here.packages.get(n)) != public(theirs.get(n)) for n in DECIDING)
+
+    return min(reversed(runs), key=differing, default=None)
 
 
 def _relaxed(question: _Question, constraints: Sequence[Constraint]) -> _Question:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from xcompat.domain import Capability, Diagnosis, Environment, KnownIssue
+    from xcompat.domain import Capability, Diagnosis, Environment, KnownIssue, Run
 
 
 ConstraintKind = Literal["keep", "need", "python", "platform"]
@@ -74,6 +74,9 @@ class Conflict:
     """What is known to stand in the way."""
     ways_out: tuple[tuple[Constraint, Proposal], ...]
     """What to drop, and what is proposed then; the best first."""
+    runtime: Run | None = None
+    """A run on this platform and Python that holds everything, in which the model did all that is
+    needed once xcompat loaded it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

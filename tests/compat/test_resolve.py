@@ -467,6 +467,22 @@ class TestEvidence:
 
 
 class TestConflict:
+    def test_what_only_the_runtime_can_hold(self):
+        newest = {**REPORT, "transformers": "5.23.0"}
+        worked = run("r-runtime", newest, {"install": "works", "import": "fails"}, ALL_WORK)
+        elsewhere = [
+            replace(worked, id="r-mac", environment=replace(worked.environment, platform="mac")),
+            run("r-failed", newest, {"install": "works", "import": "fails"}, {"import": "fails"}),
+        ]
+        known = two_families()
+        known = replace(known, runs=(*known.runs, worked, *elsewhere))
+        wanted = keep("TTS == 0.22.0", "transformers == 5.23.0")
+        assert plan(environment(REPORT), known, wanted).conflict.runtime is worked
+        told = plan(environment(REPORT), known, [*wanted, *need("stream")])
+        assert told.conflict.runtime is None
+        told = plan(environment(REPORT), known, [*wanted, *keep("torch == 2.8.0")])
+        assert told.conflict.runtime is None
+
     def test_a_need_and_what_must_stay(self):
         known = two_families(issues=[SCORER, issue("XC033", ["api"], {"TTS": "*"})])
         told = plan(environment(REPORT), known, [*keep("TTS == 0.22.0", "numpy < 2"), *need("api")])
