@@ -278,6 +278,29 @@ def test_a_language_must_be_one_that_xtts_speaks(type_):
     assert err.startswith("error[XC231]")
 
 
+def test_what_goes_together_only_with_the_runtime(type_, tmp_path):
+    make_venv(Path("env"), TTS)
+    line = {
+        **RUN_LINE,
+        "id": "r-runtime",
+        "packages": {**TTS, "transformers": "5.23.0"},
+        "capabilities": {
+            "install": {"status": "works"},
+            "import": {"status": "fails", "error": "E"},
+        },
+        "runtime_capabilities": {name: {"status": "works"} for name in CAPABILITIES[1:]},
+    }
+    (tmp_path / "matrices" / "runs" / "more.jsonl").write_text(json.dumps(line))
+    words = ("--python", "env", "--keep", "TTS", "--keep", "transformers==5.23.0")
+    code, out, err = resolve(type_, *words)
+    assert (code, err) == (1, "")
+    assert "Or drop nothing: TTS 0.22.0, torch 2.9.1, transformers 5.23.0" in out
+    assert '"transformers==5.23.0"' in out
+    assert 'model = load_xtts(FOLDER, runtime="xcompat")' in out
+    told = json.loads(resolve(type_, *words, "--json")[1])["conflict"]["runtime"]
+    assert (told["run"], told["packages"]["transformers"]) == ("r-runtime", "5.23.0")
+
+
 def test_kept_versions_that_cannot_be(type_):
     make_venv(Path("env"), TTS)
     words = ("--python", "env", "--keep", "numpy>=2", "--keep", "numpy<1.27", "--lock", "lock.txt")
