@@ -187,7 +187,7 @@ def _combinations(environment: Environment, matrix: Matrix) -> Iterator[Combinat
             recorded=runs_of_it[0].environment,
             runs=runs_of_it,
             row=next((rows[run.id] for run in runs if run.id in rows), None),
-            here=nearest == (False, False),
+            distance=nearest,
         )
 
 
@@ -262,7 +262,7 @@ def _as_it_is(question: _Question, now: Diagnosis) -> _Way | None:
             recorded=environment,
             runs=(),
             row=None,
-            here=True,
+            distance=(False, False),
         ),
     )
     return way if way and not way.changes else None
@@ -356,14 +356,14 @@ def _with_what_needs_them(failing: set[Capability]) -> set[Capability]:
     return lost
 
 
-def _rank(way: _Way) -> tuple[bool, bool, int, int, int, int, int]:
+def _rank(way: _Way) -> tuple[bool, tuple[bool, bool], int, int, int, int, int]:
     # A model.pth that does not open is converted: one that opens as it is is no reason to change.
     delivered = way.delivered - {"load"}
     evidence = _EVIDENCE.index(_evidence_of_runs(way.combination))
     adapted = len(way.combination.adapted)
     # What was delivered to another Python or platform is hoped for here, not known.
-    hoped = not way.combination.here
-    return bool(way.changes), hoped, -len(delivered), way.strange, way.cost, evidence, adapted
+    distance = way.combination.distance
+    return bool(way.changes), distance, -len(delivered), way.strange, way.cost, evidence, adapted
 
 
 def _newness(way: _Way) -> list[Version]:

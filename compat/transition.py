@@ -58,10 +58,16 @@ class Combination:
     runs: tuple[Run, ...]
     """Runs that showed it, the nearest to the environment that there are."""
     row: Row | None
-    here: bool
-    """It was run on the environment's platform and minor version of Python."""
+    distance: tuple[bool, bool]
+    """Whether it was run on another platform, and with another minor version of Python, than the
+    environment's."""
     adapted: tuple[str, ...] = ()
     """Distributions whose version is not the one that was run."""
+
+    @property
+    def here(self) -> bool:
+        """Whether it was run on the environment's platform and minor version of Python."""
+        return self.distance == (False, False)
 
     @property
     def family(self) -> str:

@@ -466,6 +466,14 @@ class TestEvidence:
         assert told.proposals[0].evidence == "bracketed"
 
 
+def test_on_another_platform_a_run_with_the_same_python_comes_first():
+    newer = {**COQUI, "torch": "2.11.0", "torchaudio": "2.11.0"}
+    runs = [run("r-311", COQUI, EVERYTHING), run("r-314", newer, ALL_WORK, python="3.14.1")]
+    for python, first in (("3.14.0", "r-314"), ("3.11.9", "r-311")):
+        here = environment(NOTHING, platform="macosx-arm64", python=python)
+        assert plan(here, matrix(runs)).proposals[0].runs == (first,)
+
+
 class TestConflict:
     def test_what_only_the_runtime_can_hold(self):
         newest = {**REPORT, "transformers": "5.23.0"}
