@@ -265,7 +265,7 @@ class Transition:
         return {sign: told for sign, told in signs.items() if told}
 
     def takes_away(self, name: str) -> bool:
-        """Return whether a distribution is uninstalled for good."""
+        """Return whether a distribution is uninstalled for good, or cannot be there."""
         return name in self._then and self._then[name] is None
 
     def is_installable(self) -> bool:
@@ -410,6 +410,8 @@ class Transition:
                 continue
             if meets(specifier, have):
                 self._then.pop(name, None)
+            elif self._is_rival(name):
+                self._then[name] = None
             elif self._environment.complete or name in self._installed or name in self._recorded:
                 recorded = self._recorded.get(name, "")
                 fits = self._same_python and meets(specifier, recorded)
@@ -417,6 +419,11 @@ class Transition:
                 alike = f"=={'.'.join(_begin(recorded, _SAME[name]))}.*" if name in _SAME else ""
                 if recorded and is_satisfiable(f"{specifier},{alike}".strip(",")):
                     self._limits.setdefault(name, alike)
+
+    def _is_rival(self, name: str) -> bool:
+        """Return whether what installs the same files as a distribution will be there."""
+        rivals = {other for pair in SAME_FILES if name in pair for other in pair if other != name}
+        return any(self._then.get(each, self._installed.get(each)) is not None for each in rivals)
 
     def _packages(self) -> dict[str, str]:
         relevant = self._knowledge.relevant | self._keep.keys()

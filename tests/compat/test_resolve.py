@@ -192,6 +192,12 @@ class TestCompleteness:
         best = plan(pins, two_families(), keep("gradio == 5.0")).proposals[0]
         assert "gradio" not in changes(best)
 
+    def test_what_installs_the_same_files_is_never_put_beside(self):
+        told = plan(environment(REPORT), two_families(), keep("coqpit-config == 0.2.5"))
+        assert rows_of(told) == ["coqui"]
+        wanted = keep("coqpit-config == 0.2.5", "TTS == 0.22.0")
+        assert plan(environment(REPORT), two_families(), wanted).proposals == ()
+
     def test_a_numpy_that_troubles_is_pinned(self):
         pandas = issue("XC031", ["import"], {"TTS": "*", "numpy": ">=2"})
         known = two_families(issues=[SCORER, pandas])
