@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from xcompat.domain import Comparison
+from xcompat.domain.smoke import Comparison
 from xcompat.errors import Misuse
 from xcompat.processes import kill_group
 

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from packaging.requirements import Requirement
 
 from xcompat.doctor import diagnose
-from xcompat.domain import Applied, distribution_name
+from xcompat.domain import distribution_name
+from xcompat.domain.plan import Applied
 from xcompat.errors import CannotLook, Misuse, Refusal, XcompatError
 from xcompat.lock import find_uv, unsolved
 from xcompat.probe import environment_of
@@ -29,7 +30,8 @@ from xcompat.probe import environment_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from xcompat.domain import Environment, Matrix, Plan, Proposal
+    from xcompat.domain import Environment, Matrix
+    from xcompat.domain.plan import Plan, Proposal
 
 _QUESTION = """
 import importlib.metadata, json, os, sys, sysconfig

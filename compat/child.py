@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from xcompat import target
-from xcompat.domain import StageResult
+from xcompat.domain.smoke import StageResult
 from xcompat.errors import CannotLook
 from xcompat.processes import kill_group
 

@@ -17,7 +17,8 @@ import typer
 from xcompat.errors import ExitCode, Misuse, XcompatError
 
 if TYPE_CHECKING:
-    from xcompat.domain import Applied, Environment, Matrix, Plan
+    from xcompat.domain import Environment, Matrix
+    from xcompat.domain.plan import Applied, Plan
 
 VERDICT_EXIT = {
     "compatible": ExitCode.YES,
@@ -186,7 +187,7 @@ def resolve(
 ) -> None:
     """Find the smallest change that makes an environment work; lock it, apply it."""
     from xcompat import matrix
-    from xcompat.question import constraints_asked_for, target_asked_for
+    from xcompat.demands import constraints_asked_for, target_asked_for
     from xcompat.render import plan as render
     from xcompat.render.text import show_json
     from xcompat.resolve import plan as make_plan
@@ -581,7 +582,7 @@ def demo(
     """Show the whole story on an embedded model: the wall, the diagnosis, the cure, the voice."""
     from xcompat import matrix
     from xcompat.demo import can_speak, forged_story, full_story, prepare_folder
-    from xcompat.domain import SmokeReport
+    from xcompat.domain.smoke import SmokeReport
     from xcompat.probe import environment_of
     from xcompat.render import demo as render
 

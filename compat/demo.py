@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from xcompat.child import run_stages
 from xcompat.converters import Conversion, convert, write_tiny_release
 from xcompat.doctor import NEEDED, diagnose
-from xcompat.domain import Diagnosis, Environment, Matrix, SmokeReport, StageResult
+from xcompat.domain import Diagnosis, Environment, Matrix
+from xcompat.domain.smoke import SmokeReport, StageResult
 from xcompat.errors import CannotLook
 from xcompat.smoke import SmokeRequest, run_smoke
 

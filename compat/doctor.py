@@ -66,8 +66,39 @@ def diagnose(
     environment: Environment, matrix: Matrix, needed: tuple[Capability, ...] = NEEDED
 ) -> Diagnosis:
     """Return what is known of `environment`; the verdict is about the capabilities in `needed`."""
+    return Doctor(matrix).diagnose(environment, needed)
+
+
+class Doctor:
+    """Diagnoses any number of environments by one matrix.
+
+    Args:
+        matrix: What is recorded.
+    """
+
+    def __init__(self, matrix: Matrix) -> None:
+        self._matrix = matrix
+        self._concerning: dict[str, frozenset[str]] = {}
+
+    def diagnose(
+        self, environment: Environment, needed: tuple[Capability, ...] = NEEDED
+    ) -> Diagnosis:
+        """Return what is known of `environment`; the verdict is about `needed`."""
+        evidence = _Evidence(environment, self._matrix, self._codes)
+        return _diagnosis(environment, self._matrix, needed, evidence)
+
+    def _codes(self, run: Run) -> frozenset[str]:
+        """Return the known issues that concern a run for certain."""
+        if run.id not in self._concerning:
+            nothing = _Unsaid(packages=False, system=False)
+            self._concerning[run.id] = _codes(run.environment, self._matrix, nothing)
+        return self._concerning[run.id]
+
+
+def _diagnosis(
+    environment: Environment, matrix: Matrix, needed: tuple[Capability, ...], evidence: _Evidence
+) -> Diagnosis:
     issues = [issue for issue in matrix.issues if applies(issue, environment)]
-    evidence = _Evidence(environment, matrix)
     capabilities: dict[Capability, CapabilityStatus] = {}
     for capability in CAPABILITIES:
         own = _status(capability, environment, matrix, issues, evidence)
@@ -127,14 +158,18 @@ class _Unsaid:
 
 
 def _holds(condition: Condition, environment: Environment, unsaid: _Unsaid) -> bool:
-    """Return whether all parts of a condition hold; what most conditions say is asked last."""
-    if not _surroundings_hold(condition, environment):
-        return False
+    """Return whether all parts of a condition hold; what most of them fail at is asked first."""
+    packages = environment.packages
     for name, wanted in condition.packages.items():
-        if not _package_holds(name, wanted, environment, unsaid):
+        version = packages.get(name)
+        if version is None:
+            if not _missing_holds(name, wanted, environment, unsaid):
+                return False
+        elif not _contains(wanted, version):
             return False
     return (
-        _python_holds(condition.python, environment, unsaid)
+        _surroundings_hold(condition, environment)
+        and _python_holds(condition.python, environment, unsaid)
         and all(
             _system_holds(name, wanted, environment, unsaid)
             for name, wanted in condition.system.items()
@@ -156,10 +191,10 @@ def _surroundings_hold(condition: Condition, environment: Environment) -> bool:
     )
 
 
-def _package_holds(name: str, wanted: str, environment: Environment, unsaid: _Unsaid) -> bool:
-    if name in environment.packages:
-        return _contains(wanted, environment.packages[name])
-    return wanted == "absent" if _is_absent(name, environment) else unsaid.packages
+def _missing_holds(name: str, wanted: str, environment: Environment, unsaid: _Unsaid) -> bool:
+    if environment.complete or _is_absent(name, environment):
+        return wanted == "absent"
+    return unsaid.packages
 
 
 def _is_absent(name: str, environment: Environment) -> bool:
@@ -321,7 +356,9 @@ class _Evidence:
     the environment, or may do so where not everything is said.
     """
 
-    def __init__(self, environment: Environment, matrix: Matrix) -> None:
+    def __init__(
+        self, environment: Environment, matrix: Matrix, codes: Callable[[Run], frozenset[str]]
+    ) -> None:
         self._environment = environment
         self._matrix = matrix
         spoiled = (
@@ -329,7 +366,8 @@ class _Evidence:
             environment.duplicates.keys() & set(DECIDING)
             or environment.signs.keys() & set(_SPOILING)
         )
-        self._near = () if spoiled else _near(environment, matrix)
+        near = () if spoiled else (r for r in matrix.runs if _is_near(r.environment, environment))
+        self._near = tuple((run, codes(run)) for run in near)
 
     def of(self, capability: Capability, outcomes: _Outcomes) -> list[Run]:
         """Return the runs that say whether a capability works."""
@@ -344,26 +382,16 @@ class _Evidence:
         ]
 
     @cached_property
-    def _certain(self) -> set[str]:
+    def _certain(self) -> frozenset[str]:
         return _codes(self._environment, self._matrix, _Unsaid(packages=False, system=False))
 
     @cached_property
-    def _possible(self) -> set[str]:
+    def _possible(self) -> frozenset[str]:
         return _codes(self._environment, self._matrix, _Unsaid(packages=True, system=True))
 
 
-def _near(environment: Environment, matrix: Matrix) -> tuple[tuple[Run, set[str]], ...]:
-    """Return the runs near an environment, each with the issues that concern it for certain."""
-    nothing = _Unsaid(packages=False, system=False)
-    return tuple(
-        (run, _codes(run.environment, matrix, nothing))
-        for run in matrix.runs
-        if _is_near(run.environment, environment)
-    )
-
-
-def _codes(environment: Environment, matrix: Matrix, unsaid: _Unsaid) -> set[str]:
-    return {issue.code for issue in matrix.issues if _concerns(issue, environment, unsaid)}
+def _codes(environment: Environment, matrix: Matrix, unsaid: _Unsaid) -> frozenset[str]:
+    return frozenset(issue.code for issue in matrix.issues if _concerns(issue, environment, unsaid))
 
 
 def _is_near(measured: Environment, environment: Environment) -> bool:

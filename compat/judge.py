@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
-from xcompat.domain import Judgement
+from xcompat.domain.smoke import Judgement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

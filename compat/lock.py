@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
 from pathlib import Path
@@ -30,6 +31,12 @@ _TRIPLES = {
     "win-arm64": "aarch64-pc-windows-msvc",
 }
 """uv's name of each platform."""
+
+_UNREACHED = re.compile(
+    r"network (?:was|is|connectivity is) disabled|Failed to fetch|error sending request"
+    r"|Retrying \(Retry\(|NewConnectionError|Could not fetch URL"
+)
+"""What uv and pip write where an index does not answer; both may say next that nothing fits."""
 
 
 def find_uv() -> str | None:
@@ -142,7 +149,10 @@ def _format(file: Path) -> str:
 def _refuse_to_lose(file: Path) -> None:
     """Refuse to replace what somebody wrote by hand."""
     try:
-        beginning = file.read_bytes()[:4096].decode("utf-8", "replace")
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise Misuse("XC212", f"`{file}` is not a file that a lock could replace")
+        with file.open("rb") as stream:
+            beginning = stream.read(4096).decode("utf-8", "replace")
     except FileNotFoundError:
         return
     except OSError as error:
@@ -181,17 +191,19 @@ def _compile(command: Sequence[str], requirements: Sequence[str], environment: E
 def unsolved(told: str, *, no_solution: bool) -> XcompatError:
     """Return the error for what an installer told when it found no solution, or could not look."""
     text = "\n  ".join(line for line in told.strip().splitlines() if line.strip())
-    if no_solution:
+    unreached = _UNREACHED.search(told)
+    if no_solution and not unreached:
         return Refusal(
             "XC214",
             f"these versions cannot be installed together; nothing was changed:\n  {text}",
             hint="a --keep that is narrower than need be, or an index that lacks a version or"
-            " build: see UV_DEFAULT_INDEX, UV_INDEX, UV_TORCH_BACKEND",
+            " build, or does not answer: see UV_DEFAULT_INDEX, UV_INDEX, UV_TORCH_BACKEND",
         )
     hint = "check the network and the index settings"
     if any(name.startswith("PIP_") and "INDEX" in name for name in os.environ):
         hint += "; uv does not read pip's (PIP_INDEX_URL, pip.conf): set UV_DEFAULT_INDEX"
-    return CannotLook("XC216", f"the solver failed; nothing was changed:\n  {text}", hint=hint)
+    what = "the package index cannot be reached" if unreached else "the solver failed"
+    return CannotLook("XC216", f"{what}; nothing was changed:\n  {text}", hint=hint)
 
 
 def _with_python_of(environment: Environment) -> dict[str, str]:

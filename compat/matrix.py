@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -50,8 +51,9 @@ def load(folder: Path | None = None, *, near: Environment | None = None) -> Matr
 
     Args:
         folder: A folder as `matrices` is one.
-        near: Leave out the runs that say nothing of this environment, because two or more of the
-            deciding distributions have other versions: most of them, and most of the work.
+        near: Leave out the runs that say nothing of this environment, because their Python or two
+            or more of the deciding distributions have other versions: most of them, and most of
+            the work.
 
     Symptoms are compiled, which takes as long as all the rest, only where they are from elsewhere:
     what comes with xcompat is compiled by its tests.
@@ -189,23 +191,37 @@ class _Reader:
 
 
 def _is_far(line: str, near: Environment) -> bool:
-    """Return whether a run's line names two or more versions that an environment does not have.
+    """Return whether a run's line is of another Python, or of two or more other versions.
 
     The line is not parsed for that. One that is written otherwise than by `json` is not far.
     """
-    _, found, packages = line.partition('"packages": {')
-    if not found:
+    if near.python and (python := _told(line, "python")) and _minor(python) != _minor(near.python):
+        return True
+    start = line.find('"packages": {')
+    if start < 0:
         return False
-    packages = packages[: packages.find("}")]
+    packages = line[start : line.find("}", start)]
     differing = 0
     for name in DECIDING:
         ours = near.packages.get(name)
         if ours is None and not near.complete:
             continue
-        _, found, theirs = packages.partition(f'"{name}": "')
-        version = theirs[: theirs.find('"')].partition("+")[0] if found else None
-        differing += version != (ours and ours.partition("+")[0])
+        version = _told(packages, name)
+        differing += (version and version.partition("+")[0]) != (ours and ours.partition("+")[0])
     return differing > 1
+
+
+def _told(line: str, key: str) -> str | None:
+    """Return the text of a key as `json` writes it, or None where there is none."""
+    start = line.find(f'"{key}": "')
+    if start < 0:
+        return None
+    start += len(key) + 5
+    return line[start : line.find('"', start)]
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
 
 
 def _line_of(text: str, key: str) -> int:
@@ -235,7 +251,7 @@ class _Table:
 
     def mapping(self, key: str) -> dict[str, str]:
         value = self._values.pop(key, {})
-        if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
+        if not isinstance(value, dict) or not {*map(type, value.values())} <= {str}:
             raise _Bad(key, self._wrong(key, value, "a table of texts"))
         return value
 
@@ -394,7 +410,7 @@ def _run(table: _Table) -> Run:
             packages=packages,
             source="",
             builds=builds | table.mapping("builds"),
-            signs=_signs(_Table(table.take("signs", {}), "signs")),
+            signs=_signs(table.take("signs", {})),
             system=system,
         ),
         capabilities=_outcomes(_Table(table.take("capabilities"), "capabilities")),
@@ -408,7 +424,10 @@ def _run(table: _Table) -> Run:
     return run
 
 
-def _signs(table: _Table) -> dict[str, tuple[str, ...]]:
+def _signs(told: object) -> dict[str, tuple[str, ...]]:
+    if told == {}:
+        return {}
+    table = _Table(told, "signs")
     signs = {sign: seen for sign in SIGNS if (seen := table.texts(sign, ()))}
     table.no_more()
     return signs
@@ -452,8 +471,15 @@ def _specifier(text: str, key: str) -> str:
 
 
 def _version(text: str, key: str) -> str:
+    if not _is_version(text):
+        raise _Bad(key, f"`{text}` of `{key}` is not a version")
+    return text
+
+
+@cache
+def _is_version(text: str) -> bool:
     try:
         Version(text)
-    except InvalidVersion as error:
-        raise _Bad(key, f"`{text}` of `{key}` is not a version") from error
-    return text
+    except InvalidVersion:
+        return False
+    return True

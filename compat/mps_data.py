@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xcompat import matrices
-from xcompat.domain import MpsData, MpsRule, MpsTrace
+from xcompat.domain.mps import MpsData, MpsRule, MpsTrace
 from xcompat.errors import CannotLook
 
 if sys.version_info >= (3, 11):

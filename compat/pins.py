@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from xcompat.domain import Environment, distribution_name
+from xcompat.domain import DECIDING, Environment, distribution_name
 from xcompat.errors import CannotLook, Misuse
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _PLAIN = re.compile(
     r"(\d+(?:\.\d+)*(?:(?:a|b|rc)\d+)?(?:\.post\d+)?(?:\.dev\d+)?(?:\+[a-z0-9.]+)?)"
 )
 """What `pip freeze` prints; nothing else of `packaging` is needed for it."""
+_EDITABLE = ("-e", "--editable")
 _MAX_PLAIN = 200
 _MAX_LINE = 2000
 """Characters; Python refuses to show numbers of more than 4300 digits."""
@@ -44,7 +45,8 @@ def environment_of_pins(file: str, stdin: BinaryIO, *, python: str, platform: st
         CannotLook: `XC204` where a file cannot be read.
         Misuse: `XC205` where a line is not an exact pin.
     """
-    environment, loose = environment_of_requirements(file, stdin, python=python, platform=platform)
+    reader = _Reader(python, platform, strict=True)
+    environment, loose = _read(reader, file, stdin, python, platform)
     for name, (place, specifier) in loose.items():
         raise Misuse(
             "XC205",
@@ -59,9 +61,15 @@ def environment_of_requirements(
 ) -> tuple[Environment, dict[str, tuple[str, str]]]:
     """Return what a requirements file pins, and (place, specifier) of each name that it does not.
 
-    Args, and errors: as for `environment_of_pins`, but lines need not be exact pins.
+    Args, and errors: as for `environment_of_pins`, but lines need not be exact pins. Folders and
+    addresses that do not say what they hold are passed over.
     """
-    reader = _Reader(python, platform)
+    return _read(_Reader(python, platform, strict=False), file, stdin, python, platform)
+
+
+def _read(
+    reader: _Reader, file: str, stdin: BinaryIO, python: str, platform: str
+) -> tuple[Environment, dict[str, tuple[str, str]]]:
     if file == "-":
         reader.read(_text(stdin.read(), "standard input"), "<stdin>", Path())
     else:
@@ -85,7 +93,8 @@ def environment_of_requirements(
 class _Reader:
     """Collects pins, and what is not pinned, from a file and from the files that it includes."""
 
-    def __init__(self, python: str, platform: str) -> None:
+    def __init__(self, python: str, platform: str, *, strict: bool) -> None:
+        self._strict = strict
         self.packages: dict[str, str] = {}
         self.loose: dict[str, tuple[str, str]] = {}
         self._marker_environment = _marker_environment(python, platform)
@@ -113,6 +122,8 @@ class _Reader:
             option, _, value = line.replace("=", " ", 1).partition(" ")
             if option in ("-r", "--requirement") or re.match(r"-r\S", line):
                 self.read_file(folder / (value.strip() or line[2:].strip()), place)
+            elif option in _EDITABLE and not self._strict:
+                self._pass_over(_egg(line), line, place)
             elif not line.startswith("-"):
                 self._pin(line, place)
             elif option not in _IGNORED_OPTIONS and not re.match(r"-[if]\S", line):
@@ -126,6 +137,9 @@ class _Reader:
         if len(line) < _MAX_PLAIN and (plain := _PLAIN.fullmatch(line)):
             self._add(plain[1], plain[2], place)
             return
+        if not self._strict and _is_place(line):
+            self._pass_over(_egg(line), line, place)
+            return
         requirement = _parse(line, place)
         if requirement.marker and not requirement.marker.evaluate(self._marker_environment):
             return
@@ -133,16 +147,21 @@ class _Reader:
         if version is not None:
             self._add(requirement.name, version, place)
         elif requirement.url:
-            raise Misuse(
-                "XC205",
-                f"{place}: `{requirement}` does not say which version it is",
-                hint="write `name==version`; `pip freeze` prints an environment that way",
-            )
+            self._pass_over(requirement.name, line, place)
         else:
             name = distribution_name(requirement.name)
             first, before = self.loose.get(name, (place, ""))
             both = ",".join(filter(None, (before, str(requirement.specifier))))
             self.loose[name] = first, both
+
+    def _pass_over(self, name: str, line: str, place: str) -> None:
+        """Leave an address out of account, unless it is of something that decides."""
+        if self._strict or distribution_name(name) in DECIDING:
+            raise Misuse(
+                "XC205",
+                f"{place}: `{line}` does not say which version it is",
+                hint="write `name==version`; `pip freeze` prints an environment that way",
+            )
 
     def _add(self, name: str, version: str, place: str) -> None:
         name = distribution_name(name)
@@ -187,11 +206,23 @@ def _parse(line: str, place: str) -> Requirement:
     try:
         return Requirement(line)
     except (InvalidRequirement, RecursionError) as error:
-        looks_like_path = re.match(r"[./~\\]|\w+:|git\+", line)
-        what = "is a path or an address, not a pin" if looks_like_path else "is not a requirement"
+        what = "is a path or an address, not a pin" if _is_place(line) else "is not a requirement"
         raise Misuse(
             "XC205", f"{place}: `{line[:200]}` {what}", hint="write `name==version`"
         ) from error
+
+
+def _is_place(line: str) -> bool:
+    """Return whether a line is a path or an address, without a name in front."""
+    return re.match(r"[./~\\]|[\w+.-]+:", line) is not None
+
+
+def _egg(line: str) -> str:
+    """Return the name that an address says of what it holds; empty where it says none."""
+    match = re.search(r"#(?:.*&)?egg=([A-Za-z0-9][\w.-]*)", line) or re.search(
+        r"([A-Za-z0-9][\w.]*)-\d[^/\\]*\.(?:whl|tar\.gz|zip)\b", line
+    )
+    return match[1] if match else ""
 
 
 def _exact_version(requirement: Requirement) -> str | None:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from packaging.specifiers import SpecifierSet
 
-from xcompat.domain import MpsHit, Preflight
+from xcompat.domain.mps import MpsHit, Preflight
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from xcompat.domain import MpsData, MpsRule, MpsState, MpsTrace
+    from xcompat.domain.mps import MpsData, MpsRule, MpsState, MpsTrace
 
 SOUND_RATE = 24000
 """Samples in a second of speech: the vocoder's last convolutions have one element for each."""

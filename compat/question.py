@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from packaging.version import InvalidVersion, Version
 
 from xcompat.doctor import NEEDED
-from xcompat.domain import CAPABILITIES, LANGUAGES, Constraint, distribution_name
+from xcompat.domain import CAPABILITIES, LANGUAGES, distribution_name
 from xcompat.errors import CannotLook, Misuse
 from xcompat.probe import environment_of, platform_name, this_platform
 
@@ -52,8 +52,7 @@ def environment_asked_for(
             for a language that XTTS does not speak.
         CannotLook: where the environment or the file cannot be read.
     """
-    _check(python, requirements, python_version)
-    platform = _platform(platform)
+    check_options(python, requirements, python_version)
     if requirements is not None:
         from xcompat.pins import environment_of_pins  # noqa: PLC0415 - needs more of packaging
 
@@ -61,12 +60,23 @@ def environment_asked_for(
             requirements,
             stdin,
             python=python_version or "",
-            platform=platform or this_platform(),
+            platform=platform_asked_for(platform) or this_platform(),
         )
         return replace(pinned, language=language_asked_for(language))
+    return as_asked(environment_of(python), python_version, platform, language)
+
+
+def as_asked(
+    found: Environment, python_version: str | None, platform: str | None, language: str | None
+) -> Environment:
+    """Return what was found, with what is known of this machine, for what the options name.
+
+    Raises:
+        Misuse: as for `environment_asked_for`.
+    """
     from xcompat.surroundings import signs_around  # noqa: PLC0415 - of no use for pins
 
-    found = environment_of(python)
+    platform = platform_asked_for(platform)
     elsewhere = platform is not None and platform != found.platform
     return replace(
         found,
@@ -78,7 +88,12 @@ def environment_asked_for(
     )
 
 
-def _check(python: str | None, requirements: str | None, python_version: str | None) -> None:
+def check_options(python: str | None, requirements: str | None, python_version: str | None) -> None:
+    """Refuse options that contradict each other, and what is no Python version.
+
+    Raises:
+        Misuse: `XC210`.
+    """
     if python is not None and requirements is not None:
         raise Misuse("XC210", "`--python` and `-r` exclude each other", hint="give one of them")
     if python_version is not None and not re.fullmatch(r"3\.\d{1,2}(\.\d{1,2})?", python_version):
@@ -87,7 +102,12 @@ def _check(python: str | None, requirements: str | None, python_version: str | N
         )
 
 
-def _platform(spelled: str | None) -> str | None:
+def platform_asked_for(spelled: str | None) -> str | None:
+    """Return a platform in its short name, or None where none is asked for.
+
+    Raises:
+        Misuse: `XC210` where it is none.
+    """
     if spelled is None:
         return None
     platform = platform_name(spelled)
@@ -135,111 +155,6 @@ def capabilities_asked_for(names: Iterable[str] | None) -> tuple[Capability, ...
             hint=f"there are {', '.join(CAPABILITIES)}",
         )
     return tuple(c for c in CAPABILITIES if c in wanted)
-
-
-def target_asked_for(
-    python: str | None,
-    requirements: str | None,
-    python_version: str | None,
-    platform: str | None,
-    stdin: BinaryIO,
-    *,
-    language: str | None = None,
-) -> tuple[Environment, tuple[Constraint, ...]]:
-    """Return the Environment that the options of `resolve` name, and what its requirements demand.
-
-    Exact pins are what there is, and may change. A range must hold, and a bare name is there in a
-    version that is not said.
-
-    Where only another Python version or another platform is named, nothing is installed there yet.
-    And no interpreter of this machine stands for one that is somewhere else.
-
-    Raises:
-        Misuse: as for `doctor`.
-        CannotLook: as for `doctor`.
-    """
-    _check(python, requirements, python_version)
-    if requirements is not None:
-        from xcompat.pins import environment_of_requirements  # noqa: PLC0415 - as above
-
-        pinned, loose = environment_of_requirements(
-            requirements,
-            stdin,
-            python=python_version or "",
-            platform=_platform(platform) or this_platform(),
-        )
-        ranges = {name: specifier for name, (_, specifier) in loose.items() if specifier}
-        bare = dict.fromkeys(loose.keys() - ranges.keys(), "")
-        return (
-            replace(
-                pinned, packages={**pinned.packages, **bare}, language=language_asked_for(language)
-            ),
-            tuple(Constraint(kind="keep", name=n, specifier=each) for n, each in ranges.items()),
-        )
-    asked = environment_asked_for(
-        python=python,
-        requirements=None,
-        python_version=python_version,
-        platform=platform,
-        language=language,
-        stdin=stdin,
-    )
-    if python_version is None and platform is None:
-        return asked, ()
-    here = environment_of(python)
-    minor = ".".join(here.python.split(".")[:2])
-    if asked.platform == here.platform and f"{asked.python}.".startswith(f"{minor}."):
-        return replace(asked, python=here.python), ()
-    if python is not None:
-        return replace(asked, interpreter=""), ()
-    nothing = replace(asked, packages={}, builds={}, duplicates={}, system={})
-    return replace(nothing, source="", interpreter=""), ()
-
-
-def constraints_asked_for(
-    keep: Iterable[str] | None, need: Iterable[str] | None, environment: Environment
-) -> tuple[Constraint, ...]:
-    """Return what must hold: a bare name keeps the version that is there.
-
-    Raises:
-        Misuse: `XC211` for what cannot be kept, `XC207` where there is no such capability.
-    """
-    constraints = [_kept(word, environment) for word in keep or ()]
-    asked = capabilities_asked_for(need) if need else ()
-    return (*constraints, *(Constraint(kind="need", name=name) for name in asked))
-
-
-def _kept(word: str, environment: Environment) -> Constraint:
-    from packaging.requirements import (  # noqa: PLC0415 - needs more of packaging
-        InvalidRequirement,
-        Requirement,
-    )
-
-    try:
-        wanted = Requirement(word)
-    except InvalidRequirement as error:
-        raise Misuse(
-            "XC211",
-            f"`--keep {word}` names no distribution and versions",
-            hint='write it like torch, torch==2.9.1 or "transformers>=4.57,<5"',
-        ) from error
-    if wanted.url or wanted.extras or wanted.marker:
-        raise Misuse(
-            "XC211",
-            f"`--keep {word}`: an address, an extra or a marker is not a version to keep",
-            hint="write it like torch==2.9.1",
-        )
-    name, specifier = distribution_name(wanted.name), str(wanted.specifier)
-    if not specifier:
-        installed = environment.packages.get(name)
-        if not installed:
-            raise Misuse(
-                "XC211",
-                f"`--keep {word}`: {name} is not there, so there is no version to keep",
-                hint=f"say which version: --keep {word}==VERSION",
-            )
-        specifier = f"=={installed.partition('+')[0]}"
-    return Constraint(kind="keep", name=name, specifier=specifier)
 
 
 def releases_asked_for(

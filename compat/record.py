@@ -22,7 +22,8 @@ from xcompat.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from xcompat.domain import Environment, StageResult
+    from xcompat.domain import Environment
+    from xcompat.domain.smoke import StageResult
 
 SCHEMA = 1
 _MACHINE_PATH = re.compile(

@@ -12,24 +12,19 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from xcompat.doctor import NEEDED, NEEDS, applies, diagnose
+from xcompat.doctor import NEEDED, NEEDS, applies
 from xcompat.domain import (
     CAPABILITIES,
     DECIDING,
     SAME_FILES,
     Capability,
-    Change,
-    Conflict,
-    Constraint,
     Diagnosis,
     Environment,
-    Evidence,
     KnownIssue,
     Matrix,
-    Plan,
-    Proposal,
     Run,
 )
+from xcompat.domain.plan import Change, Conflict, Constraint, Evidence, Plan, Proposal
 from xcompat.transition import (
     Combination,
     Knowledge,
@@ -57,7 +52,7 @@ def plan(environment: Environment, matrix: Matrix, constraints: Sequence[Constra
     Without any proposal, the plan has the conflict that prevents one.
     """
     question = _Question.of(environment, Knowledge(matrix), constraints)
-    now = diagnose(environment, matrix, question.needed)
+    now = question.knowledge.doctor.diagnose(environment, question.needed)
     proposals = tuple(_proposals(question, now))
     installed = environment.packages
     kept = all(meets(spec, installed.get(name)) for name, spec in question.keep.items())
@@ -117,7 +112,7 @@ class _Question:
     def judged(self, way: _Way) -> Diagnosis:
         """Return what the doctor says of the environment after a way."""
         if id(way) not in self._judged:
-            self._judged[id(way)] = way, diagnose(way.result, self.matrix, self.needed)
+            self._judged[id(way)] = way, self.knowledge.doctor.diagnose(way.result, self.needed)
         return self._judged[id(way)][1]
 
     def suitable(self) -> Iterator[Combination]:
@@ -192,7 +187,7 @@ def _combinations(environment: Environment, matrix: Matrix) -> Iterator[Combinat
             recorded=runs_of_it[0].environment,
             runs=runs_of_it,
             row=next((rows[run.id] for run in runs if run.id in rows), None),
-            here=nearest == (False, False),
+            distance=nearest,
         )
 
 
@@ -269,7 +264,7 @@ def _as_it_is(question: _Question, now: Diagnosis) -> _Way | None:
             recorded=environment,
             runs=(),
             row=None,
-            here=True,
+            distance=(False, False),
         ),
     )
     return way if way and not way.changes else None
@@ -363,14 +358,14 @@ def _with_what_needs_them(failing: set[Capability]) -> set[Capability]:
     return lost
 
 
-def _rank(way: _Way) -> tuple[bool, bool, int, int, int, int, int]:
+def _rank(way: _Way) -> tuple[bool, tuple[bool, bool], int, int, int, int, int]:
     # A model.pth that does not open is converted: one that opens as it is is no reason to change.
     delivered = way.delivered - {"load"}
     evidence = _EVIDENCE.index(_evidence_of_runs(way.combination))
     adapted = len(way.combination.adapted)
     # What was delivered to another Python or platform is hoped for here, not known.
-    hoped = not way.combination.here
-    return bool(way.changes), hoped, -len(delivered), way.strange, way.cost, evidence, adapted
+    distance = way.combination.distance
+    return bool(way.changes), distance, -len(delivered), way.strange, way.cost, evidence, adapted
 
 
 def _newness(way: _Way) -> list[Version]:
@@ -501,6 +496,8 @@ def _with_reason(question: _Question, way: _Way, change: Change) -> Change:
         why = "is there more than once"
     elif change.uninstall and _is_damaged(question.environment, change.name):
         why = "its files are not as they were installed"
+    elif change.uninstall and change.name in ("torch", "torchaudio"):
+        why = "torch and torchaudio must be of one build"
     elif change.uninstall:
         why = "back again: what goes first takes files of it along"
     elif change.then == "" and change.name in question.keep:
@@ -565,7 +562,34 @@ def _conflict(question: _Question) -> Conflict:
         constraints=tuple(together),
         issues=_in_the_way(_relaxed(question, together)),
         ways_out=tuple((each, way) for _, each, way in sorted(ways_out, key=lambda out: out[0])),
+        runtime=_through_runtime(question),
     )
+
+
+def _through_runtime(question: _Question) -> Run | None:
+    """Return the run nearest to what is there that holds everything where xcompat loads the model.
+
+    Of equally near ones it is the last that was measured.
+    """
+    here = question.environment
+    runs = [
+        run
+        for run in question.matrix.runs
+        if _distance(run.environment, here) == (False, False)
+        and all(meets(s, run.environment.packages.get(n)) for n, s in question.keep.items())
+        and (outcome := run.capabilities.get("install"))
+        and outcome.status == "works"
+        and all(
+            (told := run.runtime_capabilities.get(capability)) and told.status == "works"
+            for capability in question.required - {"install"}
+        )
+    ]
+
+    def differing(run: Run) -> int:
+        theirs = run.environment.packages
+        return sum(public(here.packages.get(n)) != public(theirs.get(n)) for n in DECIDING)
+
+    return min(reversed(runs), key=differing, default=None)
 
 
 def _relaxed(question: _Question, constraints: Sequence[Constraint]) -> _Question:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from xcompat.against import compare
 from xcompat.child import run_stages
 from xcompat.converters import convert
-from xcompat.domain import Comparison, Judgement, KnownIssue, SmokeReport, StageResult
+from xcompat.domain.smoke import Comparison, Judgement, SmokeReport, StageResult
 from xcompat.errors import CannotLook, Misuse, Refusal
 from xcompat.judge import judge_heard, judge_intermediates, judge_sound, judge_tokens
 from xcompat.symptoms import explain
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from xcompat.against import Rival
+    from xcompat.domain import KnownIssue
 
 BUILT_IN = "built-in untrained model"
 DEFAULT_TEXT = (

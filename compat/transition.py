@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from xcompat.doctor import applies
+from xcompat.doctor import Doctor, applies
 from xcompat.domain import (
     DECIDING,
     SAME_FILES,
     Capability,
-    Change,
     Environment,
     KnownIssue,
     Matrix,
     Row,
     Run,
 )
+from xcompat.domain.plan import Change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,10 +58,16 @@ class Combination:
     runs: tuple[Run, ...]
     """Runs that showed it, the nearest to the environment that there are."""
     row: Row | None
-    here: bool
-    """It was run on the environment's platform and minor version of Python."""
+    distance: tuple[bool, bool]
+    """Whether it was run on another platform, and with another minor version of Python, than the
+    environment's."""
     adapted: tuple[str, ...] = ()
     """Distributions whose version is not the one that was run."""
+
+    @property
+    def here(self) -> bool:
+        """Whether it was run on the environment's platform and minor version of Python."""
+        return self.distance == (False, False)
 
     @property
     def family(self) -> str:
@@ -74,6 +80,7 @@ class Knowledge:
 
     Attributes:
         matrix: All of it.
+        doctor: Judges environments by it.
         errors: The known issues that claim a failure.
         decisive: Those of them that the deciding distributions alone can make apply.
         naming: Distribution to the errors that depend on its version.
@@ -84,6 +91,7 @@ class Knowledge:
 
     def __init__(self, matrix: Matrix) -> None:
         self.matrix = matrix
+        self.doctor = Doctor(matrix)
         self.errors = tuple(issue for issue in matrix.issues if issue.severity == "error")
         self.decisive = tuple(
             issue
@@ -257,7 +265,7 @@ class Transition:
         return {sign: told for sign, told in signs.items() if told}
 
     def takes_away(self, name: str) -> bool:
-        """Return whether a distribution is uninstalled for good."""
+        """Return whether a distribution is uninstalled for good, or cannot be there."""
         return name in self._then and self._then[name] is None
 
     def is_installable(self) -> bool:
@@ -306,10 +314,16 @@ class Transition:
                 self._first_out.add(name)
 
     def _match_builds(self) -> None:
-        """Take out a torchaudio that was built for another CUDA than the torch beside it."""
+        """Take out a torchaudio that was built for another CUDA than the torch beside it.
+
+        And a torch that stays where the torchaudio that comes will be of another build.
+        """
         torch, audio = self._build_of("torch"), self._environment.builds.get("torchaudio", "")
         if torch and audio and torch != audio and "torchaudio" in self._installed:
             self._first_out.add("torchaudio")
+        audio = self._build_of("torchaudio")
+        if torch and audio and torch != audio and "torch" in self._installed:
+            self._first_out.add("torch")
 
     def _pin_followers(self) -> None:
         """Pin what nobody asks for by name where it matters."""
@@ -396,10 +410,20 @@ class Transition:
                 continue
             if meets(specifier, have):
                 self._then.pop(name, None)
-            elif name in self._installed or name in self._recorded:
+            elif self._is_rival(name):
+                self._then[name] = None
+            elif self._environment.complete or name in self._installed or name in self._recorded:
                 recorded = self._recorded.get(name, "")
                 fits = self._same_python and meets(specifier, recorded)
                 self._then[name] = recorded if fits else ""
+                alike = f"=={'.'.join(_begin(recorded, _SAME[name]))}.*" if name in _SAME else ""
+                if recorded and is_satisfiable(f"{specifier},{alike}".strip(",")):
+                    self._limits.setdefault(name, alike)
+
+    def _is_rival(self, name: str) -> bool:
+        """Return whether what installs the same files as a distribution will be there."""
+        rivals = {other for pair in SAME_FILES if name in pair for other in pair if other != name}
+        return any(self._then.get(each, self._installed.get(each)) is not None for each in rivals)
 
     def _packages(self) -> dict[str, str]:
         relevant = self._knowledge.relevant | self._keep.keys()

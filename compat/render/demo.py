@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xcompat.converters.report import Conversion
-from xcompat.domain import Diagnosis, SmokeReport, StageResult
+from xcompat.domain import Diagnosis
+from xcompat.domain.smoke import SmokeReport, StageResult
 from xcompat.render.conversion import show_conversion
 from xcompat.render.diagnosis import show_diagnosis
 from xcompat.render.smoke import show_report

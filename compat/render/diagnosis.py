@@ -128,6 +128,11 @@ def show_change_nothing(page: Page, title: str, diagnosis: Diagnosis) -> None:
     note = diagnosis.runtime[diagnosis.change_nothing[0]].note
     page.prose((title, "bold"), ": load the model with xcompat")
     page.prose(f"run with these versions, and it mends {mended} ({note})", indent=2)
+    show_runtime_use(page)
+
+
+def show_runtime_use(page: Page) -> None:
+    """Write how a program lets xcompat load the model."""
     page.prose(("in the program that speaks, with a converted model:", "dim"), indent=5)
     page.line(("       from xcompat import load_xtts", "bold"))
     page.line(('       model = load_xtts(FOLDER, runtime="xcompat")', "bold"))

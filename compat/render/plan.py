@@ -7,27 +7,21 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
+from xcompat.domain import DECIDING, SAME_FILES
 from xcompat.render.diagnosis import (
     command_in,
     diagnosis_as_json,
     short,
     show_change_nothing,
+    show_runtime_use,
 )
 from xcompat.render.text import Page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from xcompat.domain import (
-        Applied,
-        Change,
-        Conflict,
-        Constraint,
-        Diagnosis,
-        Environment,
-        Plan,
-        Proposal,
-    )
+    from xcompat.domain import Diagnosis, Environment, Run
+    from xcompat.domain.plan import Applied, Change, Conflict, Constraint, Plan, Proposal
 
 _EVIDENCE = {
     "row": "run with these versions on this platform and Python, and blessed",
@@ -39,6 +33,8 @@ _EVIDENCE = {
 
 _SIGN = {"works": ("✓", "green"), "fails": ("✗", "red"), "unknown": ("?", "yellow")}
 
+_NAMED = ("torch", "transformers")
+"""What a proposal in one line names beside TTS."""
 
 _WHY_CONVERT = (
     "convert the model, whose model.pth does not open there; your code then loads FOLDER-converted"
@@ -71,6 +67,8 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
                 }
                 for each, proposal in conflict.ways_out
             ],
+            "runtime": conflict.runtime
+            and {"run": conflict.runtime.id, "packages": _deciding(conflict.runtime)},
         },
     }
 
@@ -104,7 +102,7 @@ def show_plan(plan: Plan) -> None:
         show_change_nothing(page, "Change nothing", plan.now)
         page.gap()
     if plan.conflict:
-        _show_conflict(page, plan.conflict)
+        _show_conflict(page, plan.conflict, plan)
         return
     best, *others = plan.proposals
     _show_proposal(page, "Plan" if best.changes else "Nothing to install", best, environment)
@@ -239,9 +237,7 @@ def summary(proposal: Proposal) -> str:
     else:
         told.append(f"install {family} {after[family]}")
     told += [
-        f"{name} {changed[name].then}"
-        for name in ("torch", "transformers")
-        if name in changed and changed[name].then
+        f"{name} {changed[name].then}" for name in _NAMED if name in changed and changed[name].then
     ]
     if proposal.convert:
         told.append("convert the checkpoint")
@@ -295,7 +291,7 @@ def _show_warnings(page: Page, result: Diagnosis) -> None:
             )
 
 
-def _show_conflict(page: Page, conflict: Conflict) -> None:
+def _show_conflict(page: Page, conflict: Conflict, plan: Plan) -> None:
     page.line(("No plan", "bold red"), ": these cannot hold together")
     for each in conflict.constraints:
         page.line("  ", (_option(each), "bold"))
@@ -315,6 +311,25 @@ def _show_conflict(page: Page, conflict: Conflict) -> None:
             (title, "bold"), f" {_option(each)}{instead}: {summary(proposal)}", indent=0, hang=2
         )
         page.prose(_EVIDENCE[proposal.evidence], indent=2)
+    if conflict.runtime and not plan.change_nothing:
+        _show_runtime(page, conflict.runtime, plan.environment)
+
+
+def _show_runtime(page: Page, run: Run, environment: Environment) -> None:
+    """Write what to install where everything is kept and xcompat loads the model."""
+    packages = _deciding(run)
+    named = ", ".join(f"{n} {v}" for n, v in packages.items() if n in (*SAME_FILES[0], *_NAMED))
+    page.prose(("Or drop nothing", "bold"), f": {named}, the model loaded with xcompat", hang=2)
+    page.prose(f"run with these versions on this platform and Python (run {run.id})", indent=2)
+    pins = " ".join(_quoted(f"{name}=={version}") for name, version in packages.items())
+    page.prose(("install:", "dim"), indent=5)
+    page.line("       ", (command_in(f"pip install {pins}", environment), "bold"))
+    show_runtime_use(page)
+
+
+def _deciding(run: Run) -> dict[str, str]:
+    packages = run.environment.packages
+    return {name: packages[name] for name in DECIDING if name in packages}
 
 
 def _option(constraint: Constraint) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from xcompat.render.text import Page
 
 if TYPE_CHECKING:
-    from xcompat.domain import MpsHit, Preflight
+    from xcompat.domain.mps import MpsHit, Preflight
 
 FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK=1"
 

@@ -14,7 +14,7 @@ from xcompat.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from xcompat.domain import Comparison, SmokeReport
+    from xcompat.domain.smoke import Comparison, SmokeReport
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;

@@ -12,7 +12,7 @@ from xcompat.render.text import Page
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from xcompat.domain import Comparison, SmokeReport, StageResult
+    from xcompat.domain.smoke import Comparison, SmokeReport, StageResult
 
 WORDS = {
     "import": "import TTS",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from xcompat.against import Rival
-    from xcompat.domain import SmokeReport
+    from xcompat.domain.smoke import SmokeReport
 
 SPEECH = {
     "seconds": 2.0,

@@ -125,6 +125,12 @@ def type_(monkeypatch, capsys, tmp_path, index):
     return lambda *words: type_command(monkeypatch, capsys, *words)
 
 
+def answering_index(monkeypatch, folder):
+    """Let uv ask an index that answers, and has nothing."""
+    monkeypatch.delenv("UV_OFFLINE")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", folder.as_uri())
+
+
 def installed(python):
     code = (
         "import importlib.metadata as m, json;"
@@ -203,6 +209,7 @@ class TestApply:
         make_wheel(tmp_path / "poor", "torch", "2.9.1")
         for tool in ("UV", "PIP"):
             monkeypatch.setenv(f"{tool}_FIND_LINKS", str(tmp_path / "poor"))
+        answering_index(monkeypatch, tmp_path / "poor")
         code, out, err = apply(type_, python)
         assert code == 1
         assert "error[XC214]" in err
@@ -210,6 +217,28 @@ class TestApply:
         assert "Plan: swap TTS" in out
         assert installed(python) == REPORT
         assert not list((tmp_path / "env").glob("xcompat-restore*"))
+
+    @pytest.mark.parametrize("owner", ["uv", "pip"])
+    def test_an_index_that_does_not_answer_is_not_blamed_on_what_is_kept(
+        self, type_, make, tmp_path, owner, monkeypatch
+    ):
+        python = make(tmp_path / "env", REPORT, owner)
+        for variable in ("FIND_LINKS", "NO_INDEX"):
+            for tool in ("UV", "PIP"):
+                monkeypatch.delenv(f"{tool}_{variable}", raising=False)
+        for name, value in (
+            *(
+                ("UV_DEFAULT_INDEX", "http://127.0.0.1:9/"),
+                ("PIP_INDEX_URL", "http://127.0.0.1:9/"),
+            ),
+            *(("UV_OFFLINE", "1"), ("PIP_RETRIES", "1"), ("PIP_CONFIG_FILE", os.devnull)),
+        ):
+            monkeypatch.setenv(name, value)
+        code, _, err = apply(type_, python, "--keep", "TTS")
+        assert code == 4
+        assert "error[XC216]: the package index cannot be reached; nothing was changed" in err
+        assert "--keep" not in err
+        assert installed(python) == REPORT
 
 
 def _way_back(environment):
@@ -375,7 +404,13 @@ class TestLock:
         for _ in range(2):
             assert self.lock(type_, "linux-x86_64", "--lock", "lock.txt")[0] == 0
 
-    def test_a_lock_that_does_not_resolve_leaves_nothing(self, type_, tmp_path):
+    def test_a_lock_goes_to_a_file(self, type_):
+        code, _, err = self.lock(type_, "linux-x86_64", "--lock", "/dev/zero")
+        assert code == 2
+        assert "error[XC212]: `/dev/zero` is not a file" in err
+
+    def test_a_lock_that_does_not_resolve_leaves_nothing(self, type_, tmp_path, monkeypatch):
+        answering_index(monkeypatch, tmp_path / "matrices")
         code, out, err = self.lock(
             type_, "linux-x86_64", "--keep", "torch==2.8.7", "--lock", "lock.txt"
         )

@@ -243,17 +243,62 @@ def test_a_file_that_names_only_tts(type_):
     assert_golden("resolve-only-tts", answer)
 
 
-def test_an_address_pins_nothing(type_):
-    code, out, err = resolve(type_, "-r", "-", stdin="TTS @ git+https://example.org/TTS\n")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "TTS @ git+https://example.org/TTS",
+        "-e git+https://example.org/TTS#egg=TTS",
+        "https://example.org/torch-2.9.1-cp311-cp311-linux_x86_64.whl",
+        "./wheels/coqui_tts-0.28.0.tar.gz",
+    ],
+)
+def test_an_address_pins_nothing(type_, line):
+    code, out, err = resolve(type_, "-r", "-", stdin=f"{line}\n")
     assert (code, out) == (2, "")
     assert "<stdin>:1" in err
     assert "does not say which version" in err
+
+
+def test_what_else_a_file_installs_is_passed_over(type_):
+    others = "-e .\n./parts/one\n-e git+https://x.org/a#egg=a\nb @ git+https://x.org/b\n"
+    code, out, err = resolve(type_, "-r", "-", "--json", stdin=f"TTS==0.22.0\n{others}")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["environment"]["packages"] == {"TTS": "0.22.0"}
+
+
+def test_the_same_wish_twice_is_one(type_):
+    words = ("--keep", "torch==2.9.1")
+    told = json.loads(resolve(type_, "-r", "-", *words, *words, "--json", stdin="TTS\n")[1])
+    assert len(told["constraints"]) == 1
 
 
 def test_a_language_must_be_one_that_xtts_speaks(type_):
     code, _, err = resolve(type_, "--language", "tlh")
     assert code == 2
     assert err.startswith("error[XC231]")
+
+
+def test_what_goes_together_only_with_the_runtime(type_, tmp_path):
+    make_venv(Path("env"), TTS)
+    line = {
+        **RUN_LINE,
+        "id": "r-runtime",
+        "packages": {**TTS, "transformers": "5.23.0"},
+        "capabilities": {
+            "install": {"status": "works"},
+            "import": {"status": "fails", "error": "E"},
+        },
+        "runtime_capabilities": {name: {"status": "works"} for name in CAPABILITIES[1:]},
+    }
+    (tmp_path / "matrices" / "runs" / "more.jsonl").write_text(json.dumps(line))
+    words = ("--python", "env", "--keep", "TTS", "--keep", "transformers==5.23.0")
+    code, out, err = resolve(type_, *words)
+    assert (code, err) == (1, "")
+    assert "Or drop nothing: TTS 0.22.0, torch 2.9.1, transformers 5.23.0" in out
+    assert '"transformers==5.23.0"' in out
+    assert 'model = load_xtts(FOLDER, runtime="xcompat")' in out
+    told = json.loads(resolve(type_, *words, "--json")[1])["conflict"]["runtime"]
+    assert (told["run"], told["packages"]["transformers"]) == ("r-runtime", "5.23.0")
 
 
 def test_kept_versions_that_cannot_be(type_):

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from builders.matrices import ALL_WORK, environment, issue, matrix, row, run
-from xcompat.domain import CAPABILITIES, Condition, Constraint
+from xcompat.domain import CAPABILITIES, Condition
+from xcompat.domain.plan import Constraint
 from xcompat.resolve import plan
 from xcompat.transition import is_satisfiable
 
@@ -176,6 +177,27 @@ class TestCompleteness:
         assert "numpy" not in changes(best)
         assert "numpy==2.0.1" in best.requirements
 
+    def test_a_numpy_that_is_not_kept_as_it_was_run_is_still_of_its_major_version(self):
+        here = environment({**NOTHING, "numpy": None})
+        best = plan(here, two_families(), keep("numpy != 2.4.6", "torch == 2.8.0")).proposals[0]
+        assert "numpy!=2.4.6,==2.*" in best.requirements
+        best = plan(here, two_families(), keep("numpy < 2", "torch == 2.8.0")).proposals[0]
+        assert "numpy<2" in best.requirements
+
+    def test_what_is_kept_and_is_nowhere_is_put_there(self):
+        best = plan(environment(NOTHING), two_families(), keep("gradio == 5.0")).proposals[0]
+        assert changes(best)["gradio"] == (None, "")
+        assert "gradio==5.0" in best.requirements
+        pins = replace(environment(REPORT), complete=False)
+        best = plan(pins, two_families(), keep("gradio == 5.0")).proposals[0]
+        assert "gradio" not in changes(best)
+
+    def test_what_installs_the_same_files_is_never_put_beside(self):
+        told = plan(environment(REPORT), two_families(), keep("coqpit-config == 0.2.5"))
+        assert rows_of(told) == ["coqui"]
+        wanted = keep("coqpit-config == 0.2.5", "TTS == 0.22.0")
+        assert plan(environment(REPORT), two_families(), wanted).proposals == ()
+
     def test_a_numpy_that_troubles_is_pinned(self):
         pandas = issue("XC031", ["import"], {"TTS": "*", "numpy": ">=2"})
         known = two_families(issues=[SCORER, pandas])
@@ -259,6 +281,27 @@ class TestBuilds:
         (change,) = told.proposals[0].changes
         assert (change.name, change.then, change.uninstall) == ("torchaudio", "2.9.1+cpu", True)
         assert told.proposals[0].result.verdict == "compatible"
+
+    def test_a_torch_of_another_build_than_the_torchaudio_that_comes_is_fetched_anew(self):
+        """A torch of conda's does not say in its version that it is for the CPU."""
+        mismatch = replace(
+            self.MISMATCH,
+            conditions=(
+                replace(self.MISMATCH.conditions[0], cuda_mismatch=("torch", "torchaudio")),
+            ),
+        )
+        built = {"torch": "cu128", "torchaudio": "cu128"}
+        known = matrix([run("r-tts", TTS, NO_API, builds=built)], [mismatch])
+        here = environment({**TTS, "torchaudio": None}, builds={"torch": "cpu"})
+        best = plan(here, known).proposals[0]
+        torch, audio = best.changes
+        assert (torch.name, torch.now, torch.then, torch.uninstall) == (
+            *("torch", "2.9.1", "2.9.1"),
+            True,
+        )
+        assert torch.why == "torch and torchaudio must be of one build"
+        assert (audio.name, audio.then) == ("torchaudio", "2.9.1")
+        assert best.result.verdict == "compatible"
 
     def test_a_build_that_is_asked_for_is_installed(self):
         here = environment({**REPORT, "torch": "2.9.1+cu126"})
@@ -429,7 +472,31 @@ class TestEvidence:
         assert told.proposals[0].evidence == "bracketed"
 
 
+def test_on_another_platform_a_run_with_the_same_python_comes_first():
+    newer = {**COQUI, "torch": "2.11.0", "torchaudio": "2.11.0"}
+    runs = [run("r-311", COQUI, EVERYTHING), run("r-314", newer, ALL_WORK, python="3.14.1")]
+    for python, first in (("3.14.0", "r-314"), ("3.11.9", "r-311")):
+        here = environment(NOTHING, platform="macosx-arm64", python=python)
+        assert plan(here, matrix(runs)).proposals[0].runs == (first,)
+
+
 class TestConflict:
+    def test_what_only_the_runtime_can_hold(self):
+        newest = {**REPORT, "transformers": "5.23.0"}
+        worked = run("r-runtime", newest, {"install": "works", "import": "fails"}, ALL_WORK)
+        elsewhere = [
+            replace(worked, id="r-mac", environment=replace(worked.environment, platform="mac")),
+            run("r-failed", newest, {"install": "works", "import": "fails"}, {"import": "fails"}),
+        ]
+        known = two_families()
+        known = replace(known, runs=(*known.runs, worked, *elsewhere))
+        wanted = keep("TTS == 0.22.0", "transformers == 5.23.0")
+        assert plan(environment(REPORT), known, wanted).conflict.runtime is worked
+        told = plan(environment(REPORT), known, [*wanted, *need("stream")])
+        assert told.conflict.runtime is None
+        told = plan(environment(REPORT), known, [*wanted, *keep("torch == 2.8.0")])
+        assert told.conflict.runtime is None
+
     def test_a_need_and_what_must_stay(self):
         known = two_families(issues=[SCORER, issue("XC033", ["api"], {"TTS": "*"})])
         told = plan(environment(REPORT), known, [*keep("TTS == 0.22.0", "numpy < 2"), *need("api")])

@@ -10,7 +10,7 @@ import pytest
 
 from conftest import Done
 from xcompat import load_xtts, matrix
-from xcompat.domain import StageResult
+from xcompat.domain.smoke import StageResult
 from xcompat.record import _capabilities, without_machine_paths
 from xcompat.smoke import SmokeRequest, _child_request, _report, name_issue
 

@@ -74,6 +74,18 @@ def errors(base, packages=None, **fields):
         ({}, {"torch": "2.9.1"}, {"complete": False}, set()),
         (C28, {"six": None, "torch": None}, {"complete": False}, set()),
         (C28, {}, {"platform": "macosx-x86_64", "complete": False}, {"XC038"}),
+        (
+            C28,
+            {"torch": "2.9.1", "torchaudio": "2.9.1", "torchcodec": "0.9.1"},
+            {"platform": "linux-aarch64", "complete": False},
+            {"XC059"},
+        ),
+        (
+            C28,
+            {"torch": "2.11.0", "torchaudio": "2.11.0", "torchcodec": "0.11.1"},
+            {"platform": "linux-aarch64", "complete": False},
+            set(),
+        ),
     ],
 )
 def test_environments(base, packages, fields, expected):

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 from xcompat.doctor import applies
-from xcompat.domain import CAPABILITIES, DECIDING, Constraint, Environment, distribution_name
+from xcompat.domain import CAPABILITIES, DECIDING, Environment, distribution_name
+from xcompat.domain.plan import Constraint
 from xcompat.matrix import load
 from xcompat.resolve import plan
 from xcompat.transition import SAME_FILES, meets, public
@@ -99,16 +101,16 @@ def _after(here, proposal):
 
 
 def _full(proposal, change):
-    """A version that the installer may choose: the installed one, where that is allowed."""
+    """The version that an installer chooses: the installed one, or the newest that is allowed."""
     (asked,) = (r for r in proposal.requirements if re.split("[<>=!~]", r)[0] == change.name)
     specifier = asked[len(change.name) :]
     if meets(specifier, change.now):
         return change.now
     known = {run.environment.packages.get(change.name) for run in MATRIX.runs} - {None}
-    allowed = [version for version in sorted(known) if meets(specifier, version)]
+    allowed = [version for version in known if meets(specifier, version)]
     # What is to be kept may be a version that nobody has seen: then nothing can be applied.
     assume(bool(allowed))
-    return allowed[0]
+    return max(allowed, key=Version)
 
 
 def _check_constraints(proposal, wanted):
