@@ -12,7 +12,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from xcompat.converters import limits
-from xcompat.converters.packing import Written, crc32_of, write_tensor
+from xcompat.converters.packing import Written, checksums_of, write_tensors
 from xcompat.converters.safetensors_source import METADATA, SafetensorsSource
 from xcompat.converters.values import Cast, Tensor, printable
 from xcompat.errors import Refusal
@@ -35,7 +35,7 @@ class SafetensorsLayout:
 
     Attributes:
         size: Of the whole file, in bytes.
-        written: What became of each tensor, once it is written.
+        written: What became of the tensors, once they are written.
 
     Raises:
         Refusal: XC108, a name that the format reserves or cannot hold.
@@ -63,7 +63,7 @@ class SafetensorsLayout:
         limits.check("bytes of the safetensors header", len(encoded), _MAX_HEADER)
         self._head = len(encoded).to_bytes(8, "little") + encoded
         self.size = len(self._head) + position
-        self.written: list[tuple[Tensor | Cast, Written]] = []
+        self.written = Written()
 
     def _order(self, item: tuple[str, Tensor | Cast]) -> tuple[bool, int, int, str]:
         name, tensor = item
@@ -84,8 +84,7 @@ class SafetensorsLayout:
         """
         output.write(self._head)
         with self._source.naming():
-            for tensor in self._tensors.values():
-                self.written.append((tensor, write_tensor(output, self._source, tensor)))
+            write_tensors(output, self._source, self._tensors.values(), self.written)
 
     def differs(self, path: Path) -> str:
         """Read back what was written; tell what is not as it should be, "" if nothing.
@@ -96,13 +95,14 @@ class SafetensorsLayout:
         with SafetensorsSource(path) as file:
             if list(file.value) != list(self._tensors):
                 return "other tensors than were written"
-            for (name, tensor), (_, written) in zip(
-                self._tensors.items(), self.written, strict=True
-            ):
+            for name, tensor in self._tensors.items():
                 found = file.value[name]
                 if (found.dtype, found.shape) != (tensor.dtype, tensor.shape):
                     return f"another type or shape of tensor `{printable(name)}`"
-                if crc32_of(file.file, file.record(found.storage)) != written.crc32:
+            records = (file.record(found.storage) for found in file.value.values())
+            read = checksums_of(file.file, records)
+            for name, now, written in zip(self._tensors, read, self.written.checksums, strict=True):
+                if now != written:
                     return f"other elements of tensor `{printable(name)}`"
         return ""
 
