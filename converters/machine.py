@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 import struct
-from collections import OrderedDict
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -22,8 +21,10 @@ from xcompat.converters.values import (
     UNSUPPORTED_STORAGES,
     Global,
     Record,
+    StateDict,
     Storage,
     Tensor,
+    number_of,
     printable,
 )
 from xcompat.errors import Refusal, XcompatError
@@ -117,7 +118,7 @@ class Machine:
         self._memoised = bytearray(limits.MEMO)
         self._memo_size = 0
         self._kept: set[int] = set()
-        self._storages: dict[str, Storage] = {}
+        self._storages = _Storages()
         self._shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._opcode = int(Op.PROTO)
         self._position = 0
@@ -344,12 +345,13 @@ class Machine:
 
     def _update(self, items: list[Any]) -> None:
         target = self._stack[-1]
-        if type(target) is not dict and type(target) is not OrderedDict:
+        if type(target) is not dict and type(target) is not StateDict:
             self._refuse("sets an item of something that is not a dict")
         if len(items) % 2:
             self._refuse("a key without a value")
         self._memory += _DICT_ITEM * (len(items) // 2)
-        for key, value in zip(items[::2], items[1::2], strict=True):
+        pairs = iter(items)
+        for key, value in zip(pairs, pairs, strict=True):
             if type(key) not in _KEY_TYPES:
                 self._refuse("a dict key that is neither text nor number nor tensor")
             if key in target:
@@ -415,7 +417,8 @@ class Machine:
         dtype = _STORAGES[kind]
         known = self._storages.get(key)
         if known is None:
-            known = self._storages[key] = Storage(key, dtype, numel)
+            known = Storage(key, dtype, numel)
+            self._storages.add(known)
             self._memory += _STORAGE
         elif known.dtype is not dtype or known.numel != numel:
             raise Refusal(
@@ -444,13 +447,13 @@ class Machine:
             self._stack.append(self._tensor(args))
         elif function is ORDERED_DICT and args == ():
             self._memory += _ORDERED_DICT
-            self._stack.append(OrderedDict())
+            self._stack.append(StateDict())
         elif function is DEFAULT_DICT and len(args) == 1 and self._is_dict(args[0]):
             self._memory += _CONTAINER
             self._stack.append({})
         elif function is REBUILD_PARAMETER:
             match args:
-                case (Tensor() as tensor, bool(), OrderedDict()):
+                case (Tensor() as tensor, bool(), StateDict()):
                     self._stack.append(tensor)
                 case _:
                     self._refuse(f"calls {function} with other arguments than torch does")
@@ -470,7 +473,7 @@ class Machine:
         ):
             self._refuse(f"calls {REBUILD_TENSOR} with other arguments than torch does")
         storage, offset, shape, stride, _, hooks = args[:6]
-        if type(hooks) is not OrderedDict or hooks:
+        if type(hooks) is not StateDict or hooks:
             self._refuse("a tensor with hooks")
         if not _INTEGERS.issuperset(map(type, shape + stride)):
             self._refuse("a tensor whose offset, shape or stride is not made of integers")
@@ -499,9 +502,33 @@ class Machine:
                 self._refuse("an attribute whose name is not text")
             target.state = state
             target.built = True
-        elif type(target) is not OrderedDict or set(state) != {"_metadata"}:
+        elif type(target) is not StateDict or set(state) != {"_metadata"}:
             # torch keeps the versions of a model's modules in that attribute; nobody needs them.
             self._refuse("sets attributes of something that has none")
+
+
+class _Storages:
+    """Storages by key: most are numbers, and lie in a list."""
+
+    def __init__(self) -> None:
+        self._numbered: list[Storage | None] = []
+        self._named: dict[str, Storage] = {}
+
+    def get(self, key: str) -> Storage | None:
+        """Return the storage of that key, None where there is none."""
+        number = number_of(key)
+        if number < 0:
+            return self._named.get(key)
+        return self._numbered[number] if number < len(self._numbered) else None
+
+    def add(self, storage: Storage) -> None:
+        """Add a storage whose key is new."""
+        number = number_of(storage.key)
+        if number < 0:
+            self._named[storage.key] = storage
+            return
+        self._numbered += [None] * (number + 1 - len(self._numbered))
+        self._numbered[number] = storage
 
 
 def _recalled(chunks: Iterable[bytes]) -> bytearray:

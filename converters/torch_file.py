@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 from xcompat.converters import checksum
 from xcompat.converters.checkpoint import Checkpoint
 from xcompat.converters.packing import Written, checksums_of, write_tensors
 from xcompat.converters.pickle_writer import pickle_bytes
-from xcompat.converters.values import Cast, Storage, Tensor, contiguous_stride
+from xcompat.converters.values import Cast, StateDict, Storage, Tensor, contiguous_stride
 from xcompat.converters.zip_entries import Entry, descriptor, directory, local_header, place
 
 if TYPE_CHECKING:
@@ -86,8 +85,8 @@ def _with_own_storages(value: Any, tensors: list[Tensor | Cast]) -> Any:
             storage = Storage(str(len(tensors)), value.dtype, value.numel)
             tensors.append(value)
             return Tensor(storage, 0, value.shape, contiguous_stride(value.shape))
-        case OrderedDict():
-            return OrderedDict((k, _with_own_storages(v, tensors)) for k, v in value.items())
+        case StateDict():
+            return StateDict((k, _with_own_storages(v, tensors)) for k, v in value.items())
         case dict():
             return {key: _with_own_storages(item, tensors) for key, item in value.items()}
         case _:

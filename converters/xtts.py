@@ -101,7 +101,7 @@ def _split(value: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 
 def _choose(
     state_dict: Mapping[str, Any],
-) -> tuple[dict[str, Tensor], dict[str, int], list[Dropped]]:
+) -> tuple[Mapping[str, Tensor], dict[str, int], list[Dropped]]:
     require_tensors(state_dict)
     tensors: dict[str, Tensor] = {}
     renamed = 0
@@ -109,6 +109,8 @@ def _choose(
     unused = dict(_UNUSED_MODULES)
     if any(name.removeprefix(TRAINER_PREFIX).startswith(f"{_HIFIGAN}.") for name in state_dict):
         unused |= _OTHER_DECODERS
+    if not any(name.startswith(TRAINER_PREFIX) or _drop_rule(name, unused) for name in state_dict):
+        return state_dict, {}, []
     for name, tensor in state_dict.items():
         is_prefixed = name.startswith(TRAINER_PREFIX)
         new_name = name.replace(TRAINER_PREFIX, "") if is_prefixed else name

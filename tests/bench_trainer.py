@@ -13,7 +13,6 @@ import shutil
 import struct
 import tempfile
 import zlib
-from collections import OrderedDict
 from math import prod
 from pathlib import Path
 from typing import BinaryIO
@@ -21,7 +20,7 @@ from typing import BinaryIO
 import bench
 from xcompat.converters.checkpoint import Checkpoint
 from xcompat.converters.pickle_writer import pickle_bytes
-from xcompat.converters.values import F32, Dtype, Storage, Tensor, contiguous_stride
+from xcompat.converters.values import F32, Dtype, StateDict, Storage, Tensor, contiguous_stride
 
 BLOCK = 1 << 20
 SIDE = {
@@ -49,7 +48,7 @@ def write_trainer_file(path: Path, release: Path) -> None:
             return Tensor(storage, 0, shape, contiguous_stride(shape))
 
         kept: list[Storage] = []
-        model: OrderedDict[str, Tensor] = OrderedDict(
+        model: StateDict = StateDict(
             (f"xtts.{name}", tensor(found.shape, found.dtype, found))
             for name, found in sources.items()
         )
