@@ -11,7 +11,6 @@ import re
 import struct
 from array import array
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from xcompat.converters import checksum, limits
@@ -49,8 +48,7 @@ _DAMAGED_HINT = "The file is incomplete or damaged: download or copy it again."
 _STRICT_HINT = "torch.save does not write such archives: save the checkpoint again with torch."
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveRecord:
+class ArchiveRecord(NamedTuple):
     """An uncompressed record of an archive: where its bytes are."""
 
     name: str
@@ -137,8 +135,7 @@ def storage_number(name: str) -> int:
     return number_of(name[len(_STORAGES) :]) if name.startswith(_STORAGES) else -1
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
+class Archive(NamedTuple):
     """The directory of a torch zip archive, checked in full."""
 
     root: str

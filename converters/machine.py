@@ -115,7 +115,6 @@ class Machine:
         self._outer: list[list[Any]] = []
         self._below = 0
         self._memo: dict[int, Any] = {}
-        self._memoised = bytearray(limits.MEMO)
         self._memo_size = 0
         self._kept: set[int] = set()
         self._storages = _Storages()
@@ -138,7 +137,7 @@ class Machine:
                 contradicts itself), XC108 (a value that JSON and safetensors cannot hold).
             Corruption: XC102, the stream breaks off.
         """
-        self._recalled = _recalled(read())
+        self._memo_states = _memo_states(read())
         tokens = lex(self._metered(read()))
         handlers: list[Callable[[bytes], None] | None] = [None] * 256
         for op, handler in _HANDLERS.items():
@@ -358,24 +357,24 @@ class Machine:
                 self._refuse(f"the key {printable(repr(key))} twice in one dict")
             target[key] = value
 
-    def _put(self, argument: bytes) -> None:
-        self._remember(int.from_bytes(argument, "little"))
-
     def _memoize(self, _: bytes) -> None:
-        self._remember(self._memo_size)
+        self._put(self._memo_size.to_bytes(4, "little"))
 
-    def _remember(self, index: int) -> None:
+    def _put(self, argument: bytes) -> None:
+        index = int.from_bytes(argument, "little")
         value = self._stack[-1]
         if index >= limits.MEMO:
             limits.check("memo entries of the pickle", index + 1, limits.MEMO)
-        if self._memoised[index]:
-            self._refuse("a memo entry is overwritten")
-        self._memoised[index] = 1
+        state = self._memo_states[index]
+        self._memo_states[index] = _WRITTEN
         self._memo_size += 1
-        if self._recalled[index]:
-            self._memory += _DICT_ITEM
-            self._kept.add(id(value))
-            self._memo[index] = value
+        if state == _UNREAD:
+            return
+        if state == _WRITTEN:
+            self._refuse("a memo entry is overwritten")
+        self._memory += _DICT_ITEM
+        self._kept.add(id(value))
+        self._memo[index] = value
 
     def _get(self, argument: bytes) -> None:
         try:
@@ -531,22 +530,29 @@ class _Storages:
         self._numbered[number] = storage
 
 
-def _recalled(chunks: Iterable[bytes]) -> bytearray:
-    """Return, for each memo index, whether the stream may ever read it.
+_UNREAD: Final = 0
+"""State of a memo entry that is not written, and that the stream never reads."""
+_RECALLED: Final = 1
+"""Not written yet; the stream may read it."""
+_WRITTEN: Final = 2
+
+
+def _memo_states(chunks: Iterable[bytes]) -> bytearray:
+    """Return, for each memo entry, whether the stream may ever read it.
 
     Every LONG_BINGET is found, wherever the opcodes begin; some that are none do no harm.
     """
-    recalled = bytearray(limits.MEMO)
-    recalled[:256] = b"\1" * 256  # BINGET
+    states = bytearray(limits.MEMO)
+    states[:256] = bytes([_RECALLED]) * 256  # BINGET
     tail = b""
     for chunk in chunks:
         data = tail + chunk
         for index in set(_LONG_BINGET.findall(data)):
             at = int.from_bytes(index, "little")
-            if at < len(recalled):
-                recalled[at] = 1
+            if at < len(states):
+                states[at] = _RECALLED
         tail = data[-4:]
-    return recalled
+    return states
 
 
 _INT32: Final = struct.Struct("<i")

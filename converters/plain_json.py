@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import math
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from xcompat.converters import limits
 from xcompat.converters.values import Record, printable
@@ -37,6 +37,10 @@ def to_plain(value: Any, path: str) -> Any:
 
 _Path: TypeAlias = "str | tuple[_Path, str | int]"
 """Where a value is: the root's name, or the container's path and a key. Cheap while all is well."""
+
+
+_WIDEST: Final = 1 << 8 * limits.INTEGER_BYTES
+"""Magnitude of the first integers that are too wide."""
 
 
 class _Plain:
@@ -104,7 +108,13 @@ class _Plain:
                 raise _unrepresentable(
                     path, f"has the key {printable(repr(key))}, which is not text"
                 )
+            if type(item) is int and _WIDEST > item > -_WIDEST:
+                self._count += 1  # the many numbers of a vocabulary
+                plain[self._text(key, path)] = item
+                continue
             plain[self._text(key, path)] = self.convert(item, (path, key), within)
+        if self._count > limits.JSON_VALUES:
+            limits.check(self._values, self._count, limits.JSON_VALUES)
         return plain
 
 

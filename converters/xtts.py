@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from xcompat.converters.machine import XTTS_CONFIG
 from xcompat.converters.plain_json import to_plain
@@ -45,8 +44,7 @@ _VOCABULARIES: Final = {6681: "2.0.3", 6153: "2.0.0 to 2.0.2"}
 """Rows of the text embedding in the published versions of XTTS v2."""
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(NamedTuple):
     """The part of a checkpoint that inference needs, under the names that TTS uses."""
 
     kind: str
