@@ -90,7 +90,10 @@ class _Writer:
         self.op(Op.MARK)
         for key, item in items.items():
             self.value(key)
-            self.value(item)
+            if type(item) is Tensor:
+                self._tensor(item)
+            else:
+                self.value(item)
         self.op(Op.SETITEMS)
 
     def _tuple(self, *values: Any) -> None:
@@ -99,7 +102,10 @@ class _Writer:
             return
         self.op(Op.MARK)
         for item in values:
-            self.value(item)
+            if type(item) is int:
+                self._integer(item)
+            else:
+                self.value(item)
         self.op(Op.TUPLE)
 
     def _global(self, value: Global) -> None:

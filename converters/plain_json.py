@@ -52,8 +52,7 @@ class _Plain:
 
     def convert(self, value: Any, path: _Path, within: tuple[int, ...]) -> Any:
         self._count += 1
-        if self._count > limits.JSON_VALUES:
-            limits.check(self._values, self._count, limits.JSON_VALUES)
+        self._check_limits()
         if isinstance(value, str):
             return self._text(value, path)
         if isinstance(value, (int, float, type(None))):
@@ -70,9 +69,7 @@ class _Plain:
             case dict():
                 return self._object(value, path, within)
             case list() | tuple():
-                return [
-                    self.convert(item, (path, index), within) for index, item in enumerate(value)
-                ]
+                return self._array(value, path, within)
             case _:
                 raise _unrepresentable(
                     path, f"is of type {type(value).__name__}, which JSON does not have"
@@ -89,8 +86,7 @@ class _Plain:
 
     def _text(self, text: str, path: _Path) -> str:
         self._characters += len(text)
-        if self._characters > limits.JSON_CHARACTERS:
-            limits.check(self._texts, self._characters, limits.JSON_CHARACTERS)
+        self._check_limits()
         if text.isascii():
             return text
         try:
@@ -98,6 +94,26 @@ class _Plain:
         except UnicodeEncodeError:
             raise _unrepresentable(path, "holds text that is not Unicode") from None
         return text
+
+    def _array(
+        self, items: list[Any] | tuple[Any, ...], path: _Path, within: tuple[int, ...]
+    ) -> list[Any]:
+        plain: list[Any] = []
+        for index, item in enumerate(items):
+            if type(item) is str and item.isascii():
+                self._count += 1  # the many texts of a vocabulary
+                self._characters += len(item)
+                plain.append(item)
+            else:
+                plain.append(self.convert(item, (path, index), within))
+        self._check_limits()
+        return plain
+
+    def _check_limits(self) -> None:
+        if self._count > limits.JSON_VALUES:
+            limits.check(self._values, self._count, limits.JSON_VALUES)
+        if self._characters > limits.JSON_CHARACTERS:
+            limits.check(self._texts, self._characters, limits.JSON_CHARACTERS)
 
     def _object(
         self, items: dict[Any, Any], path: _Path, within: tuple[int, ...]
@@ -113,8 +129,7 @@ class _Plain:
                 plain[self._text(key, path)] = item
                 continue
             plain[self._text(key, path)] = self.convert(item, (path, key), within)
-        if self._count > limits.JSON_VALUES:
-            limits.check(self._values, self._count, limits.JSON_VALUES)
+        self._check_limits()
         return plain
 
 
