@@ -562,7 +562,7 @@ _LONG_BINGET: Final = re.compile(rb"j(?=(..[\x00-\x1f]\x00))", re.DOTALL)
 
 # Bytes of memory that a value holds, on CPython with 64 bits; numbers count where they are kept.
 _CONTAINER: Final = 80
-_ORDERED_DICT: Final = 320
+_ORDERED_DICT: Final = 80
 _ITEM: Final = 40
 _DICT_ITEM: Final = 100
 _RECORD: Final = 160

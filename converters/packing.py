@@ -11,7 +11,7 @@ from xcompat.converters.archive import ArchiveRecord, check_crc32
 from xcompat.converters.casting import Caster
 from xcompat.converters.copying import Ranges, transfer
 from xcompat.converters.source import BUFFER_BYTES
-from xcompat.converters.values import Cast, Tensor
+from xcompat.converters.values import Cast, Storage, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -63,7 +63,7 @@ def write_tensors(
         tensor = item.tensor if isinstance(item, Cast) else item
         record = source.record(tensor.storage)
         if item is tensor and tensor.is_contiguous and tensor.nbytes == record.size:
-            batch.add(tensor, record)
+            batch.add(tensor.storage, record)
             continue
         batch.copy()
         if source.checksummed:
@@ -79,20 +79,23 @@ class _Batch:
         self._output = output
         self._source = source
         self._written = written
-        self._tensors: list[Tensor] = []
+        self._storages: list[Storage] = []
+        self._recorded = array("I")
         self._ranges = Ranges()
 
-    def add(self, tensor: Tensor, record: ArchiveRecord) -> None:
-        self._tensors.append(tensor)
+    def add(self, storage: Storage, record: ArchiveRecord) -> None:
+        self._storages.append(storage)
+        self._recorded.append(record.crc32)
         self._ranges.append(record.offset, record.size)
 
     def copy(self) -> None:
         found = self._output.copy(self._source.file, self._ranges)
-        if self._source.checksummed:
-            for tensor, crc32 in zip(self._tensors, found, strict=True):
-                check_crc32(self._source.record(tensor.storage), crc32)
+        if self._source.checksummed and found != self._recorded:
+            for storage, crc32 in zip(self._storages, found, strict=True):
+                check_crc32(self._source.record(storage), crc32)
         self._written.checksums.extend(found)
-        self._tensors.clear()
+        self._storages.clear()
+        self._recorded = array("I")
         self._ranges = Ranges()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import shutil
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict
 
-from xcompat.converters import official
+from xcompat.converters import checksum, official
 from xcompat.converters.output_folder import OutputFolder
 from xcompat.converters.plain_json import to_json
 from xcompat.converters.plan import CastTo, Content, Layout, Plan
@@ -129,7 +128,7 @@ def _require_room(plan: Plan) -> None:
 
 def _checksum(layout: Layout, output: OutputFile) -> str:
     if isinstance(layout, Content):
-        return f"sha256:{hashlib.sha256(layout.data).hexdigest()}"
+        return f"sha256:{checksum.sha256(layout.data).hexdigest()}"
     return f"crc32:{output.crc32:08x}"
 
 

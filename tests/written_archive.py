@@ -50,7 +50,8 @@ class Archive:
         start = self._file.tell()
         size = sum(map(len, self._directory))
         count = len(self._directory)
+        few = min(count, 0xFFFF)
         self._file.write(b"".join(self._directory))
         self._file.write(struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size,
             start) + struct.pack("<4sIQI", b"PK\6\7", 0, start + size, 1) + struct.pack(
-            "<4s4H2IH", b"PK\5\6", 0, 0, count, count, size, 0xFFFFFFFF, 0))  # fmt: skip
+            "<4s4H2IH", b"PK\5\6", 0, 0, few, few, size, 0xFFFFFFFF, 0))  # fmt: skip
