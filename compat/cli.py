@@ -608,8 +608,19 @@ def _replace_closed_streams() -> None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
 
 
+def _keep_only(name: str) -> None:
+    """Forget the other commands where one was asked for: typer would build all of them."""
+    asked = [
+        info
+        for info in app.registered_commands
+        if name == (info.name or (info.callback and info.callback.__name__))
+    ]
+    app.registered_commands = asked or app.registered_commands
+
+
 def _run() -> int | None:
     """Run the command that was typed; tell a full disk under what typer itself prints."""
+    _keep_only(next(iter(sys.argv[1:]), ""))
     try:
         status: int | None = app(standalone_mode=True)
     except OSError as error:

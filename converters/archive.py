@@ -11,11 +11,10 @@ import re
 import struct
 from array import array
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from xcompat.converters import checksum, limits
-from xcompat.converters.values import printable
+from xcompat.converters.values import number_of, printable
 from xcompat.errors import Corruption, Refusal
 
 if TYPE_CHECKING:
@@ -42,14 +41,14 @@ FLAG_DESCRIPTOR: Final = 0x8
 FLAG_UTF8: Final = 0x800
 
 _PAGE: Final = 4096
+_STORAGES: Final = "data/"
 _PATH: Final = re.compile(r"(?:(?!\.\.?(?:/|$))[!-.0-9;-\[\]-~]+(?:/(?!$)|$))+")
 """What torch names a record: printable ASCII without a backslash or a colon."""
 _DAMAGED_HINT = "The file is incomplete or damaged: download or copy it again."
 _STRICT_HINT = "torch.save does not write such archives: save the checkpoint again with torch."
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveRecord:
+class ArchiveRecord(NamedTuple):
     """An uncompressed record of an archive: where its bytes are."""
 
     name: str
@@ -65,17 +64,25 @@ class ArchiveRecord:
 
 
 class Records(Mapping[str, ArchiveRecord]):
-    """The records of an archive by name, in the order of the file; 180 bytes of memory for each."""
+    """The records of an archive by name, in the order of the file; 40 bytes of memory for each.
+
+    torch numbers the records of storages: these need no name of their own.
+    """
 
     def __init__(self) -> None:
         self._headers = array("Q", [0])
-        self._rows: dict[str, int] = {}
         self._offsets = array("Q")
         self._sizes = array("Q")
         self._checksums = array("I")
+        self._numbers = array("i")
+        self._names: dict[int, str] = {}
+        self._row_of_number = array("i")
+        self._row_of_name: dict[str, int] = {}
 
     def __getitem__(self, name: str) -> ArchiveRecord:
-        row = self._rows[name]
+        row = self._row(name)
+        if row < 0:
+            raise KeyError(name)
         return ArchiveRecord(
             name,
             self._offsets[row],
@@ -85,13 +92,14 @@ class Records(Mapping[str, ArchiveRecord]):
         )
 
     def __contains__(self, name: object) -> bool:
-        return name in self._rows
+        return isinstance(name, str) and self._row(name) >= 0
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._rows)
+        for row, number in enumerate(self._numbers):
+            yield self._names[row] if number < 0 else f"{_STORAGES}{number}"
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._sizes)
 
     @property
     def checksummed(self) -> bool:
@@ -100,15 +108,34 @@ class Records(Mapping[str, ArchiveRecord]):
 
     def append(self, name: str, offset: int, size: int, crc32: int, end: int) -> None:
         """Add a record whose name is new, and which begins where the last one ends."""
+        row = len(self._sizes)
         self._headers.append(end)
-        self._rows[name] = len(self._rows)
         self._offsets.append(offset)
         self._sizes.append(size)
         self._checksums.append(crc32)
+        self._numbers.append(number := storage_number(name))
+        if number < 0:
+            self._names[row] = name
+            self._row_of_name[name] = row
+            return
+        if missing := number + 1 - len(self._row_of_number):
+            self._row_of_number.extend(array("i", [-1]) * max(missing, 0))
+        self._row_of_number[number] = row
+
+    def _row(self, name: str) -> int:
+        """Return the row of a record, -1 where there is none."""
+        number = storage_number(name)
+        if number < 0:
+            return self._row_of_name.get(name, -1)
+        return self._row_of_number[number] if number < len(self._row_of_number) else -1
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
+def storage_number(name: str) -> int:
+    """Return the number in a name that torch gives to a storage, -1 for any other name."""
+    return number_of(name[len(_STORAGES) :]) if name.startswith(_STORAGES) else -1
+
+
+class Archive(NamedTuple):
     """The directory of a torch zip archive, checked in full."""
 
     root: str
@@ -174,7 +201,7 @@ def read_archive(file: SourceFile) -> Archive:
     limits.check("bytes of the archive's directory", end - start, limits.DIRECTORY_BYTES)
     window = _Window(file, start)
     records = Records()
-    names = _Names()
+    names = _Names(records)
     position = 0
     # torch writes the directory in the order of the records.
     for entry in _entries(file, start, end, count):
@@ -359,16 +386,21 @@ def _widen(extra: bytes, narrow: tuple[int, int, int], shown: str) -> tuple[int,
 class _Names:
     """Checks that all names are paths below one top folder, and that no two are alike."""
 
-    def __init__(self) -> None:
+    def __init__(self, records: Records) -> None:
         self.root = ""
+        self._records = records
         self._seen: set[str] = set()
 
     def check(self, name: str) -> str:
         """Return a name without the top folder."""
         root, _, inner = name.partition("/")
+        if root == self.root and storage_number(inner) >= 0:
+            if inner in self._records:
+                _refuse(f"`{printable(name)}` is there twice")
+            return inner
         if not _PATH.fullmatch(inner) or root in {"", ".", ".."}:
             _refuse(f"`{printable(name)}` is not a path below one top folder")
-        if not self._seen:
+        if not self.root:
             self.root = root
             if any(char in root for char in "\\:\0"):
                 _refuse(f"`{printable(name)}` is not a portable path")

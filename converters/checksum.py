@@ -7,7 +7,16 @@ checksum of each record, to compare with the source, and that of the whole outpu
 
 from __future__ import annotations
 
-__all__ = ["crc32", "crc32_combine"]
+__all__ = ["crc32", "crc32_combine", "sha256"]
+
+# hashlib would load OpenSSL: 4 MB of memory, for files of a few kilobytes.
+try:
+    from _sha2 import sha256  # type: ignore[import-not-found,unused-ignore]
+except ImportError:  # Python 3.11 and older, or one that is not CPython
+    try:
+        from _sha256 import sha256  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        from hashlib import sha256
 
 try:
     from isal.isal_zlib import crc32, crc32_combine

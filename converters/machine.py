@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 import struct
-from collections import OrderedDict
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -22,8 +21,10 @@ from xcompat.converters.values import (
     UNSUPPORTED_STORAGES,
     Global,
     Record,
+    StateDict,
     Storage,
     Tensor,
+    number_of,
     printable,
 )
 from xcompat.errors import Refusal, XcompatError
@@ -114,10 +115,9 @@ class Machine:
         self._outer: list[list[Any]] = []
         self._below = 0
         self._memo: dict[int, Any] = {}
-        self._memoised = bytearray(limits.MEMO)
         self._memo_size = 0
         self._kept: set[int] = set()
-        self._storages: dict[str, Storage] = {}
+        self._storages = _Storages()
         self._shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._opcode = int(Op.PROTO)
         self._position = 0
@@ -137,7 +137,7 @@ class Machine:
                 contradicts itself), XC108 (a value that JSON and safetensors cannot hold).
             Corruption: XC102, the stream breaks off.
         """
-        self._recalled = _recalled(read())
+        self._memo_states = _memo_states(read())
         tokens = lex(self._metered(read()))
         handlers: list[Callable[[bytes], None] | None] = [None] * 256
         for op, handler in _HANDLERS.items():
@@ -344,36 +344,37 @@ class Machine:
 
     def _update(self, items: list[Any]) -> None:
         target = self._stack[-1]
-        if type(target) is not dict and type(target) is not OrderedDict:
+        if type(target) is not dict and type(target) is not StateDict:
             self._refuse("sets an item of something that is not a dict")
         if len(items) % 2:
             self._refuse("a key without a value")
         self._memory += _DICT_ITEM * (len(items) // 2)
-        for key, value in zip(items[::2], items[1::2], strict=True):
+        pairs = iter(items)
+        for key, value in zip(pairs, pairs, strict=True):
             if type(key) not in _KEY_TYPES:
                 self._refuse("a dict key that is neither text nor number nor tensor")
             if key in target:
                 self._refuse(f"the key {printable(repr(key))} twice in one dict")
             target[key] = value
 
-    def _put(self, argument: bytes) -> None:
-        self._remember(int.from_bytes(argument, "little"))
-
     def _memoize(self, _: bytes) -> None:
-        self._remember(self._memo_size)
+        self._put(self._memo_size.to_bytes(4, "little"))
 
-    def _remember(self, index: int) -> None:
+    def _put(self, argument: bytes) -> None:
+        index = int.from_bytes(argument, "little")
         value = self._stack[-1]
         if index >= limits.MEMO:
             limits.check("memo entries of the pickle", index + 1, limits.MEMO)
-        if self._memoised[index]:
-            self._refuse("a memo entry is overwritten")
-        self._memoised[index] = 1
+        state = self._memo_states[index]
+        self._memo_states[index] = _WRITTEN
         self._memo_size += 1
-        if self._recalled[index]:
-            self._memory += _DICT_ITEM
-            self._kept.add(id(value))
-            self._memo[index] = value
+        if state == _UNREAD:
+            return
+        if state == _WRITTEN:
+            self._refuse("a memo entry is overwritten")
+        self._memory += _DICT_ITEM
+        self._kept.add(id(value))
+        self._memo[index] = value
 
     def _get(self, argument: bytes) -> None:
         try:
@@ -415,7 +416,8 @@ class Machine:
         dtype = _STORAGES[kind]
         known = self._storages.get(key)
         if known is None:
-            known = self._storages[key] = Storage(key, dtype, numel)
+            known = Storage(key, dtype, numel)
+            self._storages.add(known)
             self._memory += _STORAGE
         elif known.dtype is not dtype or known.numel != numel:
             raise Refusal(
@@ -444,13 +446,13 @@ class Machine:
             self._stack.append(self._tensor(args))
         elif function is ORDERED_DICT and args == ():
             self._memory += _ORDERED_DICT
-            self._stack.append(OrderedDict())
+            self._stack.append(StateDict())
         elif function is DEFAULT_DICT and len(args) == 1 and self._is_dict(args[0]):
             self._memory += _CONTAINER
             self._stack.append({})
         elif function is REBUILD_PARAMETER:
             match args:
-                case (Tensor() as tensor, bool(), OrderedDict()):
+                case (Tensor() as tensor, bool(), StateDict()):
                     self._stack.append(tensor)
                 case _:
                     self._refuse(f"calls {function} with other arguments than torch does")
@@ -470,7 +472,7 @@ class Machine:
         ):
             self._refuse(f"calls {REBUILD_TENSOR} with other arguments than torch does")
         storage, offset, shape, stride, _, hooks = args[:6]
-        if type(hooks) is not OrderedDict or hooks:
+        if type(hooks) is not StateDict or hooks:
             self._refuse("a tensor with hooks")
         if not _INTEGERS.issuperset(map(type, shape + stride)):
             self._refuse("a tensor whose offset, shape or stride is not made of integers")
@@ -499,27 +501,58 @@ class Machine:
                 self._refuse("an attribute whose name is not text")
             target.state = state
             target.built = True
-        elif type(target) is not OrderedDict or set(state) != {"_metadata"}:
+        elif type(target) is not StateDict or set(state) != {"_metadata"}:
             # torch keeps the versions of a model's modules in that attribute; nobody needs them.
             self._refuse("sets attributes of something that has none")
 
 
-def _recalled(chunks: Iterable[bytes]) -> bytearray:
-    """Return, for each memo index, whether the stream may ever read it.
+class _Storages:
+    """Storages by key: most are numbers, and lie in a list."""
+
+    def __init__(self) -> None:
+        self._numbered: list[Storage | None] = []
+        self._named: dict[str, Storage] = {}
+
+    def get(self, key: str) -> Storage | None:
+        """Return the storage of that key, None where there is none."""
+        number = number_of(key)
+        if number < 0:
+            return self._named.get(key)
+        return self._numbered[number] if number < len(self._numbered) else None
+
+    def add(self, storage: Storage) -> None:
+        """Add a storage whose key is new."""
+        number = number_of(storage.key)
+        if number < 0:
+            self._named[storage.key] = storage
+            return
+        self._numbered += [None] * (number + 1 - len(self._numbered))
+        self._numbered[number] = storage
+
+
+_UNREAD: Final = 0
+"""State of a memo entry that is not written, and that the stream never reads."""
+_RECALLED: Final = 1
+"""Not written yet; the stream may read it."""
+_WRITTEN: Final = 2
+
+
+def _memo_states(chunks: Iterable[bytes]) -> bytearray:
+    """Return, for each memo entry, whether the stream may ever read it.
 
     Every LONG_BINGET is found, wherever the opcodes begin; some that are none do no harm.
     """
-    recalled = bytearray(limits.MEMO)
-    recalled[:256] = b"\1" * 256  # BINGET
+    states = bytearray(limits.MEMO)
+    states[:256] = bytes([_RECALLED]) * 256  # BINGET
     tail = b""
     for chunk in chunks:
         data = tail + chunk
         for index in set(_LONG_BINGET.findall(data)):
             at = int.from_bytes(index, "little")
-            if at < len(recalled):
-                recalled[at] = 1
+            if at < len(states):
+                states[at] = _RECALLED
         tail = data[-4:]
-    return recalled
+    return states
 
 
 _INT32: Final = struct.Struct("<i")
@@ -529,7 +562,7 @@ _LONG_BINGET: Final = re.compile(rb"j(?=(..[\x00-\x1f]\x00))", re.DOTALL)
 
 # Bytes of memory that a value holds, on CPython with 64 bits; numbers count where they are kept.
 _CONTAINER: Final = 80
-_ORDERED_DICT: Final = 320
+_ORDERED_DICT: Final = 80
 _ITEM: Final = 40
 _DICT_ITEM: Final = 100
 _RECORD: Final = 160

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from xcompat.converters.values import printable
 from xcompat.errors import CannotLook
@@ -23,8 +22,7 @@ TRAINING_FILES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFiles:
+class ModelFiles(NamedTuple):
     """The files of a model as they lie in one folder; None where there is none."""
 
     checkpoint: Path

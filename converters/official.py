@@ -6,7 +6,6 @@ November 2026 at https://huggingface.co/coqui/XTTS-v2, /coqui/XTTS-v1 and /tts-h
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -51,6 +50,8 @@ def sha256_of(file: SourceFile) -> str:
         Corruption: XC102, the file ends too early.
         CannotLook: XC112, the system cannot read it.
     """
+    import hashlib  # noqa: PLC0415 - loads OpenSSL, which is fast here and of no use elsewhere
+
     digest = hashlib.sha256()
     for piece in file.pieces(0, file.size):
         digest.update(piece)

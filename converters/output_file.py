@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from xcompat.converters import checksum
+from xcompat.converters.copying import Ranges, transfer
 
 try:
     import fcntl
@@ -19,6 +20,7 @@ else:
     HAS_LOCKS = True
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Callable
     from pathlib import Path
 
@@ -28,6 +30,8 @@ BLOCK: Final = 4096
 """What file systems share between files: APFS, btrfs and XFS as they are made by default."""
 WRITEBACK_BYTES: Final = 32 << 20
 """How much is written between two requests to the disk."""
+RESERVED_BYTES: Final = 1 << 20
+"""From how many bytes on their space is asked for at once."""
 _FICLONERANGE: Final = 0x4020940D
 """ioctl of Linux (linux/fs.h): let a range of one file share its blocks with another file."""
 
@@ -52,21 +56,26 @@ class OutputFile:
         remove_abandoned(path)
         self.temporary, descriptor = _create_locked(path)
         self._file = os.fdopen(descriptor, "wb", buffering=0)
+        self._descriptor = descriptor
         self._writeback = _Writeback(descriptor) if durable else None
 
     def write(self, data: bytes | memoryview) -> None:
         """Append some bytes."""
-        self._write(memoryview(data))
+        self._write_at(memoryview(data), self.position)
+        self._grown(len(data))
         self.crc32 = checksum.crc32(data, self.crc32)
 
-    def copy(self, source: SourceFile, offset: int, size: int) -> int:
-        """Append a range of a source file; return the CRC-32 of that range."""
-        part = 0
-        for piece in source.pieces(offset, size):
-            part = checksum.crc32(piece, part)
-            self._write(piece)
-        self.crc32 = checksum.crc32_combine(self.crc32, part, size)
-        return part
+    def copy(self, source: SourceFile, ranges: Ranges) -> array[int]:
+        """Append ranges of a source file, one behind the other; return the CRC-32 of each.
+
+        Raises:
+            Corruption, CannotLook: The source cannot be read.
+        """
+        self._reserve(ranges.total)
+        found = transfer(source, ranges, self._write_at, self._grown, self.position)
+        for part, (_, size) in zip(found, ranges, strict=True):
+            self.crc32 = checksum.crc32_combine(self.crc32, part, size)
+        return found
 
     def share(self, source: SourceFile, offset: int, size: int, crc32: int) -> bool:
         """Append a range of a source file without copying its blocks, where that can be done.
@@ -87,17 +96,16 @@ class OutputFile:
         middle = (size - head) // BLOCK * BLOCK
         if middle <= 0:
             return False
-        descriptor = self._file.fileno()
         request = struct.pack("=qQQQ", source.fileno(), offset + head, middle, self.position + head)
         try:
-            fcntl.ioctl(descriptor, _FICLONERANGE, request)
+            fcntl.ioctl(self._descriptor, _FICLONERANGE, request)
         except OSError:
             return False
-        self._write(memoryview(source.read_at(offset, head)))
-        self._file.seek(middle, os.SEEK_CUR)
-        self.position += middle
-        self._advance(middle)
-        self._write(memoryview(source.read_at(offset + head + middle, size - head - middle)))
+        tail = head + middle
+        self._write_at(memoryview(source.read_at(offset, head)), self.position)
+        rest = memoryview(source.read_at(offset + tail, size - tail))
+        self._write_at(rest, self.position + tail)
+        self._grown(size)
         self.crc32 = checksum.crc32_combine(self.crc32, crc32, size)
         return True
 
@@ -133,16 +141,43 @@ class OutputFile:
         """Bring all bytes to the disk."""
         if self._writeback:
             self._writeback.stop()
-        os.fsync(self._file.fileno())
+        os.fsync(self._descriptor)
 
-    def _write(self, view: memoryview) -> None:
-        size = len(view)
+    def _write_at(self, view: memoryview, offset: int) -> None:
+        while len(view):
+            written = _write(self._descriptor, view, offset)
+            view = view[written:]
+            offset += written
+
+    def _grown(self, size: int) -> None:
         self.position += size
         if self._writeback:
             self._writeback.follow(self.position)
-        while len(view):
-            view = view[self._file.write(view) :]
         self._advance(size)
+
+    def _reserve(self, size: int) -> None:
+        """Ask for the space of what is to be appended at once: writing is a third faster then.
+
+        Where it cannot be had like that, nothing is lost, and writing tells what is wrong.
+        """
+        if size < RESERVED_BYTES or not hasattr(os, "posix_fallocate"):
+            return
+        with contextlib.suppress(OSError):
+            # Where a file system cannot do it, the C library would write to each block, and does
+            # not where a file is open for appending.
+            descriptor = os.open(self.temporary, os.O_WRONLY | os.O_APPEND)
+            try:
+                os.posix_fallocate(descriptor, self.position, size)
+            finally:
+                os.close(descriptor)
+
+
+def _write(descriptor: int, view: memoryview, offset: int) -> int:
+    """Write to an offset; return how much was written."""
+    if hasattr(os, "pwrite"):
+        return os.pwrite(descriptor, view, offset)
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.write(descriptor, view)
 
 
 def remove_abandoned(path: Path) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from array import array
 from math import prod
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal
 
 from xcompat.converters import checksum
 from xcompat.converters.archive import ArchiveRecord, check_crc32
 from xcompat.converters.casting import Caster
+from xcompat.converters.copying import Ranges, transfer
 from xcompat.converters.source import BUFFER_BYTES
-from xcompat.converters.values import Cast, Tensor
+from xcompat.converters.values import Cast, Storage, Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from xcompat.converters.output_file import OutputFile
     from xcompat.converters.source import SourceFile
@@ -26,57 +28,113 @@ _Format = Literal["B", "H", "I", "Q"]
 _FORMATS: Final[dict[int, _Format]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
-class Written(NamedTuple):
-    """What `write_tensor` wrote."""
+class Written:
+    """What `write_tensors` wrote.
 
-    crc32: int
-    """Of the bytes that were appended."""
-    error: float = 0.0
-    """Square root of the sum of the squared differences that a cast made."""
-    norm: float = 0.0
-    """Square root of the sum of the squared elements that were cast."""
+    Attributes:
+        checksums: CRC-32 of the bytes of each tensor, in their order.
+        casts: By tensor, the square roots of the sum of the squared differences that its cast
+            made, and of the sum of its squared elements.
+    """
+
+    def __init__(self) -> None:
+        self.checksums = array("I")
+        self.casts: dict[str, tuple[float, float]] = {}
 
 
-def write_tensor(output: OutputFile, source: TensorFile, item: Tensor | Cast) -> Written:
-    """Append the elements of a tensor to an output file, comparing the source's checksum.
+def write_tensors(
+    output: OutputFile, source: TensorFile, items: Iterable[Tensor | Cast], written: Written
+) -> None:
+    """Append the elements of tensors to an output file, comparing the source's checksums.
 
     Args:
-        output: Receives `item.nbytes` bytes.
-        source: Where the elements are. Where the tensor is a whole record, and not cast, comparing
+        output: Receives `item.nbytes` bytes for each.
+        source: Where the elements are. For tensors that are whole records, and not cast, comparing
             the checksum costs no second pass.
-        item: What to write; `check_tensors` of the source has seen it.
+        items: What to write; `check_tensors` of the source has seen them.
+        written: Is told what was done.
 
     Raises:
-        Corruption: XC102, the checksum does not match or the file is truncated.
+        Corruption: XC102, a checksum does not match or the file is truncated.
         Refusal: XC108, an element cannot be cast.
     """
-    tensor = item.tensor if isinstance(item, Cast) else item
-    record = source.record(tensor.storage)
-    start = record.offset + tensor.offset * tensor.dtype.itemsize
-    if item is tensor and tensor.is_contiguous and tensor.nbytes == record.size:
-        crc32 = output.copy(source.file, start, tensor.nbytes)
+    batch = _Batch(output, source, written)
+    for item in items:
+        tensor = item.tensor if isinstance(item, Cast) else item
+        record = source.record(tensor.storage)
+        if item is tensor and tensor.is_contiguous and tensor.nbytes == record.size:
+            batch.add(tensor.storage, record)
+            continue
+        batch.copy()
         if source.checksummed:
-            check_crc32(record, crc32)
-        return Written(crc32)
-    if source.checksummed:
-        check_crc32(record, crc32_of(source.file, record))
+            check_crc32(record, crc32_of(source.file, record))
+        written.checksums.append(_write_elements(output, source.file, record, item, written))
+    batch.copy()
+
+
+class _Batch:
+    """Tensors that are whole records, to be copied together."""
+
+    def __init__(self, output: OutputFile, source: TensorFile, written: Written) -> None:
+        self._output = output
+        self._source = source
+        self._written = written
+        self._storages: list[Storage] = []
+        self._recorded = array("I")
+        self._ranges = Ranges()
+
+    def add(self, storage: Storage, record: ArchiveRecord) -> None:
+        self._storages.append(storage)
+        self._recorded.append(record.crc32)
+        self._ranges.append(record.offset, record.size)
+
+    def copy(self) -> None:
+        found = self._output.copy(self._source.file, self._ranges)
+        if self._source.checksummed and found != self._recorded:
+            for storage, crc32 in zip(self._storages, found, strict=True):
+                check_crc32(self._source.record(storage), crc32)
+        self._written.checksums.extend(found)
+        self._storages.clear()
+        self._recorded = array("I")
+        self._ranges = Ranges()
+
+
+def _write_elements(
+    output: OutputFile,
+    file: SourceFile,
+    record: ArchiveRecord,
+    item: Tensor | Cast,
+    written: Written,
+) -> int:
+    """Append the elements of one tensor that is a part of a record, or cast; return their CRC."""
+    tensor = item.tensor if isinstance(item, Cast) else item
+    start = record.offset + tensor.offset * tensor.dtype.itemsize
     if item is tensor and tensor.is_contiguous:
-        return Written(output.copy(source.file, start, tensor.nbytes))
+        ranges = Ranges()
+        ranges.append(start, tensor.nbytes)
+        return output.copy(file, ranges)[0]
     caster = Caster(item) if isinstance(item, Cast) else None
     crc32 = 0
-    for packed in _elements(source.file, start, tensor):
-        written = caster.convert(packed) if caster else packed
-        crc32 = checksum.crc32(written, crc32)
-        output.write(written)
-    return Written(crc32, caster.error, caster.norm) if caster else Written(crc32)
+    for packed in _elements(file, start, tensor):
+        data = caster.convert(packed) if caster else packed
+        crc32 = checksum.crc32(data, crc32)
+        output.write(data)
+    if caster and isinstance(item, Cast):
+        written.casts[item.name] = (caster.error, caster.norm)
+    return crc32
 
 
 def crc32_of(file: SourceFile, record: ArchiveRecord) -> int:
     """Return the CRC-32 of a record as it is read now."""
-    crc32 = 0
-    for piece in file.pieces(record.offset, record.size):
-        crc32 = checksum.crc32(piece, crc32)
-    return crc32
+    return checksums_of(file, [record])[0]
+
+
+def checksums_of(file: SourceFile, records: Iterable[ArchiveRecord]) -> array[int]:
+    """Return the CRC-32 of each record as it is read now."""
+    ranges = Ranges()
+    for record in records:
+        ranges.append(record.offset, record.size)
+    return transfer(file, ranges)
 
 
 def _elements(file: SourceFile, start: int, tensor: Tensor) -> Iterator[memoryview]:

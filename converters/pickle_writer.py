@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections import OrderedDict
 from typing import Any
 
 from xcompat.converters.machine import GLOBALS, ORDERED_DICT, REBUILD_TENSOR
 from xcompat.converters.opcodes import Op
-from xcompat.converters.values import Global, Record, Storage, Tensor
+from xcompat.converters.values import Global, Record, StateDict, Storage, Tensor
 
 _PROTOCOL = 2
 
@@ -58,7 +57,7 @@ class _Writer:
                 for item in value:
                     self.value(item)
                 self.op(Op.APPENDS)
-            case OrderedDict():
+            case StateDict():
                 self._reduce(ORDERED_DICT)
                 self._items(value)
             case dict():
@@ -91,7 +90,10 @@ class _Writer:
         self.op(Op.MARK)
         for key, item in items.items():
             self.value(key)
-            self.value(item)
+            if type(item) is Tensor:
+                self._tensor(item)
+            else:
+                self.value(item)
         self.op(Op.SETITEMS)
 
     def _tuple(self, *values: Any) -> None:
@@ -100,7 +102,10 @@ class _Writer:
             return
         self.op(Op.MARK)
         for item in values:
-            self.value(item)
+            if type(item) is int:
+                self._integer(item)
+            else:
+                self.value(item)
         self.op(Op.TUPLE)
 
     def _global(self, value: Global) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import math
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from xcompat.converters import limits
 from xcompat.converters.values import Record, printable
@@ -39,6 +39,10 @@ _Path: TypeAlias = "str | tuple[_Path, str | int]"
 """Where a value is: the root's name, or the container's path and a key. Cheap while all is well."""
 
 
+_WIDEST: Final = 1 << 8 * limits.INTEGER_BYTES
+"""Magnitude of the first integers that are too wide."""
+
+
 class _Plain:
     def __init__(self, root: str) -> None:
         self._values = f"values of {root}"
@@ -48,8 +52,7 @@ class _Plain:
 
     def convert(self, value: Any, path: _Path, within: tuple[int, ...]) -> Any:
         self._count += 1
-        if self._count > limits.JSON_VALUES:
-            limits.check(self._values, self._count, limits.JSON_VALUES)
+        self._check_limits()
         if isinstance(value, str):
             return self._text(value, path)
         if isinstance(value, (int, float, type(None))):
@@ -66,9 +69,7 @@ class _Plain:
             case dict():
                 return self._object(value, path, within)
             case list() | tuple():
-                return [
-                    self.convert(item, (path, index), within) for index, item in enumerate(value)
-                ]
+                return self._array(value, path, within)
             case _:
                 raise _unrepresentable(
                     path, f"is of type {type(value).__name__}, which JSON does not have"
@@ -85,8 +86,7 @@ class _Plain:
 
     def _text(self, text: str, path: _Path) -> str:
         self._characters += len(text)
-        if self._characters > limits.JSON_CHARACTERS:
-            limits.check(self._texts, self._characters, limits.JSON_CHARACTERS)
+        self._check_limits()
         if text.isascii():
             return text
         try:
@@ -94,6 +94,26 @@ class _Plain:
         except UnicodeEncodeError:
             raise _unrepresentable(path, "holds text that is not Unicode") from None
         return text
+
+    def _array(
+        self, items: list[Any] | tuple[Any, ...], path: _Path, within: tuple[int, ...]
+    ) -> list[Any]:
+        plain: list[Any] = []
+        for index, item in enumerate(items):
+            if type(item) is str and item.isascii():
+                self._count += 1  # the many texts of a vocabulary
+                self._characters += len(item)
+                plain.append(item)
+            else:
+                plain.append(self.convert(item, (path, index), within))
+        self._check_limits()
+        return plain
+
+    def _check_limits(self) -> None:
+        if self._count > limits.JSON_VALUES:
+            limits.check(self._values, self._count, limits.JSON_VALUES)
+        if self._characters > limits.JSON_CHARACTERS:
+            limits.check(self._texts, self._characters, limits.JSON_CHARACTERS)
 
     def _object(
         self, items: dict[Any, Any], path: _Path, within: tuple[int, ...]
@@ -104,7 +124,12 @@ class _Plain:
                 raise _unrepresentable(
                     path, f"has the key {printable(repr(key))}, which is not text"
                 )
+            if type(item) is int and _WIDEST > item > -_WIDEST:
+                self._count += 1  # the many numbers of a vocabulary
+                plain[self._text(key, path)] = item
+                continue
             plain[self._text(key, path)] = self.convert(item, (path, key), within)
+        self._check_limits()
         return plain
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
@@ -27,7 +26,7 @@ from xcompat.converters.safetensors_source import SafetensorsSource
 from xcompat.converters.source import read_small
 from xcompat.converters.torch_file import TorchLayout
 from xcompat.converters.torch_records import RecordsLayout
-from xcompat.converters.values import BF16, F16, Cast, Dtype, Tensor, printable
+from xcompat.converters.values import BF16, F16, Cast, Dtype, StateDict, Tensor, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -177,7 +176,7 @@ def _model_outputs(  # noqa: PLR0917
 ) -> dict[str, Layout]:
     outputs: dict[str, Layout] = {}
     if model_format != "safetensors":
-        value = {"config": config, "model": OrderedDict(tensors)}
+        value = {"config": config, "model": StateDict(tensors)}
         if isinstance(checkpoint, Checkpoint) and tensors is model.tensors:
             outputs[model_name] = RecordsLayout(checkpoint, value, model.tensors.values())
         else:

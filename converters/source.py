@@ -53,6 +53,7 @@ class SourceFile:
         except CannotLook:
             self._file.close()
             raise
+        self._descriptor = descriptor
         self._before = self._state()
         self.size = self._before[0]
         self._buffer: memoryview | None = None
@@ -84,9 +85,8 @@ class SourceFile:
             Corruption: XC102, the file ends before.
             CannotLook: XC112, the system cannot read it.
         """
-        self.seek(offset)
         try:
-            data = self._file.read(size)
+            data = _read(self._descriptor, size, offset)
         except OSError as error:
             raise self._unreadable(error) from error
         if len(data) == size:
@@ -101,22 +101,9 @@ class SourceFile:
             yield self.read_at(begin, min(SMALL_BYTES, offset + size - begin))
 
     def read_into(self, offset: int, view: memoryview) -> None:
-        """Fill a buffer from `offset`. Raises as `read_at`."""
-        self.seek(offset)
-        self.read_next(view)
-
-    def fileno(self) -> int:
-        """Return the descriptor of the open file."""
-        return self._file.fileno()
-
-    def seek(self, offset: int) -> None:
-        """Go to `offset`, for `read_next`."""
-        self._file.seek(offset)
-
-    def read_next(self, view: memoryview) -> None:
-        """Fill a buffer from where the last read ended. Raises as `read_at`."""
+        """Fill a buffer from `offset`, also from several threads at once. Raises as `read_at`."""
         try:
-            while (filled := self._file.readinto(view)) != len(view):
+            while (filled := _read_into(self._descriptor, view, offset)) != len(view):
                 if not filled:
                     raise Corruption(
                         "XC102",
@@ -124,8 +111,13 @@ class SourceFile:
                         hint="The file is incomplete: download or copy it again.",
                     )
                 view = view[filled:]
+                offset += filled
         except OSError as error:
             raise self._unreadable(error) from error
+
+    def fileno(self) -> int:
+        """Return the descriptor of the open file."""
+        return self._descriptor
 
     def _unreadable(self, error: OSError) -> CannotLook:
         return CannotLook("XC112", f"cannot read {self.name}: {error.strerror or error}")
@@ -133,15 +125,15 @@ class SourceFile:
     def pieces(self, offset: int, size: int) -> Iterator[memoryview]:
         """Yield a range through the one buffer of this file, which each step fills again.
 
-        Raises as `read_at`. Nothing else may read from the file meanwhile.
+        Raises as `read_at`.
         """
         if self._buffer is None:
             self._buffer = memoryview(bytearray(BUFFER_BYTES))
-        self.seek(offset)
         while size:
             piece = self._buffer[:size]
-            self.read_next(piece)
+            self.read_into(offset, piece)
             yield piece
+            offset += len(piece)
             size -= len(piece)
 
     def check_unchanged(self) -> None:
@@ -158,8 +150,25 @@ class SourceFile:
             )
 
     def _state(self) -> tuple[int, int, int, int]:
-        now = os.fstat(self._file.fileno())
+        now = os.fstat(self._descriptor)
         return now.st_size, now.st_mtime_ns, now.st_ino, now.st_dev
+
+
+def _read(descriptor: int, size: int, offset: int) -> bytes:
+    """Read some bytes from an offset, fewer at the end of the file."""
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, size, offset)
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.read(descriptor, size)
+
+
+def _read_into(descriptor: int, view: memoryview, offset: int) -> int:
+    """Read from an offset into a buffer; return how many bytes came."""
+    if hasattr(os, "preadv"):
+        return os.preadv(descriptor, [view], offset)
+    data = _read(descriptor, len(view), offset)
+    view[: len(data)] = data
+    return len(data)
 
 
 def read_small(path: Path) -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 from array import array
-from collections import OrderedDict
 from math import prod
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +23,16 @@ from xcompat.converters.output_folder import OutputFolder, output_errors
 from xcompat.converters.pickle_writer import pickle_bytes
 from xcompat.converters.plain_json import to_json, to_plain
 from xcompat.converters.torch_file import ArchiveLayout
-from xcompat.converters.values import F32, I64, Dtype, Record, Storage, Tensor, contiguous_stride
+from xcompat.converters.values import (
+    F32,
+    I64,
+    Dtype,
+    Record,
+    StateDict,
+    Storage,
+    Tensor,
+    contiguous_stride,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -171,7 +179,7 @@ def _config() -> Record:
     )
 
 
-def _state_dict(weights: _Weights) -> OrderedDict[str, Tensor]:
+def _state_dict(weights: _Weights) -> StateDict:
     tensor = weights.tensor
     dimension = _DIMENSION
     named = {
@@ -203,4 +211,4 @@ def _state_dict(weights: _Weights) -> OrderedDict[str, Tensor]:
             f"{block}.mlp.c_fc.weight": tensor(dimension, 4 * dimension),
             f"{block}.mlp.c_proj.weight": tensor(4 * dimension, dimension),
         }
-    return OrderedDict(named)
+    return StateDict(named)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 from xcompat.converters import checksum
 from xcompat.converters.checkpoint import Checkpoint
-from xcompat.converters.packing import Written, crc32_of, write_tensor
+from xcompat.converters.packing import Written, checksums_of, write_tensors
 from xcompat.converters.pickle_writer import pickle_bytes
-from xcompat.converters.values import Cast, Storage, Tensor, contiguous_stride
+from xcompat.converters.values import Cast, StateDict, Storage, Tensor, contiguous_stride
 from xcompat.converters.zip_entries import Entry, descriptor, directory, local_header, place
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ class TorchLayout:
 
     Attributes:
         size: Of the whole file, in bytes.
-        written: What became of each tensor, once it is written.
+        written: What became of the tensors, once they are written.
     """
 
     def __init__(self, source: TensorFile, value: Any) -> None:
@@ -45,7 +44,7 @@ class TorchLayout:
             pickle_bytes(self._value), {name: item.nbytes for name, item in self._items.items()}
         )
         self.size = self._archive.size
-        self.written: list[tuple[Tensor | Cast, Written]] = []
+        self.written = Written()
 
     def write(self, output: OutputFile) -> None:
         """Write the file.
@@ -56,9 +55,8 @@ class TorchLayout:
         """
 
         def write_record(name: str) -> int:
-            written = write_tensor(output, self._source, self._items[name])
-            self.written.append((self._items[name], written))
-            return written.crc32
+            write_tensors(output, self._source, [self._items[name]], self.written)
+            return self.written.checksums[-1]
 
         with self._source.naming():
             self._archive.write(output, write_record)
@@ -72,9 +70,10 @@ class TorchLayout:
         with Checkpoint(path) as file:
             if file.value != self._value:
                 return "another structure than was written"
-            for name, (_, written) in zip(self._items, self.written, strict=True):
-                record = file.archive.records[name]
-                if {record.crc32, crc32_of(file.file, record)} != {written.crc32}:
+            records = file.archive.records
+            read = checksums_of(file.file, (records[name] for name in self._items))
+            for name, now, written in zip(self._items, read, self.written.checksums, strict=True):
+                if {records[name].crc32, now} != {written}:
                     return f"other bytes of record `{name}`"
         return ""
 
@@ -86,8 +85,8 @@ def _with_own_storages(value: Any, tensors: list[Tensor | Cast]) -> Any:
             storage = Storage(str(len(tensors)), value.dtype, value.numel)
             tensors.append(value)
             return Tensor(storage, 0, value.shape, contiguous_stride(value.shape))
-        case OrderedDict():
-            return OrderedDict((k, _with_own_storages(v, tensors)) for k, v in value.items())
+        case StateDict():
+            return StateDict((k, _with_own_storages(v, tensors)) for k, v in value.items())
         case dict():
             return {key: _with_own_storages(item, tensors) for key, item in value.items()}
         case _:

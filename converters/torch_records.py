@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from xcompat.converters import checksum
 from xcompat.converters.archive import LOCAL, ArchiveRecord, check_crc32
 from xcompat.converters.checkpoint import Checkpoint
+from xcompat.converters.copying import Ranges
 from xcompat.converters.output_file import BLOCK
-from xcompat.converters.packing import crc32_of
+from xcompat.converters.packing import checksums_of
 from xcompat.converters.pickle_writer import pickle_bytes
 from xcompat.converters.torch_file import SMALL_RECORDS
 from xcompat.converters.values import printable
@@ -122,11 +123,14 @@ class RecordsLayout:
         with Checkpoint(path) as file:
             if file.value != self._value:
                 return "another structure than was written"
-            for record in (record for run in self._runs for record in run.records):
-                expected = record.crc32
-                if not self._source.checksummed:
-                    expected = crc32_of(self._source.file, record)
-                if crc32_of(file.file, file.archive.records[record.name]) != expected:
+            kept = [record for run in self._runs for record in run.records]
+            written = (file.archive.records[record.name] for record in kept)
+            read = checksums_of(file.file, written)
+            expected: Iterable[int] = (record.crc32 for record in kept)
+            if not self._source.checksummed:
+                expected = checksums_of(self._source.file, kept)
+            for record, now, before in zip(kept, read, expected, strict=True):
+                if now != before:
                     return f"other bytes of record `{printable(record.name)}`"
         return ""
 
@@ -139,20 +143,22 @@ class RecordsLayout:
 
     def _write_run(self, output: OutputFile, run: _Run) -> None:
         file = self._source.file
-        between = [file.read_at(start, end - start) for start, end in run.gaps()]
         if self._source.checksummed:
             crc32 = 0
-            for record, gap in zip(run.records, between, strict=True):
+            for record, (start, end) in zip(run.records, run.gaps(), strict=True):
                 crc32 = checksum.crc32_combine(crc32, record.crc32, record.size)
-                crc32 = checksum.crc32(gap, crc32)
+                crc32 = checksum.crc32(file.read_at(start, end - start), crc32)
             if output.share(file, run.records[0].offset, run.size, crc32):
                 self.shared += run.size
                 return
-        for record, gap in zip(run.records, between, strict=True):
-            copied = output.copy(file, record.offset, record.size)
-            if self._source.checksummed:
-                check_crc32(record, copied)
-            output.write(gap)
+        ranges = Ranges()
+        for record, (start, end) in zip(run.records, run.gaps(), strict=True):
+            ranges.append(record.offset, record.size)
+            ranges.append(start, end - start)
+        copied = output.copy(file, ranges)
+        if self._source.checksummed:
+            for record, crc32 in zip(run.records, copied[::2], strict=True):
+                check_crc32(record, crc32)
 
 
 def _no_checksum(_: bytes) -> int:

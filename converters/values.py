@@ -61,6 +61,12 @@ class Global:
         return f"{self.module}.{self.name}"
 
 
+class StateDict(dict[str, Any]):
+    """A `collections.OrderedDict` of a pickle: any dict keeps the order, in half the memory."""
+
+    __slots__ = ()
+
+
 @dataclass(slots=True)
 class Record:
     """An object of one of the TTS configuration classes: its class name and its attributes."""
@@ -154,6 +160,17 @@ def contiguous_stride(shape: tuple[int, ...]) -> tuple[int, ...]:
         stride.append(step)
         step *= max(size, 1)
     return tuple(reversed(stride))
+
+
+def number_of(key: str) -> int:
+    """Return the number that a key is, as torch counts storages; -1 where it is none of these."""
+    if len(key) > _DIGITS or not (key.isascii() and key.isdecimal()):
+        return -1
+    return -1 if key[0] == "0" and key != "0" else int(key)
+
+
+_DIGITS = 6
+"""Of the number of a storage: no archive has as many records as that."""
 
 
 def printable(text: str, limit: int = 120) -> str:

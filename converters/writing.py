@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import shutil
 from collections.abc import Callable
@@ -10,13 +9,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict
 
-from xcompat.converters import official
+from xcompat.converters import checksum, official
 from xcompat.converters.output_folder import OutputFolder
 from xcompat.converters.plain_json import to_json
 from xcompat.converters.plan import CastTo, Content, Layout, Plan
 from xcompat.converters.report import CastReport, Conversion, WrittenFile
+from xcompat.converters.safetensors_file import SafetensorsLayout
+from xcompat.converters.torch_file import TorchLayout
 from xcompat.converters.torch_records import RecordsLayout
-from xcompat.converters.values import Cast, printable
+from xcompat.converters.values import printable
 from xcompat.errors import CannotLook, Corruption, Refusal
 from xcompat.version import __version__
 
@@ -127,7 +128,7 @@ def _require_room(plan: Plan) -> None:
 
 def _checksum(layout: Layout, output: OutputFile) -> str:
     if isinstance(layout, Content):
-        return f"sha256:{hashlib.sha256(layout.data).hexdigest()}"
+        return f"sha256:{checksum.sha256(layout.data).hexdigest()}"
     return f"crc32:{output.crc32:08x}"
 
 
@@ -158,16 +159,15 @@ def _measured(plan: Plan) -> CastReport | None:
     if plan.conversion.cast is None:
         return None
     model = next(plan.outputs[name] for name in plan.models if name in plan.outputs)
-    written = getattr(model, "written", [])
-    casts = [(item.name, found) for item, found in written if isinstance(item, Cast)]
+    casts = model.written.casts if isinstance(model, (SafetensorsLayout, TorchLayout)) else {}
     if not casts:
         return plan.conversion.cast
-    relative = {name: found.error / found.norm if found.norm else 0.0 for name, found in casts}
+    relative = {name: error / norm if norm else 0.0 for name, (error, norm) in casts.items()}
     worst = max(relative, key=relative.__getitem__)
-    norm = math.hypot(*(found.norm for _, found in casts))
+    norm = math.hypot(*(norm for _, norm in casts.values()))
     return replace(
         plan.conversion.cast,
-        error=math.hypot(*(found.error for _, found in casts)) / norm if norm else 0.0,
+        error=math.hypot(*(error for error, _ in casts.values())) / norm if norm else 0.0,
         worst=worst,
         worst_error=relative[worst],
     )

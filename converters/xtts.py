@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from xcompat.converters.machine import XTTS_CONFIG
 from xcompat.converters.plain_json import to_plain
@@ -45,8 +44,7 @@ _VOCABULARIES: Final = {6681: "2.0.3", 6153: "2.0.0 to 2.0.2"}
 """Rows of the text embedding in the published versions of XTTS v2."""
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(NamedTuple):
     """The part of a checkpoint that inference needs, under the names that TTS uses."""
 
     kind: str
@@ -101,7 +99,7 @@ def _split(value: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 
 def _choose(
     state_dict: Mapping[str, Any],
-) -> tuple[dict[str, Tensor], dict[str, int], list[Dropped]]:
+) -> tuple[Mapping[str, Tensor], dict[str, int], list[Dropped]]:
     require_tensors(state_dict)
     tensors: dict[str, Tensor] = {}
     renamed = 0
@@ -109,6 +107,8 @@ def _choose(
     unused = dict(_UNUSED_MODULES)
     if any(name.removeprefix(TRAINER_PREFIX).startswith(f"{_HIFIGAN}.") for name in state_dict):
         unused |= _OTHER_DECODERS
+    if not any(name.startswith(TRAINER_PREFIX) or _drop_rule(name, unused) for name in state_dict):
+        return state_dict, {}, []
     for name, tensor in state_dict.items():
         is_prefixed = name.startswith(TRAINER_PREFIX)
         new_name = name.replace(TRAINER_PREFIX, "") if is_prefixed else name

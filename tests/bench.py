@@ -20,6 +20,13 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from written_archive import Archive
+
+from xcompat.converters import write_tiny_release
+from xcompat.converters.checkpoint import Checkpoint
+from xcompat.converters.pickle_writer import pickle_bytes
+from xcompat.converters.values import F32, Storage, Tensor, contiguous_stride
+
 ROUNDS = 5
 XCOMPAT = [sys.executable, "-m", "xcompat"]
 FLOOR = [sys.executable, "-c", "import typer, rich.table"]
@@ -98,11 +105,97 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder, prefix=".bench-") as name:
         output = Path(name, "out")
+        large_inputs(Path(name), output)
         start = "import of typer, rich.table"
         compare(f"xcompat --help / {start}", [[*XCOMPAT, "--help"]], [FLOOR], output)
         compare(f"xcompat doctor / {start}", [[*XCOMPAT, "doctor"]], [FLOOR], output)
         if options.checkpoint:
             conversions(options.checkpoint.resolve(), output, Path(name), options.tts)
+            for kind in ("xfs", "btrfs"):
+                shared_blocks(options.checkpoint.resolve(), Path(name), kind)
+
+
+def large_inputs(folder: Path, output: Path) -> None:
+    """Measure what shall not grow with the input, and what shall grow no faster than it."""
+    for count, numel, words in (
+        (20, 500_000_000, ["--dry-run"]),
+        (1_000, 16, ["--no-fsync"]),
+        (10_000, 16, ["--no-fsync"]),
+        (70_000, 16, ["--no-fsync"]),
+    ):
+        write_large(folder / "large.pth", count, numel)
+        shutil.rmtree(output, ignore_errors=True)
+        command = [*XCOMPAT, "convert", str(folder / "large.pth"), "-o", str(output), *words]
+        cost = run([command])
+        print(
+            f"convert {' '.join(words)} of {count:,} tensors of {numel:,} elements: "
+            f"{cost.wall:.2f} s, {cost.cpu:.2f} s of processor time, {cost.memory:.0f} MiB",
+            flush=True,
+        )
+
+
+def shared_blocks(source: Path, folder: Path, kind: str) -> None:
+    """Measure a repair and a `.pth` on a file system that shares blocks, in a mounted file."""
+    if os.geteuid() or not shutil.which(f"mkfs.{kind}"):
+        print(f"convert on {kind}: not measured, this needs root and mkfs.{kind}")
+        return
+    image, mounted = folder / kind, folder / "mounted"
+    with image.open("wb") as file:
+        file.truncate(source.stat().st_size + (2 << 30))
+    mounted.mkdir(exist_ok=True)
+    subprocess.run([f"mkfs.{kind}", "-q", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, mounted], check=True)
+    try:
+        model = mounted / "model.pth"
+        shutil.copyfile(source, model)
+        ways = (["--in-place", str(model)], ["--format", "pth", str(model), "-o", f"{mounted}/out"])
+        for words in ways:
+            walls, spaces = [], []
+            for _ in range(ROUNDS):
+                os.sync()
+                before = shutil.disk_usage(mounted).free
+                walls.append(run([[*XCOMPAT, "convert", *words]]).wall)
+                os.sync()
+                spaces.append(before - shutil.disk_usage(mounted).free)
+                shutil.rmtree(mounted / "out", ignore_errors=True)
+                original = mounted / "model.pth.original"
+                if original.exists():
+                    original.replace(model)
+            print(
+                f"convert {' '.join(words[:2])} on {kind}: {statistics.median(walls):.3f} s, "
+                f"{max(spaces) / 1e6:.2f} MB (median and most of {ROUNDS})",
+                flush=True,
+            )
+    finally:
+        subprocess.run(["umount", mounted], check=True)
+        image.unlink()
+
+
+def write_large(path: Path, count: int, numel: int) -> None:
+    """Write a checkpoint with many or large tensors of zeros, most of which take no room."""
+    tiny = path.with_name("tiny")
+    if not tiny.exists():
+        write_tiny_release(tiny)
+    with Checkpoint(tiny / "model.pth") as checkpoint, path.open("wb") as file:
+        sources: dict[str, Tensor] = dict(checkpoint.value["model"])
+        model = {}
+        for index, (name, found) in enumerate(sources.items()):
+            storage = Storage(str(index), found.dtype, found.numel)
+            model[name] = Tensor(storage, 0, found.shape, contiguous_stride(found.shape))
+        for index in range(len(model), len(model) + count):
+            storage = Storage(str(index), F32, numel)
+            model[f"gpt.more.{index}.weight"] = Tensor(storage, 0, (numel,), (1,))
+        archive = Archive(file)
+        archive.record("data.pkl", [pickle_bytes({"model": model})])
+        for found in sources.values():
+            start = checkpoint.record(found.storage).offset
+            archive.record(
+                f"data/{archive.storages}", [checkpoint.file.read_at(start, found.nbytes)]
+            )
+        for _ in range(count):
+            archive.zeros(f"data/{archive.storages}", numel * F32.itemsize)
+        archive.record("version", [b"3\n"])
+        archive.close()
 
 
 def conversions(source: Path, output: Path, folder: Path, tts: str | None) -> None:
@@ -110,6 +203,7 @@ def conversions(source: Path, output: Path, folder: Path, tts: str | None) -> No
     convert = [*XCOMPAT, "convert", str(source), "-o", str(output / "converted")]
     copy = ["cp", "--reflink=never", str(source), str(output / "copy")]
     compare("convert --dry-run / import", [[*convert, "--dry-run"]], [FLOOR], output)
+    # There is no switch for "no checks": the checksums of the default cost next to nothing.
     for options in (["--no-fsync"], ["--no-fsync", "--verify"], ["--no-fsync", "--format", "pth"]):
         compare(f"convert {' '.join(options)} / cp", [[*convert, *options]], [copy], output)
     compare("convert / cp and sync", [convert], [copy, ["sync"]], output)

@@ -10,18 +10,16 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import struct
 import tempfile
-import zlib
-from collections import OrderedDict
 from math import prod
 from pathlib import Path
-from typing import BinaryIO
+
+from written_archive import Archive
 
 import bench
 from xcompat.converters.checkpoint import Checkpoint
 from xcompat.converters.pickle_writer import pickle_bytes
-from xcompat.converters.values import F32, Dtype, Storage, Tensor, contiguous_stride
+from xcompat.converters.values import F32, Dtype, StateDict, Storage, Tensor, contiguous_stride
 
 BLOCK = 1 << 20
 SIDE = {
@@ -49,7 +47,7 @@ def write_trainer_file(path: Path, release: Path) -> None:
             return Tensor(storage, 0, shape, contiguous_stride(shape))
 
         kept: list[Storage] = []
-        model: OrderedDict[str, Tensor] = OrderedDict(
+        model: StateDict = StateDict(
             (f"xtts.{name}", tensor(found.shape, found.dtype, found))
             for name, found in sources.items()
         )
@@ -79,39 +77,6 @@ def write_trainer_file(path: Path, release: Path) -> None:
             archive.record(f"data/{storage.key}", blocks)
         archive.record("version", [b"3\n"])
         archive.close()
-
-
-class Archive:
-    """Writes records as torch does, without knowing their sizes before."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._directory: list[bytes] = []
-
-    def record(self, name: str, blocks: object) -> None:
-        raw = f"archive/{name}".encode()
-        offset = self._file.tell()
-        padding = -(offset + 34 + len(raw)) % 64
-        self._file.write(struct.pack("<4s5H3I2H", b"PK\3\4", 0, 0x808, 0, 0, 0, 0, 0, 0, len(raw),
-            4 + padding) + raw + b"FB" + struct.pack("<H", padding) + b"Z" * padding)  # fmt: skip
-        size = crc32 = 0
-        for block in blocks:  # type: ignore[attr-defined]
-            self._file.write(block)
-            crc32 = zlib.crc32(block, crc32)
-            size += len(block)
-        self._file.write(struct.pack("<4s3I", b"PK\7\x08", crc32, size, size))
-        extra = struct.pack("<2HQ", 1, 8, offset)
-        self._directory.append(struct.pack("<4s6H3I5H2I", b"PK\1\2", 0, 0, 0x808, 0, 0, 0, crc32,
-            size, size, len(raw), len(extra), 0, 0, 0, 0, 0xFFFFFFFF) + raw + extra)  # fmt: skip
-
-    def close(self) -> None:
-        start = self._file.tell()
-        size = sum(map(len, self._directory))
-        count = len(self._directory)
-        self._file.write(b"".join(self._directory))
-        self._file.write(struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size,
-            start) + struct.pack("<4sIQI", b"PK\6\7", 0, start + size, 1) + struct.pack(
-            "<4s4H2IH", b"PK\5\6", 0, 0, count, count, size, 0xFFFFFFFF, 0))  # fmt: skip
 
 
 def main() -> None:

@@ -8,15 +8,16 @@ import os
 import sys
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from rich.console import Console
-from rich.text import Text
-
 from xcompat.errors import CannotLook, ExitCode
+from xcompat.render.layout import stripped, width_of, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rich.console import Console
+
     from xcompat.errors import XcompatError
+    from xcompat.render.layout import Line
 
 _USUAL_WIDTH = 80
 """Columns where the terminal does not tell."""
@@ -86,6 +87,28 @@ class _Stream:
         return getattr(self._stream, name)
 
 
+def _may_be_coloured(stream: IO[str]) -> bool:
+    """Whether rich must be asked: it knows all that turns colour on and off."""
+    return stream.isatty() or any(map(os.environ.get, ("FORCE_COLOR", "TTY_COMPATIBLE")))
+
+
+def _console(stream: _Stream) -> Console:
+    from rich.console import Console  # noqa: PLC0415 - only what may be coloured needs it
+
+    return Console(file=cast("IO[str]", stream), highlight=False, markup=False, emoji=False)
+
+
+def _columns() -> int:
+    """Return the columns of the terminal that any stream is, 0 where that is not known."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal():
+        return int(told)
+    for descriptor in range(3):
+        with contextlib.suppress(OSError):
+            return os.get_terminal_size(descriptor).columns
+    return 0
+
+
 class Page:
     """Writes plain or coloured text for people to a stream.
 
@@ -95,32 +118,23 @@ class Page:
 
     def __init__(self, stream: IO[str] | None = None) -> None:
         output = stream or sys.stdout
-        self._console = Console(
-            file=cast("IO[str]", _Stream(output)), highlight=False, markup=False, emoji=False
-        )
+        self._stream = _Stream(output)
+        self._console = _console(self._stream) if _may_be_coloured(output) else None
         self._encoding = getattr(output, "encoding", None) or "utf-8"
-        if not self._console.width:
-            self._console.width = _USUAL_WIDTH
-        self._width = min(self._console.width, _MAX_WIDTH)
-
-    @property
-    def width(self) -> int:
+        self.width = (self._console.width if self._console else _columns()) or _USUAL_WIDTH
         """Columns of the terminal."""
-        return self._console.width
+        self._width = min(self.width, _MAX_WIDTH)
 
     def line(self, *parts: str | tuple[str, str]) -> None:
         """Write one line, unwrapped; a part is a text or a (text, style)."""
-        text = self._text(parts)
-        text.rstrip()
-        self._console.print(text, soft_wrap=True)
+        self._print(stripped(self._line(parts)))
 
     def prose(self, *parts: str | tuple[str, str], indent: int = 0, hang: int = 0) -> None:
         """Write a paragraph, wrapped: the first line at `indent`, the others `hang` further in."""
-        lines = self._text(parts).wrap(self._console, max(self._width - indent - hang, 20))
+        lines = wrapped(self._line(parts), max(self._width - indent - hang, 20))
         for number, line in enumerate(lines):
-            line.rstrip()
             margin = " " * (indent if number == 0 else indent + hang)
-            self._console.print(Text(margin) + line, soft_wrap=True)
+            self._print([(margin, ""), *line])
 
     def entry(self, label: tuple[tuple[str, str], ...], text: str, width: int) -> None:
         """Write a label of `width` columns, and a text that wraps in a column of its own.
@@ -130,25 +144,28 @@ class Page:
         if self._width - width < _LEAST_COLUMN:
             self.prose(*label, ": ", text, hang=4)
             return
-        lines = self._text((text,)).wrap(self._console, self._width - width)
-        head = self._text(label)
-        head.pad_right(max(width - head.cell_len, 1))
-        for number, line in enumerate(lines or [Text()]):
-            line.rstrip()
-            row = (head if number == 0 else Text(" " * width)) + line
-            row.rstrip()
-            self._console.print(row, soft_wrap=True)
+        head = self._line(label)
+        head.append((" " * max(width - width_of(head), 1), ""))
+        for number, line in enumerate(wrapped(self._line((text,)), self._width - width)):
+            margin = head if number == 0 else [(" " * width, "")]
+            self._print(stripped([*margin, *line]))
 
     def gap(self) -> None:
         """Write an empty line."""
-        self._console.print()
+        self._print([])
 
-    def _text(self, parts: tuple[str | tuple[str, str], ...]) -> Text:
-        text = Text()
-        for part in parts:
-            content, style = part if isinstance(part, tuple) else (part, "")
-            text.append(self._encodable(printable(content)), style or None)
-        return text
+    def _print(self, line: Line) -> None:
+        if self._console is None:
+            self._stream.write("".join(text for text, _ in line) + "\n")
+            self._stream.flush()
+            return
+        from rich.text import Text  # noqa: PLC0415 - only what may be coloured needs it
+
+        self._console.print(Text.assemble(*line), soft_wrap=True)
+
+    def _line(self, parts: tuple[str | tuple[str, str], ...]) -> Line:
+        styled = (part if isinstance(part, tuple) else (part, "") for part in parts)
+        return [(self._encodable(printable(text)), style) for text, style in styled]
 
     def _encodable(self, content: str) -> str:
         try:

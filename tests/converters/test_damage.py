@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from array import array
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,15 @@ import pytest
 from builders import checkpoints
 from xcompat.converters import limits
 from xcompat.converters.checkpoint import Checkpoint
-from xcompat.converters.packing import write_tensor
+from xcompat.converters.packing import Written, write_tensors
 from xcompat.converters.xtts import read_model
 from xcompat.errors import XcompatError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from xcompat.converters.copying import Ranges
+    from xcompat.converters.source import SourceFile
 
 
 class Memory:
@@ -29,10 +33,10 @@ class Memory:
     def write(self, data: bytes | memoryview) -> None:
         self.content += bytes(data)
 
-    def copy(self, source, offset: int, size: int) -> int:
-        data = source.read_at(offset, size)
-        self.write(data)
-        return zlib.crc32(data)
+    def copy(self, source: SourceFile, ranges: Ranges) -> array[int]:
+        parts = [source.read_at(offset, size) for offset, size in ranges]
+        self.write(b"".join(parts))
+        return array("I", map(zlib.crc32, parts))
 
 
 def tensors_of(path: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
@@ -42,7 +46,7 @@ def tensors_of(path: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
         checkpoint.check_tensors(model.tensors)
         for name, tensor in model.tensors.items():
             memory = Memory()
-            write_tensor(memory, checkpoint, tensor)  # type: ignore[arg-type]
+            write_tensors(memory, checkpoint, [tensor], Written())  # type: ignore[arg-type]
             found[name] = (tensor.storage.dtype.name, tensor.shape, memory.content)
     return found
 

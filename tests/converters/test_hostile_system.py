@@ -16,6 +16,7 @@ from xcompat.errors import CannotLook, XcompatError
 
 LIMITED = """
 import resource, signal, sys
+sys.dont_write_bytecode = True  # Python does not notice when the limit cuts that off
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 sys.argv = ["xcompat", "convert", *sys.argv[2:]]

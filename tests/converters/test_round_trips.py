@@ -8,7 +8,6 @@ import random
 import struct
 import sys
 import zlib
-from collections import OrderedDict
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +24,15 @@ from builders import pickle_asm as asm
 from xcompat.converters import checksum, convert, packing
 from xcompat.converters.machine import GLOBALS, Machine
 from xcompat.converters.pickle_writer import pickle_bytes
-from xcompat.converters.values import DTYPES, Dtype, Record, Storage, Tensor, contiguous_stride
+from xcompat.converters.values import (
+    DTYPES,
+    Dtype,
+    Record,
+    StateDict,
+    Storage,
+    Tensor,
+    contiguous_stride,
+)
 from xcompat.errors import XcompatError
 
 if TYPE_CHECKING:
@@ -127,7 +134,7 @@ trees = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(st.text(), inner, max_size=4)
-        | st.dictionaries(st.text(), inner, max_size=4).map(OrderedDict)
+        | st.dictionaries(st.text(), inner, max_size=4).map(StateDict)
         | st.lists(inner, max_size=4).map(tuple)
         | st.dictionaries(st.text(), inner, max_size=3).map(
             lambda state: Record(GLOBALS["TTS.tts.models.xtts", "XttsArgs"], state, built=True)
