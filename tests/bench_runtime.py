@@ -32,6 +32,8 @@ STREAM_CHUNK = 20
 LOADERS = ("stock", "xcompat")
 CPU_SECONDS: dict[tuple[str, str], list[float]] = {}
 """Of each timed call, by what it did and the variant: what other work on the machine spares."""
+WAITING = ("_local_scalar_dense", "is_nonzero", "equal", "nonzero", "masked_select", "unique_dim")
+"""Operations of torch that on an accelerator wait for it: their result decides what Python does."""
 STARTED = "XCOMPAT_BENCH_STARTED"
 
 warnings.filterwarnings("ignore")
@@ -233,6 +235,13 @@ def bench_decode(
             }
             for what in sorted({did for did, _ in CPU_SECONDS})
         },
+        "kernel of a single row": {
+            name: model.xcompat.decoder.kernel for name, model in models.items() if model.xcompat
+        },
+        "host synchronisations per token": {
+            name: synchronisations(lambda tokens, model=model: decode(model, tokens))
+            for name, model in models.items()
+        },
         "accuracy": accuracy(models, voice, ids, decode) if "float32" in models else {},
         "bytes read per token": bandwidth(models, seconds.get("decode", {}), count),
     }
@@ -277,6 +286,27 @@ def bandwidth(
     }
 
 
+def synchronisations(decode: Callable[[int], Any]) -> float:
+    """Count what waits for the device, per token: scalars that Python reads, copies to the host."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Waits(TorchDispatchMode):
+        count = 0
+
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            self.count += func.overloadpacket.__name__ in WAITING
+            return func(*args, **(kwargs or {}))
+
+    counts = []
+    for tokens in (4, 12):
+        with Waits() as waits:
+            decode(tokens)
+        counts.append(waits.count)
+    return (counts[1] - counts[0]) / 8
+
+
 def accuracy(models: dict[str, Any], voice: Any, ids: Any, decode: Any) -> dict[str, Any]:
     """Compare with float32 on the same weights: logits, forced latents, the sound they make."""
     import torch
@@ -289,7 +319,7 @@ def accuracy(models: dict[str, Any], voice: Any, ids: Any, decode: Any) -> dict[
     def measure(model: Any) -> tuple[Any, Any, Any]:
         decoder = model.xcompat.decoder
         with torch.inference_mode():
-            latents = decoder.latents(decoder.prefix(voice[0], ids), codes)
+            latents = decoder.latents(decoder.prefix(voice[0], ids), codes, one_by_one=True)
             wav = model.hifigan_decoder(latents, g=voice[1]).reshape(-1)
             logits = model.gpt.mel_head(latents[0])[:, :-1]
             return logits, latents, torch.log(mel(wav).clamp(min=1e-5))
