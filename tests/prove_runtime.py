@@ -7,7 +7,9 @@ environments; it needs torch and TTS, and nothing else of this repository than `
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
+import functools
 import importlib.util
 import itertools
 import logging
@@ -72,6 +74,10 @@ class Failed(Exception):  # noqa: N818
 def expect(holds: object, what: str) -> None:
     if not holds:
         raise Failed(what)
+
+
+def expect_no_call(path: Any) -> Any:
+    raise Failed(f"soundfile left {path} to torchaudio")
 
 
 def torch_version() -> tuple[int, ...]:
@@ -255,7 +261,9 @@ class Proofs:
         long = " ".join(TEXTS * 2)
         calls: list[tuple[str, str, dict[str, Any]]] = [
             ("plain", TEXTS[1], {}),
-            ("slow and greedy", TEXTS[0], {"speed": 0.7, "do_sample": False}),
+            ("half as fast and greedy", TEXTS[0], {"speed": 0.5, "do_sample": False}),
+            ("twice as fast", TEXTS[0], {"speed": 2.0}),
+            ("three tokens", TEXTS[0], {"max_new_tokens": 3}),
         ]
         if importlib.util.find_spec("spacy") is not None:  # splitting needs it in every TTS
             calls.append(("split", long, {"enable_text_splitting": True}))
@@ -264,30 +272,92 @@ class Proofs:
             for model in (self.ours, self.stock):
                 if model is not None:
                     torch.manual_seed(9)
-                    outs.append(
-                        model.inference(
-                            text, "en", *self.voices[2], max_new_tokens=TOKENS, **kwargs
-                        )
-                    )
+                    options = {"max_new_tokens": TOKENS, **kwargs}
+                    outs.append(model.inference(text, "en", *self.voices[2], **options))
             expect(all(torch.isfinite(torch.from_numpy(o["wav"])).all() for o in outs), name)
             if len(outs) == 2:
                 expect(outs[0]["wav"].shape == outs[1]["wav"].shape, f"{name}: other length")
                 for part in ("gpt_latents", "wav"):
                     worst = max(worst, float(abs(outs[0][part] - outs[1][part]).max()))
-        chunks = []
-        for model in (self.ours, self.stock):
-            if model is not None:
-                torch.manual_seed(9)
-                stream = model.inference_stream(TEXTS[0], "en", *self.voices[2])
-                # Not by max_new_tokens: stock coqui-tts 0.24 raises, it sets max_length itself.
-                parts = list(itertools.islice(stream, 2))
-                chunks.append(torch.cat(parts))
-        if len(chunks) == 2:
-            expect(chunks[0].shape == chunks[1].shape, "stream: other length")
-            worst = max(worst, float((chunks[0] - chunks[1]).abs().max()))
         expect(worst <= TOLERANCE, f"differs from stock by {worst:.1e}")
         compared = "equal to stock within" if self.stock is not None else "not compared;"
-        return f"{', '.join(c[0] for c in calls)}, stream: {compared} {worst:.1e}"
+        return f"{', '.join(call[0] for call in calls)}: {compared} {worst:.1e}"
+
+    def chunks(self) -> str:
+        """`inference_stream` in small and large chunks gives stock's chunks."""
+        worst = 0.0
+        for size in (1, 20, 200):
+            streams = []
+            for model in (self.ours, self.stock):
+                if model is not None:
+                    torch.manual_seed(9)
+                    stream = model.inference_stream(
+                        TEXTS[0], "en", *self.voices[2], stream_chunk_size=size
+                    )
+                    # Not by max_new_tokens: stock coqui-tts 0.24 raises, it sets max_length itself.
+                    streams.append(list(itertools.islice(stream, 2)))
+            expect(all(torch.isfinite(part).all() for part in streams[0]), f"by {size}")
+            if len(streams) == 2:
+                lengths = [[len(part) for part in parts] for parts in streams]
+                expect(lengths[0] == lengths[1], f"by {size}: {lengths}")
+                apart = (float((mine - other).abs().max()) for mine, other in zip(*streams))
+                worst = max(worst, *apart)
+        expect(worst <= TOLERANCE, f"differs from stock by {worst:.1e}")
+        return f"of 1, 20 and 200 tokens; {'equal to' if self.stock else 'no'} stock, {worst:.1e}"
+
+    def odd_texts(self) -> str:
+        """No text and too much text end as in stock."""
+        said = {}
+        for text in ("", TEXTS[0] * 60):
+            ends = [
+                outcome(functools.partial(self.samples, model, text))
+                for model in (self.ours, self.stock)
+                if model is not None
+            ]
+            expect(len(set(ends)) == 1, f"{text[:20]!r}: {ends}")
+            said[len(text)] = str(ends[0])[:60]
+        return f"{said}{'' if self.stock else '; not compared'}"
+
+    def samples(self, model: Any, text: str) -> int:
+        return len(model.inference(text, "en", *self.voices[2], do_sample=False)["wav"])
+
+    def together(self) -> str:
+        """Two models, two threads, a stream that is left and an error leave each other alone."""
+        models = [self.ours, loader.load_xtts(self.folder, quantize="int8")]
+        text, voice = TEXTS[1], self.voices[1]
+
+        def decode(model: Any) -> list[int]:
+            return list(self.codes(model, voice, text, repetition_penalty=PENALTY)[0].tolist())
+
+        alone = [decode(model) for model in models]
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            # Two of each kind would be one model in two threads, which stock does not bear either.
+            both = [list(pool.map(decode, models)) for _ in range(4)]
+        expect(all(pair == alone for pair in both), "threads give other tokens")
+        streams = [m.inference_stream(text, "en", *voice, stream_chunk_size=5) for m in models]
+        for _ in range(2):
+            for stream in streams:
+                next(stream)
+        expect([decode(model) for model in models] == alone, "an open stream changes a decode")
+        for stream in streams:
+            stream.close()
+        head = self.ours.gpt.mel_head
+        handle = head.register_forward_hook(self.breaking())
+        with contextlib.suppress(KeyError):
+            decode(self.ours)
+            raise Failed("the error was swallowed")
+        handle.remove()
+        expect([decode(model) for model in models] == alone, "an error changes the next decode")
+        return "2 models in 2 threads, interleaved streams, 1 error: tokens as alone"
+
+    def breaking(self) -> Callable[..., None]:
+        calls = itertools.count()
+
+        def hook(*_: Any) -> None:
+            if next(calls) == 5:
+                raise KeyError("planted")
+
+        return hook
 
     def clone(self) -> str:
         """Reference audio read through soundfile gives the voice that stock reading gives."""
@@ -317,15 +387,41 @@ class Proofs:
             expect("soundfile says" in str(error), f"unclear refusal: {error}")
         else:
             raise Failed("noise was read as audio")
+        lossy = self.lossy(hum)
         if runtime.reading_fault():
-            return f"{len(files)} formats; stock reads nothing here"
+            return f"{len(files)} formats, {lossy}; stock reads nothing here"
         stock = type(self.ours).get_conditioning_latents
         theirs = [stock(self.ours, audio_path=[file]) for file in files]
         theirs.append(stock(self.ours, audio_path=files, gpt_cond_len=12))
         for file, mine, other in zip((*files, "all"), voices, theirs):
             same = all(torch.equal(a, b) for a, b in zip(mine, other))
             expect(same, f"{Path(file).name}: another voice than stock reads")
-        return f"{len(files)} formats equal to stock, bit for bit"
+        return f"{len(files)} formats equal to stock, bit for bit; {lossy}"
+
+    def lossy(self, hum: Any) -> str:
+        """MP3 and OGG: the samples are the sound that was written, the voice near that of stock."""
+        import soundfile
+
+        said = []
+        for name, options in (("MP3", {}), ("OGG", {"subtype": "VORBIS"})):
+            file = str(self.scratch / f"hum.{name.lower()}")
+            soundfile.write(file, hum, 22050, format=name, **options)
+            (samples,), _ = runtime.read_audio(file, otherwise=expect_no_call)
+            written = torch.tensor(hum)
+            count = min(len(samples), len(written))
+            alike = torch.nn.functional.cosine_similarity(samples[:count], written[:count], dim=0)
+            expect(alike > 0.99, f"{name}: read as something else, {float(alike):.3f} alike")
+            mine = self.ours.get_conditioning_latents(audio_path=[file])
+            expect(all(torch.isfinite(part).all() for part in mine), f"{name}: not finite")
+            try:
+                theirs = type(self.ours).get_conditioning_latents(self.ours, audio_path=[file])
+            except Exception as error:
+                said.append(f"{name} read, by stock not ({type(error).__name__})")
+                continue
+            apart = max(float((a - b).norm() / b.norm()) for a, b in zip(mine, theirs))
+            expect(apart < 1e-2, f"{name}: another voice than stock reads, {apart:.1e} apart")
+            said.append(f"{name} {apart:.1e} from stock")
+        return ", ".join(said)
 
     def refusals(self) -> str:
         """An option that is not done is refused by its name."""
@@ -457,8 +553,8 @@ class Proofs:
 
 
 PROOFS = (
-    "facts", "weights", "greedy", "second_pass", "sampling", "batch", "speech", "clone",
-    "refusals", "precisions", "api", "detached",
+    "facts", "weights", "greedy", "second_pass", "sampling", "batch", "speech", "chunks",
+    "odd_texts", "together", "clone", "refusals", "precisions", "api", "detached",
 )  # fmt: skip
 
 

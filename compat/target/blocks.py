@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Sequence
 
-from .products import Projection
+if TYPE_CHECKING:
+    from .products import Projection
 
 _TOLERANCE = 1e-4
 """Largest difference of the two ways to compute a block, of what is largest in its result."""
@@ -93,7 +94,7 @@ class CompiledBlock(Block):
 
         after = hidden.clone()
         past = tuple(cache[:, 0].numpy())
-        self._advance(after[0].numpy(), past, used, *self._weights, torch.get_num_threads())
+        self._advance(after[0].numpy(), past, used, self._weights, torch.get_num_threads())
         return after
 
     def check(self) -> None:

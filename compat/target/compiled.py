@@ -27,9 +27,9 @@ _ONE_CALL = threading.Lock()
 """numba's `workqueue`, what it has where there is no OpenMP, ends a process that calls it twice."""
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def widen(_: Any, held: Any) -> Any:
-    """Return as float32 a weight: an int8, or the bits of a bfloat16 (uint16) or float16 (int16)."""
+    """Return a weight as float32: an int8, or bits of a bfloat16 (uint16) or float16 (int16)."""
 
     def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
         if held == types.int8:
@@ -43,7 +43,7 @@ def widen(_: Any, held: Any) -> Any:
     return types.float32(held), generate
 
 
-@njit(fastmath=_REORDERED, nogil=True)  # type: ignore[misc]
+@njit(fastmath=_REORDERED, nogil=True)
 def product(projection: Any, output: int, row: Any) -> Any:
     """Return one output of a projection: (held weights (out, in), scales (out), bias (out))."""
     held, scales, bias = projection
@@ -54,7 +54,7 @@ def product(projection: Any, output: int, row: Any) -> Any:
     return total * scales[output] + bias[output]
 
 
-@njit(fastmath=_REORDERED, nogil=True)  # type: ignore[misc]
+@njit(fastmath=_REORDERED, nogil=True)
 def normalised(row: Any, norm: Any) -> Any:
     """Return the layer norm of a row; `norm` is (weight, bias, epsilon)."""
     weight, bias, epsilon = norm
@@ -64,11 +64,11 @@ def normalised(row: Any, norm: Any) -> Any:
     return centred * (np.float32(1) / math.sqrt(variance + epsilon)) * weight + bias
 
 
-@njit(fastmath=_REORDERED, nogil=True)  # type: ignore[misc]
+@njit(fastmath=_REORDERED, nogil=True)
 def attention(query: Any, keys: Any, values: Any, into: Any) -> None:
     """Write into `into` what one head takes from `values`, shape (positions, width)."""
     width = len(query)
-    scores = np.empty(len(keys), np.float32)
+    scores: Any = np.empty(len(keys), np.float32)
     largest = np.float32(-np.inf)
     for position in range(len(keys)):
         total = np.float32(0)
@@ -87,7 +87,7 @@ def attention(query: Any, keys: Any, values: Any, into: Any) -> None:
             into[channel] += weight * values[position, channel]
 
 
-@njit(fastmath=_REORDERED, nogil=True)  # type: ignore[misc]
+@njit(fastmath=_REORDERED, nogil=True)
 def gelu(value: Any) -> Any:
     """Return the tanh-approximated GELU, `x / (1 + exp(-2 u))` being `x (1 + tanh(u)) / 2`."""
     inner = np.float32(math.sqrt(2 / math.pi)) * (
@@ -96,17 +96,16 @@ def gelu(value: Any) -> Any:
     return value / (np.float32(1) + math.exp(np.float32(-2) * inner))
 
 
-@njit(parallel=True, cache=True, fastmath=_REORDERED, nogil=True)  # type: ignore[misc]
-def _block(hidden: Any, cache: Any, used: int, norms: Any, projections: Any) -> None:
-    ln_1, ln_2 = norms
-    attend, mix, expand, narrow = projections
+@njit(parallel=True, cache=True, fastmath=_REORDERED, nogil=True)
+def _block(hidden: Any, cache: Any, used: int, weights: Any) -> None:
+    (ln_1, ln_2), (attend, mix, expand, narrow) = weights
     channels = len(hidden)
     keys, values = cache
     heads, _, width = keys.shape
     row = normalised(hidden, ln_1)
-    mixed = np.empty(channels, np.float32)
+    mixed: Any = np.empty(channels, np.float32)
     for head in prange(heads):
-        query = np.empty(width, np.float32)
+        query: Any = np.empty(width, np.float32)
         for channel in range(width):
             output = head * width + channel
             query[channel] = product(attend, output, row)
@@ -121,29 +120,29 @@ def _block(hidden: Any, cache: Any, used: int, norms: Any, projections: Any) -> 
     for output in prange(channels):
         hidden[output] += product(mix, output, mixed)
     row = normalised(hidden, ln_2)
-    wide = np.empty(len(expand[2]), np.float32)
+    wide: Any = np.empty(len(expand[2]), np.float32)
     for output in prange(len(wide)):
         wide[output] = gelu(product(expand, output, row))
     for output in prange(channels):
         hidden[output] += product(narrow, output, wide)
 
 
-def advance(hidden: Any, cache: Any, used: int, norms: Any, projections: Any, threads: int) -> None:
+def advance(hidden: Any, cache: Any, used: int, weights: Any, threads: int) -> None:
     """Put one position through a block, in place.
 
     Args:
         hidden: What enters and leaves the block, float32 of shape (channels,).
         cache: Keys and values, each float32 of shape (heads, capacity, channels per head).
         used: Positions that the cache holds; the new one is written there.
-        norms: Two of (weight, bias, epsilon).
-        projections: Of query, key and value, of the attention's result, and the two of the MLP:
-            each (weights (out, in), scales (out), bias (out)), the weights as `widen` takes them.
+        weights: Two norms, (weight, bias, epsilon), and four projections, (weights (out, in) as
+            `widen` takes them, scales (out), bias (out)): of query, key and value, of what the
+            heads give, and the two of the MLP.
         threads: How many to use, at most.
     """
     with _ONE_CALL:
         before = get_num_threads()
         set_num_threads(min(threads, NUMBA_NUM_THREADS))
         try:
-            _block(hidden, cache, used, norms, projections)
+            _block(hidden, cache, used, weights)
         finally:
             set_num_threads(before)

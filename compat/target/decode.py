@@ -9,7 +9,6 @@ as they come, where TTS runs the whole GPT a second time.
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any, Iterator, NamedTuple, Optional
 
