@@ -53,6 +53,7 @@ load_target()
 from xcompat_target import (  # type: ignore[import-not-found]
     decode,
     imports,
+    languages,
     loader,
     products,
     reference,
@@ -331,6 +332,27 @@ class Proofs:
             said[len(text)] = str(ends[0])[:60]
         return f"{said}{'' if self.stock else '; not compared'}"
 
+    def languages(self) -> str:
+        """Each language ends as in stock: the same tokens, or the same missing package."""
+        spoken = 0
+        for language, text in languages.SENTENCES.items():
+            ends = [
+                outcome(functools.partial(self.spoken, model, text, language))
+                for model in (self.ours, self.stock)
+                if model is not None
+            ]
+            expect(all(end == ends[0] for end in ends), f"{language}: {ends}")
+            spoken += isinstance(ends[0], int)
+        expect(spoken, "no language speaks")
+        compared = "as stock" if self.stock is not None else "not compared"
+        return (
+            f"{spoken} of {len(languages.SENTENCES)} speak, the others lack a package; {compared}"
+        )
+
+    def spoken(self, model: Any, text: str, language: str) -> int:
+        torch.manual_seed(11)
+        return len(model.inference(text, language, *self.voices[1], max_new_tokens=TOKENS)["wav"])
+
     def samples(self, model: Any, text: str) -> int:
         return len(model.inference(text, "en", *self.voices[2], do_sample=False)["wav"])
 
@@ -573,7 +595,7 @@ class Proofs:
 
 PROOFS = (
     "facts", "weights", "greedy", "second_pass", "sampling", "batch", "speech", "chunks",
-    "odd_texts", "together", "clone", "refusals", "precisions", "api", "detached",
+    "odd_texts", "languages", "together", "clone", "refusals", "precisions", "api", "detached",
 )  # fmt: skip
 
 
