@@ -2,7 +2,7 @@
 
     python -I tests/bench_runtime.py load FOLDER [--original FOLDER] [--rounds 3]
     python -I tests/bench_runtime.py decode FOLDER [--rounds 5] [--tokens 60]
-        [--variants stock,float32,bfloat16,int8] [--acts decode,first-token,inference,first-chunk]
+        [--variants stock,float32,bfloat16,int8] [--acts tokens,decode,inference]
 
 FOLDER was converted with `--format both`, so that stock TTS can load its `model.pth` on any torch;
 `--original` names another for it. (coqui-tts 0.28 rewrites an original that it loads.)
@@ -30,8 +30,12 @@ TEXT = "It took me quite a long time to develop a voice, and now I am not going 
 PENALTY = 5.0
 STREAM_CHUNK = 20
 LOADERS = ("stock", "xcompat")
+SIZES = {"stock": 4, "float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
+"""Bytes of a weight."""
 CPU_SECONDS: dict[tuple[str, str], list[float]] = {}
 """Of each timed call, by what it did and the variant: what other work on the machine spares."""
+WAITING = ("_local_scalar_dense", "is_nonzero", "equal", "nonzero", "masked_select", "unique_dim")
+"""Operations of torch that on an accelerator wait for it: their result decides what Python does."""
 STARTED = "XCOMPAT_BENCH_STARTED"
 
 warnings.filterwarnings("ignore")
@@ -149,6 +153,7 @@ def bench_decode(
         "stock": {"runtime": "stock"},
         "float32": {"runtime": "xcompat"},
         "bfloat16": {"dtype": "bfloat16"},
+        "float16": {"dtype": "float16"},
         "int8": {"quantize": "int8"},
     }
     models = {}
@@ -184,6 +189,16 @@ def bench_decode(
         stream.close()
         return chunk
 
+    def stream(model: Any) -> Any:
+        with torch.inference_mode():
+            return model.gpt.get_generator(
+                fake_inputs=model.gpt.compute_embeddings(voice[0], ids), do_sample=True, top_k=1,
+                top_p=1.0, temperature=1.0, num_beams=1, num_return_sequences=1,
+                length_penalty=1.0, repetition_penalty=PENALTY, output_attentions=False,
+                output_hidden_states=True, return_dict_in_generate=True,
+            )  # fmt: skip
+
+    by_turns = turns(stream, models, rounds, count) if "tokens" in acts else {}
     seconds = {
         what: timed(act, models, rounds)
         for what, act in (
@@ -199,6 +214,19 @@ def bench_decode(
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "tokens": count,
+        "milliseconds per streamed token, by turns": {
+            name: {
+                "median": round(statistics.median(times) * 1e3, 1),
+                "lower quartile": round(statistics.quantiles(times)[0] * 1e3, 1),
+                "stock / variant, median of the turns": median(
+                    a / b for a, b in zip(by_turns[variants[0]], times)
+                ),
+                "GB of weights per second": round(
+                    elements(models) * SIZES[name] / statistics.median(times) / 1e9, 1
+                ),
+            }
+            for name, times in by_turns.items()
+        },
         "prefix": voice[0].shape[1] + ids.shape[1] + 2,
         "tokens per second": {
             name: round(count / statistics.median(times), 2)
@@ -233,9 +261,45 @@ def bench_decode(
             }
             for what in sorted({did for did, _ in CPU_SECONDS})
         },
+        "kernel of a single row": {
+            name: model.xcompat.decoder.kernel for name, model in models.items() if model.xcompat
+        },
+        "host synchronisations per token": {
+            name: synchronisations(lambda tokens, model=model: decode(model, tokens))
+            for name, model in models.items()
+        },
         "accuracy": accuracy(models, voice, ids, decode) if "float32" in models else {},
         "bytes read per token": bandwidth(models, seconds.get("decode", {}), count),
     }
+
+
+def turns(
+    stream: Callable[[Any], Any], models: dict[str, Any], rounds: int, count: int
+) -> dict[str, list[float]]:
+    """Seconds of each token but the first two, the models taking turns at each token.
+
+    What else the machine does then meets all of them alike.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in models}
+    for _ in range(rounds):
+        streams = {name: stream(model) for name, model in models.items()}
+        for index in range(count):
+            for name in list(streams)[:: 1 if index % 2 else -1]:
+                started = time.perf_counter()
+                next(streams[name])
+                if index > 1:
+                    seconds[name].append(time.perf_counter() - started)
+        for opened in streams.values():
+            opened.close()
+        told = {name: round(statistics.median(times), 4) for name, times in seconds.items()}
+        print(f"seconds per token: {told}", file=sys.stderr, flush=True)
+    return seconds
+
+
+def elements(models: dict[str, Any]) -> int:
+    """Count the weights of the blocks' projections."""
+    blocks = next(iter(models.values())).gpt.gpt.h
+    return sum(p.numel() for p in blocks.parameters() if p.dim() == 2)
 
 
 def timed(act: Callable[[Any], Any], models: dict[str, Any], rounds: int) -> dict[str, list[float]]:
@@ -245,8 +309,12 @@ def timed(act: Callable[[Any], Any], models: dict[str, Any], rounds: int) -> dic
         for name in order:
             started, cpu = time.perf_counter(), time.process_time()
             act(models[name])
+            wall = time.perf_counter() - started
+            print(
+                f"{act.__name__}, round {index}, {name}: {wall:.2f} s", file=sys.stderr, flush=True
+            )
             if index:  # the first round is cold
-                seconds[name].append(time.perf_counter() - started)
+                seconds[name].append(wall)
                 CPU_SECONDS.setdefault((act.__name__, name), []).append(time.process_time() - cpu)
     return seconds
 
@@ -257,8 +325,6 @@ def bandwidth(
     """What limits a decode: every weight of the blocks is read once for each token."""
     import torch
 
-    blocks = next(iter(models.values())).gpt.gpt.h
-    elements = sum(p.numel() for p in blocks.parameters() if p.dim() == 2)
     weights = torch.ones(1 << 28, dtype=torch.float32)
     weights.sum()
     reading = []
@@ -266,15 +332,36 @@ def bandwidth(
         started = time.perf_counter()
         weights.sum()
         reading.append(weights.numel() * 4 / (time.perf_counter() - started) / 1e9)
-    size = {"stock": 4, "float32": 4, "bfloat16": 2, "int8": 1}
+    count_of = elements(models)
     return {
-        "projections": elements,
+        "projections": count_of,
         "GB per second that sum() reads": round(statistics.median(reading), 1),
         "GB per second of weights": {
-            name: round(elements * size[name] * count / statistics.median(times) / 1e9, 1)
+            name: round(count_of * SIZES[name] * count / statistics.median(times) / 1e9, 1)
             for name, times in seconds.items()
         },
     }
+
+
+def synchronisations(decode: Callable[[int], Any]) -> float:
+    """Count what waits for the device, per token: scalars that Python reads, copies to the host."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Waits(TorchDispatchMode):
+        count = 0
+
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            self.count += func.overloadpacket.__name__ in WAITING
+            return func(*args, **(kwargs or {}))
+
+    counts = []
+    for tokens in (4, 12):
+        with Waits() as waits:
+            decode(tokens)
+        counts.append(waits.count)
+    return (counts[1] - counts[0]) / 8
 
 
 def accuracy(models: dict[str, Any], voice: Any, ids: Any, decode: Any) -> dict[str, Any]:
@@ -289,7 +376,7 @@ def accuracy(models: dict[str, Any], voice: Any, ids: Any, decode: Any) -> dict[
     def measure(model: Any) -> tuple[Any, Any, Any]:
         decoder = model.xcompat.decoder
         with torch.inference_mode():
-            latents = decoder.latents(decoder.prefix(voice[0], ids), codes)
+            latents = decoder.latents(decoder.prefix(voice[0], ids), codes, one_by_one=True)
             wav = model.hifigan_decoder(latents, g=voice[1]).reshape(-1)
             logits = model.gpt.mel_head(latents[0])[:, :-1]
             return logits, latents, torch.log(mel(wav).clamp(min=1e-5))
@@ -330,7 +417,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="of torch; all cores if not given")
     parser.add_argument("--loader", choices=LOADERS, default="stock")
     parser.add_argument("--variants", default="stock,float32,bfloat16,int8")
-    parser.add_argument("--acts", default="decode,first-token,inference,first-chunk")
+    parser.add_argument("--acts", default="tokens,decode,first-token,inference,first-chunk")
     options = parser.parse_args()
     with contextlib.redirect_stdout(sys.stderr):  # TTS prints as it works
         if options.what == "load-once":

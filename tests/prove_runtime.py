@@ -7,7 +7,9 @@ environments; it needs torch and TTS, and nothing else of this repository than `
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
+import functools
 import importlib.util
 import itertools
 import logging
@@ -20,7 +22,7 @@ import traceback
 import types
 import warnings
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 TEXTS = ("Good morning to all of you.", "It took me quite a long time to develop a voice.")
 PENALTY = 5.0
@@ -51,7 +53,9 @@ load_target()
 from xcompat_target import (  # type: ignore[import-not-found]
     decode,
     imports,
+    languages,
     loader,
+    products,
     reference,
     runtime,
     sound,
@@ -71,6 +75,23 @@ class Failed(Exception):  # noqa: N818
 def expect(holds: object, what: str) -> None:
     if not holds:
         raise Failed(what)
+
+
+@contextlib.contextmanager
+def without_numba() -> Iterator[None]:
+    """As where numba cannot be imported."""
+    name = f"{runtime.__package__}.compiled"
+    package, module = sys.modules[runtime.__package__], sys.modules.pop(name)
+    del package.compiled
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.modules[name] = package.compiled = module
+
+
+def expect_no_call(path: Any) -> Any:
+    raise Failed(f"soundfile left {path} to torchaudio")
 
 
 def torch_version() -> tuple[int, ...]:
@@ -254,7 +275,9 @@ class Proofs:
         long = " ".join(TEXTS * 2)
         calls: list[tuple[str, str, dict[str, Any]]] = [
             ("plain", TEXTS[1], {}),
-            ("slow and greedy", TEXTS[0], {"speed": 0.7, "do_sample": False}),
+            ("half as fast and greedy", TEXTS[0], {"speed": 0.5, "do_sample": False}),
+            ("twice as fast", TEXTS[0], {"speed": 2.0}),
+            ("three tokens", TEXTS[0], {"max_new_tokens": 3}),
         ]
         if importlib.util.find_spec("spacy") is not None:  # splitting needs it in every TTS
             calls.append(("split", long, {"enable_text_splitting": True}))
@@ -263,30 +286,113 @@ class Proofs:
             for model in (self.ours, self.stock):
                 if model is not None:
                     torch.manual_seed(9)
-                    outs.append(
-                        model.inference(
-                            text, "en", *self.voices[2], max_new_tokens=TOKENS, **kwargs
-                        )
-                    )
+                    options = {"max_new_tokens": TOKENS, **kwargs}
+                    outs.append(model.inference(text, "en", *self.voices[2], **options))
             expect(all(torch.isfinite(torch.from_numpy(o["wav"])).all() for o in outs), name)
             if len(outs) == 2:
                 expect(outs[0]["wav"].shape == outs[1]["wav"].shape, f"{name}: other length")
                 for part in ("gpt_latents", "wav"):
                     worst = max(worst, float(abs(outs[0][part] - outs[1][part]).max()))
-        chunks = []
-        for model in (self.ours, self.stock):
-            if model is not None:
-                torch.manual_seed(9)
-                stream = model.inference_stream(TEXTS[0], "en", *self.voices[2])
-                # Not by max_new_tokens: stock coqui-tts 0.24 raises, it sets max_length itself.
-                parts = list(itertools.islice(stream, 2))
-                chunks.append(torch.cat(parts))
-        if len(chunks) == 2:
-            expect(chunks[0].shape == chunks[1].shape, "stream: other length")
-            worst = max(worst, float((chunks[0] - chunks[1]).abs().max()))
         expect(worst <= TOLERANCE, f"differs from stock by {worst:.1e}")
         compared = "equal to stock within" if self.stock is not None else "not compared;"
-        return f"{', '.join(c[0] for c in calls)}, stream: {compared} {worst:.1e}"
+        return f"{', '.join(call[0] for call in calls)}: {compared} {worst:.1e}"
+
+    def chunks(self) -> str:
+        """`inference_stream` in small and large chunks gives stock's chunks."""
+        worst = 0.0
+        for size in (1, 20, 200):
+            streams = []
+            for model in (self.ours, self.stock):
+                if model is not None:
+                    torch.manual_seed(9)
+                    stream = model.inference_stream(
+                        TEXTS[0], "en", *self.voices[2], stream_chunk_size=size
+                    )
+                    # Not by max_new_tokens: stock coqui-tts 0.24 raises, it sets max_length itself.
+                    streams.append(list(itertools.islice(stream, 2)))
+            expect(all(torch.isfinite(part).all() for part in streams[0]), f"by {size}")
+            if len(streams) == 2:
+                lengths = [[len(part) for part in parts] for parts in streams]
+                expect(lengths[0] == lengths[1], f"by {size}: {lengths}")
+                mine, theirs = (torch.cat(parts) for parts in streams)  # a part can be empty
+                worst = max(worst, float((mine - theirs).abs().max()))
+        expect(worst <= TOLERANCE, f"differs from stock by {worst:.1e}")
+        return f"of 1, 20 and 200 tokens; {'equal to' if self.stock else 'no'} stock, {worst:.1e}"
+
+    def odd_texts(self) -> str:
+        """No text and too much text end as in stock."""
+        said = {}
+        for text in ("", TEXTS[0] * 60):
+            ends = [
+                outcome(functools.partial(self.samples, model, text))
+                for model in (self.ours, self.stock)
+                if model is not None
+            ]
+            expect(len(set(ends)) == 1, f"{text[:20]!r}: {ends}")
+            said[len(text)] = str(ends[0])[:60]
+        return f"{said}{'' if self.stock else '; not compared'}"
+
+    def languages(self) -> str:
+        """Each language ends as in stock: the same tokens, or the same missing package."""
+        spoken = 0
+        for language, text in languages.SENTENCES.items():
+            ends = [
+                outcome(functools.partial(self.spoken, model, text, language))
+                for model in (self.ours, self.stock)
+                if model is not None
+            ]
+            expect(all(end == ends[0] for end in ends), f"{language}: {ends}")
+            spoken += isinstance(ends[0], int)
+        expect(spoken, "no language speaks")
+        compared = "as stock" if self.stock is not None else "not compared"
+        return (
+            f"{spoken} of {len(languages.SENTENCES)} speak, the others lack a package; {compared}"
+        )
+
+    def spoken(self, model: Any, text: str, language: str) -> int:
+        torch.manual_seed(11)
+        return len(model.inference(text, language, *self.voices[1], max_new_tokens=8)["wav"])
+
+    def samples(self, model: Any, text: str) -> int:
+        return len(model.inference(text, "en", *self.voices[2], do_sample=False)["wav"])
+
+    def together(self) -> str:
+        """Two models, two threads, a stream that is left and an error leave each other alone."""
+        models = [self.ours, loader.load_xtts(self.folder, quantize="int8")]
+        text, voice = TEXTS[1], self.voices[1]
+
+        def decode(model: Any) -> list[int]:
+            return list(self.codes(model, voice, text, repetition_penalty=PENALTY)[0].tolist())
+
+        alone = [decode(model) for model in models]
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            # Two of each kind would be one model in two threads, which stock does not bear either.
+            both = [list(pool.map(decode, models)) for _ in range(4)]
+        expect(all(pair == alone for pair in both), "threads give other tokens")
+        streams = [m.inference_stream(text, "en", *voice, stream_chunk_size=5) for m in models]
+        for _ in range(2):
+            for stream in streams:
+                next(stream)
+        expect([decode(model) for model in models] == alone, "an open stream changes a decode")
+        for stream in streams:
+            stream.close()
+        head = self.ours.gpt.mel_head
+        handle = head.register_forward_hook(self.breaking())
+        with contextlib.suppress(KeyError):
+            decode(self.ours)
+            raise Failed("the error was swallowed")
+        handle.remove()
+        expect([decode(model) for model in models] == alone, "an error changes the next decode")
+        return "2 models in 2 threads, interleaved streams, 1 error: tokens as alone"
+
+    def breaking(self) -> Callable[..., None]:
+        calls = itertools.count()
+
+        def hook(*_: Any) -> None:
+            if next(calls) == 5:
+                raise KeyError("planted")
+
+        return hook
 
     def clone(self) -> str:
         """Reference audio read through soundfile gives the voice that stock reading gives."""
@@ -316,15 +422,41 @@ class Proofs:
             expect("soundfile says" in str(error), f"unclear refusal: {error}")
         else:
             raise Failed("noise was read as audio")
+        lossy = self.lossy(hum)
         if runtime.reading_fault():
-            return f"{len(files)} formats; stock reads nothing here"
+            return f"{len(files)} formats, {lossy}; stock reads nothing here"
         stock = type(self.ours).get_conditioning_latents
         theirs = [stock(self.ours, audio_path=[file]) for file in files]
         theirs.append(stock(self.ours, audio_path=files, gpt_cond_len=12))
         for file, mine, other in zip((*files, "all"), voices, theirs):
             same = all(torch.equal(a, b) for a, b in zip(mine, other))
             expect(same, f"{Path(file).name}: another voice than stock reads")
-        return f"{len(files)} formats equal to stock, bit for bit"
+        return f"{len(files)} formats equal to stock, bit for bit; {lossy}"
+
+    def lossy(self, hum: Any) -> str:
+        """MP3 and OGG: the samples are the sound that was written, the voice near that of stock."""
+        import soundfile
+
+        said = []
+        for name, options in (("MP3", {}), ("OGG", {"subtype": "VORBIS"})):
+            file = str(self.scratch / f"hum.{name.lower()}")
+            soundfile.write(file, hum, 22050, format=name, **options)
+            (samples,), _ = runtime.read_audio(file, otherwise=expect_no_call)
+            written = torch.tensor(hum)
+            count = min(len(samples), len(written))
+            alike = torch.nn.functional.cosine_similarity(samples[:count], written[:count], dim=0)
+            expect(alike > 0.99, f"{name}: read as something else, {float(alike):.3f} alike")
+            mine = self.ours.get_conditioning_latents(audio_path=[file])
+            expect(all(torch.isfinite(part).all() for part in mine), f"{name}: not finite")
+            try:
+                theirs = type(self.ours).get_conditioning_latents(self.ours, audio_path=[file])
+            except Exception as error:
+                said.append(f"{name} read, by stock not ({type(error).__name__})")
+                continue
+            apart = max(float((a - b).norm() / b.norm()) for a, b in zip(mine, theirs))
+            expect(apart < 1e-2, f"{name}: another voice than stock reads, {apart:.1e} apart")
+            said.append(f"{name} {apart:.1e} from stock")
+        return ", ".join(said)
 
     def refusals(self) -> str:
         """An option that is not done is refused by its name."""
@@ -344,45 +476,51 @@ class Proofs:
             else:
                 raise Failed(f"{kwargs} was not refused")
         broken = types.SimpleNamespace(**{**vars(self.ours.gpt), "model_dim": 64})
-        with contextlib.suppress(decode.CannotAttach):
+        with contextlib.suppress(products.CannotAttach):
             decode.Decoder(broken)
             raise Failed("a GPT without layers was accepted")
-        with contextlib.suppress(decode.CannotAttach):
+        with contextlib.suppress(products.CannotAttach):
             runtime.attach(torch.nn.Linear(2, 2))
             raise Failed("attached to a linear layer")
         return f"{len(cases)} options, 2 models"
 
     def precisions(self) -> str:
-        """bfloat16, float16 and int8 decode; their latents differ from float32 by rounding."""
+        """bfloat16, float16 and int8 differ from float32 by rounding, with numba and without."""
         told = []
         for kwargs, allowed in (
             ({"dtype": "bfloat16"}, 0.05),
             ({"dtype": "float16"}, 0.01),
             ({"quantize": "int8"}, 0.15),
         ):
-            name = "int8" if "quantize" in kwargs else str(kwargs["dtype"])
-            try:
-                model = loader.load_xtts(self.folder, **kwargs)
-            except decode.CannotAttach as refusal:
-                expect(torch_version() < (2, 4), f"{name} was refused: {refusal}")
-                ((key, value),) = kwargs.items()
-                expect(f"{key}={value!r}" in str(refusal), f"unclear refusal: {refusal}")
-                told.append(f"{name} refused")
-                continue
-            codes = self.codes(self.ours, self.voices[0], TEXTS[0], repetition_penalty=PENALTY)
-            prefixes = [
-                m.xcompat.decoder.prefix(self.voices[0][0], self.tokens(TEXTS[0]))
-                for m in (self.ours, model)
-            ]
-            with torch.inference_mode():
-                exact, rough = (
-                    m.xcompat.decoder.latents(p, codes)
-                    for m, p in zip((self.ours, model), prefixes)
-                )
-            error = float((exact - rough).norm() / exact.norm())
-            expect(0 < error < allowed, f"{name}: latents differ by {error:.1e}")
-            told.append(f"{name} {error:.1e}")
+            ((key, value),) = kwargs.items()
+            for kernel, importing in (
+                ("numba", contextlib.nullcontext()),
+                ("torch", without_numba()),
+            ):
+                try:
+                    with importing:
+                        model = loader.load_xtts(self.folder, **kwargs)
+                except products.CannotAttach as refusal:
+                    expect(torch_version() < (2, 4), f"{value} was refused: {refusal}")
+                    expect(f"{key}={value!r}" in str(refusal), f"unclear refusal: {refusal}")
+                    told.append(f"{value} refused")
+                    continue
+                taken = model.xcompat.decoder.kernel
+                expect(taken.startswith(kernel), f"{value} is multiplied by {taken}")
+                error = self.error_of(model)
+                expect(0 < error < allowed, f"{value}, {kernel}: latents differ by {error:.1e}")
+                told.append(f"{value} {kernel} {error:.1e}")
         return "relative error of the latents: " + ", ".join(told)
+
+    def error_of(self, model: Any) -> float:
+        """Forced latents against float32, computed one by one as in a decode."""
+        codes = self.codes(self.ours, self.voices[0], TEXTS[0], repetition_penalty=PENALTY)
+        pair = []
+        with torch.inference_mode():
+            for decoder in (self.ours.xcompat.decoder, model.xcompat.decoder):
+                prefix = decoder.prefix(self.voices[0][0], self.tokens(TEXTS[0]))
+                pair.append(decoder.latents(prefix, codes, one_by_one=True))
+        return float((pair[0] - pair[1]).norm() / pair[0].norm())
 
     def api(self) -> str:
         """`TTS(...).tts_to_file` on the converted folder, with the right header."""
@@ -412,7 +550,7 @@ class Proofs:
     def detached(self) -> str:
         """Detaching leaves nothing on the model; attaching twice is refused."""
         model = loader.load_xtts(self.folder, runtime="xcompat")
-        with contextlib.suppress(decode.CannotAttach):
+        with contextlib.suppress(products.CannotAttach):
             runtime.attach(model)
             raise Failed("attached twice")
         if self.fault:
@@ -456,8 +594,8 @@ class Proofs:
 
 
 PROOFS = (
-    "facts", "weights", "greedy", "second_pass", "sampling", "batch", "speech", "clone",
-    "refusals", "precisions", "api", "detached",
+    "facts", "weights", "greedy", "second_pass", "sampling", "batch", "speech", "chunks",
+    "odd_texts", "languages", "together", "clone", "refusals", "precisions", "api", "detached",
 )  # fmt: skip
 
 

@@ -9,25 +9,17 @@ as they come, where TTS runs the whole GPT a second time.
 
 from __future__ import annotations
 
-import functools
 import math
-from typing import Any, Callable, Iterator, NamedTuple, Optional
+from typing import Any, Iterator, NamedTuple, Optional
+
+from . import blocks, products
 
 _FAKE_PROMPT_TOKEN = 1
 """`GPT.compute_embeddings` fills the prompt with this id, so the repetition penalty counts it."""
 
-_DTYPES = ("float32", "bfloat16", "float16")
-_QUANTIZATIONS = ("int8",)
-_FEW_ROWS = 8
-"""Rows up to which the 8-bit product is used."""
-
 
 class UnsupportedOption(ValueError):  # noqa: N818 - read as what it says
     """A generation option that this decoder does not honour; the message names it."""
-
-
-class CannotAttach(RuntimeError):  # noqa: N818 - read as what it says
-    """The model is not what the runtime knows; the message says what differs."""
 
 
 class Options(NamedTuple):
@@ -138,10 +130,10 @@ class Decoder:
 
     Args:
         gpt: A loaded `TTS.tts.layers.xtts.gpt.GPT`.
-        dtype: `bfloat16` or `float16` keeps a copy of the projections of all blocks in that type
-            and multiplies in it; everything else stays float32. None or `float32` copies nothing.
+        dtype: `bfloat16` or `float16` keeps a copy of the projections of all blocks in that type;
+            everything else stays float32. None or `float32` copies nothing.
         quantize: `int8` keeps a copy of the projections as 8-bit integers with one scale per
-            output channel (weight only), and multiplies in bfloat16.
+            output channel (weight only).
 
     Raises:
         CannotAttach: `gpt` has a part that is missing, or shaped otherwise than XTTS has it.
@@ -152,7 +144,7 @@ class Decoder:
         self, gpt: Any, *, dtype: Optional[str] = None, quantize: Optional[str] = None
     ) -> None:
         check_structure(gpt)
-        self._make = _projection_maker(dtype, quantize)
+        self._make = products.projection_maker(dtype, quantize)
         self.gpt = gpt
         self.heads: int = gpt.heads
         self.channels: int = gpt.model_dim
@@ -207,8 +199,12 @@ class Decoder:
             seen.scatter_(1, tokens[:, None], True)  # noqa: FBT003 - the value that is scattered
             inputs = (self.gpt.mel_embedding.weight[tokens] + self.positions[index + 1])[:, None]
 
-    def latents(self, prefix: Any, codes: Any) -> Any:
-        """Return the latents that predict `codes`, shape (b, n), as (b, n, channels)."""
+    def latents(self, prefix: Any, codes: Any, *, one_by_one: bool = False) -> Any:
+        """Return the latents that predict `codes`, shape (b, n), as (b, n, channels).
+
+        `one_by_one` computes each code as a decode does, after those before it: slower, and in the
+        precision of a decode, which is another than that of many positions at once.
+        """
         import torch
         from torch.nn import functional as F
 
@@ -218,13 +214,16 @@ class Decoder:
         count = max(prefix.shape[0], audio.shape[0])
         sequence = torch.cat([prefix.expand(count, -1, -1), audio.expand(count, -1, -1)], dim=1)
         cache = self._cache(count, sequence.shape[1], sequence)
-        return self.gpt.final_norm(self._hidden(sequence, cache)[:, prefix.shape[1] :])
+        first = prefix.shape[1] + 1 if one_by_one else sequence.shape[1]
+        hidden = [self._hidden(sequence[:, :first], cache)]
+        hidden += [self._hidden(later, cache) for later in sequence[:, first:].split(1, dim=1)]
+        return self.gpt.final_norm(torch.cat(hidden, dim=1)[:, prefix.shape[1] :])
 
     def _follow(self, device: Any) -> None:
         """Make the copies of the weights again where the model was moved to another device."""
         if getattr(self, "_device", None) != device:
             self._device = device
-            self.blocks = [_Block(block, self._make) for block in self.gpt.gpt.h]
+            self.blocks, self.kernel = blocks.build(self.gpt.gpt.h, self._make)
 
     def _cache(self, count: int, capacity: int, like: Any) -> _Cache:
         shape = (2, count, self.heads, capacity, self.channels // self.heads)
@@ -281,133 +280,6 @@ class _Cache:
         self.used = 0
 
 
-class _Block:
-    """One GPT-2 block: pre-norm, causal attention, tanh-approximated GELU."""
-
-    def __init__(self, block: Any, make: Callable[[Any], Callable[[Any], Any]]) -> None:
-        self.ln_1, self.ln_2 = block.ln_1, block.ln_2
-        self.attend, self.mix = make(block.attn.c_attn), make(block.attn.c_proj)
-        self.widen, self.narrow = make(block.mlp.c_fc), make(block.mlp.c_proj)
-
-    def __call__(self, hidden: Any, layer: Any, used: int, until: int) -> Any:
-        """Return what becomes of `hidden`, shape (n * new positions, channels)."""
-        from torch.nn import functional as F
-
-        _, count, heads, _, width = layer.shape
-        new = until - used
-        parts = self.attend(self.ln_1(hidden)).view(count, new, 3, heads, width)
-        parts = parts.permute(2, 0, 3, 1, 4)
-        layer[:, :, :, used:until] = parts[1:]
-        keys, values = layer[:, :, :, :until].unbind()
-        # All that is cached is past for a single new position; a first pass is causal.
-        mixed = F.scaled_dot_product_attention(parts[0], keys, values, is_causal=new > 1)
-        hidden = hidden + self.mix(mixed.transpose(1, 2).reshape(hidden.shape))
-        return hidden + self.narrow(F.gelu(self.widen(self.ln_2(hidden)), approximate="tanh"))
-
-
-def check_precision(dtype: Optional[str], quantize: Optional[str]) -> None:
-    """Raise ValueError for a `dtype` or `quantize` that `Decoder` does not take."""
-    if dtype not in (None, *_DTYPES):
-        raise ValueError(f"dtype is {dtype!r}; known: {', '.join(_DTYPES)}")
-    if quantize not in (None, *_QUANTIZATIONS):
-        raise ValueError(f"quantize is {quantize!r}; known: {', '.join(_QUANTIZATIONS)}")
-    if quantize and dtype not in (None, "float32"):
-        raise ValueError("give dtype or quantize, not both: int8 brings its own dtype")
-
-
-def _projection_maker(
-    dtype: Optional[str], quantize: Optional[str]
-) -> Callable[[Any], Callable[[Any], Any]]:
-    check_precision(dtype, quantize)
-    if quantize:
-        return _int8_projection
-    if dtype in (None, "float32"):
-        return _float32_projection
-    return lambda layer: _short_projection(layer, str(dtype))
-
-
-def _float32_projection(layer: Any) -> Callable[[Any], Any]:
-    """Multiply with the (in, out) weights where they are, often a mapped file."""
-    import torch
-
-    weight, bias = layer.weight, layer.bias
-    return lambda rows: torch.addmm(bias, rows, weight)
-
-
-def _short_projection(layer: Any, dtype: str) -> Callable[[Any], Any]:
-    import torch
-    from torch.nn import functional as F
-
-    short = getattr(torch, dtype)
-    _check_short_product(dtype, str(layer.weight.device))
-    # (out, in), so that each thread reads whole rows
-    weight = layer.weight.detach().t().to(short, memory_format=torch.contiguous_format).contiguous()
-    bias = layer.bias.detach().to(short)
-    return lambda rows: F.linear(rows.to(short), weight, bias).to(rows.dtype)
-
-
-@functools.lru_cache(maxsize=None)
-def _check_short_product(dtype: str, device: str) -> None:
-    """Raise CannotAttach where this torch cannot multiply in `dtype` on `device`."""
-    import torch
-    from torch.nn import functional as F
-
-    try:
-        some = torch.ones(2, 2, dtype=getattr(torch, dtype), device=device)
-        F.linear(some, some, some[0])
-    except RuntimeError as error:
-        raise CannotAttach(
-            f"dtype={dtype!r} needs a product that torch {torch.__version__} does not have for "
-            f"{device}: {error}"
-        ) from error
-
-
-def _int8_projection(layer: Any) -> Callable[[Any], Any]:
-    import torch
-    from torch.nn import functional as F
-
-    weight = layer.weight.detach().t()
-    scales = (weight.abs().amax(dim=1) / 127.0).clamp(min=torch.finfo(torch.float32).tiny)
-    whole = (weight / scales[:, None]).round().to(torch.int8).contiguous()
-    scales = scales.to(torch.bfloat16)
-    bias = layer.bias.detach()
-    multiply = _int8_product(str(weight.device))
-
-    def project(rows: Any) -> Any:
-        short = rows.to(torch.bfloat16)
-        if len(rows) <= _FEW_ROWS:
-            return bias + multiply(short, whole, scales)  # float32: the wider of the two
-        # The 8-bit product is made for few rows, and 20 times slower for the prefix.
-        return bias + F.linear(short, whole.to(torch.bfloat16)) * scales
-
-    return project
-
-
-@functools.lru_cache(maxsize=None)
-def _int8_product(device: str) -> Callable[[Any, Any, Any], Any]:
-    """Return torch's product of bfloat16 rows with 8-bit (out, in) weights and their scales.
-
-    Raises:
-        CannotAttach: This torch has none for `device`, or it computes something else.
-    """
-    import torch
-
-    product = getattr(torch, "_weight_int8pack_mm", None)
-    rows = torch.eye(32, device=device).to(torch.bfloat16)
-    whole = (torch.arange(32 * 32, device=device) % 255 - 127).to(torch.int8).view(32, 32)
-    scales = torch.full((32,), 0.5, device=device, dtype=torch.bfloat16)
-    try:
-        found = product(rows, whole, scales)  # type: ignore[misc]
-    except Exception as error:
-        raise CannotAttach(
-            f"quantize='int8' needs an 8-bit product that torch {torch.__version__} does not have "
-            f"for {device}; on the CPU, torch 2.4 or newer has it ({error})"
-        ) from error
-    if not torch.equal(found, whole.t().to(torch.bfloat16) * 0.5):
-        raise CannotAttach(f"the 8-bit product of torch {torch.__version__} is not as expected")
-    return product  # type: ignore[return-value]
-
-
 def check_structure(gpt: Any) -> None:
     """Refuse a `gpt` that is not built as this decoder computes it.
 
@@ -417,12 +289,14 @@ def check_structure(gpt: Any) -> None:
     channels = _attribute(gpt, "model_dim")
     heads = _attribute(gpt, "heads")
     if channels % heads:
-        raise CannotAttach(f"gpt.model_dim is {channels}, not a multiple of gpt.heads, {heads}")
+        raise products.CannotAttach(
+            f"gpt.model_dim is {channels}, not a multiple of gpt.heads, {heads}"
+        )
     audio = _attribute(gpt, "num_audio_tokens")
     longest = _attribute(gpt, "max_gen_mel_tokens")
     for name in ("start_audio_token", "stop_audio_token", "start_text_token", "stop_text_token"):
         if not isinstance(_attribute(gpt, name), int):
-            raise CannotAttach(f"gpt.{name} is {getattr(gpt, name)!r}, not a token id")
+            raise products.CannotAttach(f"gpt.{name} is {getattr(gpt, name)!r}, not a token id")
     _shape(gpt, "mel_embedding.weight", audio, channels)
     _shape(gpt, "mel_head.weight", audio, channels)
     _shape(gpt, "mel_head.bias", audio)
@@ -432,14 +306,14 @@ def check_structure(gpt: Any) -> None:
     _shape(gpt, "text_pos_embedding.emb.weight", None, channels)
     positions = _shape(gpt, "mel_pos_embedding.emb.weight", None, channels)[0]
     if positions < longest:
-        raise CannotAttach(f"gpt has {positions} audio positions for {longest} tokens")
+        raise products.CannotAttach(f"gpt has {positions} audio positions for {longest} tokens")
     _check_transformer(gpt, channels, heads)
 
 
 def _check_transformer(gpt: Any, channels: int, heads: int) -> None:
     blocks = _attribute(gpt, "gpt.h")
     if len(blocks) != _attribute(gpt, "layers"):
-        raise CannotAttach(f"gpt.gpt has {len(blocks)} blocks, not {gpt.layers}")
+        raise products.CannotAttach(f"gpt.gpt has {len(blocks)} blocks, not {gpt.layers}")
     for index in range(len(blocks)):
         block = f"gpt.h.{index}."
         for part, shape in {
@@ -462,10 +336,10 @@ def _check_transformer(gpt: Any, channels: int, heads: int) -> None:
     }.items():
         if getattr(config, setting, None) != value:
             found = getattr(config, setting, "missing")
-            raise CannotAttach(f"gpt.gpt.config.{setting} is {found!r}, not {value!r}")
+            raise products.CannotAttach(f"gpt.gpt.config.{setting} is {found!r}, not {value!r}")
     # TTS adds its own positions and replaces those of GPT-2 by zeros.
     if list(getattr(_attribute(gpt, "gpt.wpe"), "parameters", list)()):
-        raise CannotAttach("gpt.gpt.wpe has weights: positions are added twice")
+        raise products.CannotAttach("gpt.gpt.wpe has weights: positions are added twice")
 
 
 def _attribute(owner: Any, path: str) -> Any:
@@ -474,7 +348,7 @@ def _attribute(owner: Any, path: str) -> Any:
         try:
             value = value[int(name)] if name.isdigit() else getattr(value, name)
         except (AttributeError, IndexError, TypeError):
-            raise CannotAttach(f"this TTS has no gpt.{path}: not a GPT of XTTS") from None
+            raise products.CannotAttach(f"this TTS has no gpt.{path}: not a GPT of XTTS") from None
     return value
 
 
@@ -482,5 +356,5 @@ def _shape(owner: Any, path: str, *expected: Optional[int]) -> tuple[int, ...]:
     found = tuple(_attribute(owner, path).shape)
     fits = len(found) == len(expected) and all(e in (None, f) for e, f in zip(expected, found))
     if not fits:
-        raise CannotAttach(f"gpt.{path} has the shape {found}, not {expected}")
+        raise products.CannotAttach(f"gpt.{path} has the shape {found}, not {expected}")
     return found

@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, ContextManager, Iterator, Optional, Sequence
 
-from . import decode, imports
+from . import imports, products
 from . import runtime as attached_runtime
 
 RUNTIMES = ("auto", "xcompat", "stock")
@@ -89,7 +89,7 @@ def _checked(dtype: Any, quantize: Optional[str], runtime: str) -> Optional[str]
     if runtime not in RUNTIMES:
         raise ValueError(f"runtime is {runtime!r}; known: {', '.join(RUNTIMES)}")
     word = None if dtype is None else str(dtype).replace("torch.", "")
-    decode.check_precision(word, quantize)
+    products.check_precision(word, quantize)
     if word == "float32":
         word = None
     if runtime == "stock" and (word or quantize):

@@ -21,7 +21,7 @@ import itertools
 import types
 from typing import Any, Callable, Iterator, Optional
 
-from . import decode
+from . import decode, products
 
 PROBE_TOKENS = 4
 _PROBE_PENALTY = 5.0
@@ -183,11 +183,11 @@ def attach(model: Any, *, dtype: Optional[str] = None, quantize: Optional[str] =
     xtts = getattr(synthesizer, "tts_model", model)
     for name in ("gpt", "hifigan_decoder", "inference", "inference_stream", "args", "config"):
         if getattr(xtts, name, None) is None:
-            raise decode.CannotAttach(
+            raise products.CannotAttach(
                 f"{type(xtts).__name__} has no {name}: it is not a loaded XTTS model"
             )
     if "generate" in vars(xtts.gpt):
-        raise decode.CannotAttach("gpt.generate is already replaced: detach that first")
+        raise products.CannotAttach("gpt.generate is already replaced: detach that first")
     decoder = decode.Decoder(xtts.gpt, dtype=dtype, quantize=quantize)
     gpt_class: Any = type(xtts.gpt)
     _prove(gpt_class)
@@ -214,7 +214,7 @@ def _prove(gpt_class: Any) -> None:
             return_latent=True,
         )
     if ours.shape != theirs.shape or not torch.allclose(ours, theirs, atol=_TOLERANCE):
-        raise decode.CannotAttach(
+        raise products.CannotAttach(
             f"{gpt_class.__module__}.{gpt_class.__name__} computes something else than xcompat "
             "knows: its latents differ"
         )
@@ -309,7 +309,7 @@ def _tiny(gpt_class: Any) -> Any:
                 use_perceiver_resampler=False,
             )  # fmt: skip
         except Exception as error:
-            raise decode.CannotAttach(
+            raise products.CannotAttach(
                 f"{gpt_class.__name__} cannot be built as xcompat knows it: {error}"
             ) from error
     weights.fill_state_dict(gpt.state_dict())
@@ -339,9 +339,9 @@ def _reading_with_soundfile(model: Any) -> Callable[..., Any]:
     function = getattr(method, "__wrapped__", method)
     load_audio = function.__globals__.get("load_audio")
     if load_audio is None or "load_audio" not in function.__code__.co_names:
-        raise decode.CannotAttach("get_conditioning_latents does not call load_audio")
+        raise products.CannotAttach("get_conditioning_latents does not call load_audio")
     if not {"torchaudio", "load"} <= set(load_audio.__code__.co_names):
-        raise decode.CannotAttach("load_audio does not call torchaudio.load")
+        raise products.CannotAttach("load_audio does not call torchaudio.load")
     import torch
 
     torchaudio = load_audio.__globals__["torchaudio"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from xcompat import load_xtts
-from xcompat.target import decode
+from xcompat.target import decode, products
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,7 +162,7 @@ def test_the_known_structure_is_accepted() -> None:
     ],
 )
 def test_an_unknown_structure_is_refused(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(decode.CannotAttach, match=message):
+    with pytest.raises(products.CannotAttach, match=message):
         decode.check_structure(gpt(**changes))
 
 
@@ -178,14 +178,14 @@ def test_an_unknown_structure_is_refused(changes: dict[str, Any], message: str) 
 def test_another_kind_of_gpt2_is_refused(setting: str, value: Any) -> None:
     model = gpt()
     setattr(model.gpt.config, setting, value)
-    with pytest.raises(decode.CannotAttach, match=setting):
+    with pytest.raises(products.CannotAttach, match=setting):
         decode.check_structure(model)
 
 
 def test_positions_that_would_be_added_twice_are_refused() -> None:
     model = gpt()
     model.gpt.wpe = SimpleNamespace(parameters=lambda: [1])
-    with pytest.raises(decode.CannotAttach, match="positions are added twice"):
+    with pytest.raises(products.CannotAttach, match="positions are added twice"):
         decode.check_structure(model)
 
 

@@ -1,0 +1,117 @@
+"""The blocks of the GPT-2 of XTTS, computed by torch, or by numba where a single position comes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, Sequence
+
+if TYPE_CHECKING:
+    from .products import Projection
+
+_TOLERANCE = 1e-4
+"""Largest difference of the two ways to compute a block, of what is largest in its result."""
+
+
+def build(layers: Sequence[Any], make: Callable[[Any], Projection]) -> tuple[list[Block], str]:
+    """Return the blocks, and what multiplies a single row: `numba`, or `torch` and why not numba.
+
+    numba is for weights that are held shorter than float32, on the CPU.
+    """
+    blocks = [Block.of(layer, make) for layer in layers]
+    held = blocks[0].projections[0].held
+    if held is None:
+        return blocks, "torch"
+    if held.device.type != "cpu":
+        return blocks, f"torch: the weights are on {held.device.type}"
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        from . import compiled
+
+        faster = [CompiledBlock(block, compiled.advance) for block in blocks]
+        faster[0].check()
+    except Exception as error:
+        return blocks, f"torch: {type(error).__name__}: {error}"
+    finally:
+        if torch.get_num_threads() != threads:  # numba starts its threads by the same OpenMP
+            torch.set_num_threads(threads)
+    return list(faster), "numba"
+
+
+class Block:
+    """Pre-norm, causal attention, tanh-approximated GELU."""
+
+    def __init__(self, norms: Sequence[Any], projections: Sequence[Any]) -> None:
+        self.norms, self.projections = norms, projections
+
+    @classmethod
+    def of(cls, layer: Any, make: Callable[[Any], Projection]) -> Block:
+        """Return a block over the weights of one of transformers' GPT-2."""
+        layers = layer.attn.c_attn, layer.attn.c_proj, layer.mlp.c_fc, layer.mlp.c_proj
+        return cls([layer.ln_1, layer.ln_2], [make(projection) for projection in layers])
+
+    def __call__(self, hidden: Any, cache: Any, used: int, until: int) -> Any:
+        """Put new positions through the block.
+
+        Args:
+            hidden: Shape (n * new positions, channels).
+            cache: Keys and values, shape (2, n, heads, capacity, channels per head).
+            used: Positions in the cache before.
+            until: Positions in the cache after.
+        """
+        from torch.nn import functional as F
+
+        ln_1, ln_2 = self.norms
+        attend, mix, expand, narrow = self.projections
+        _, count, heads, _, width = cache.shape
+        new = until - used
+        parts = attend(ln_1(hidden)).view(count, new, 3, heads, width)
+        parts = parts.permute(2, 0, 3, 1, 4)
+        cache[:, :, :, used:until] = parts[1:]
+        keys, values = cache[:, :, :, :until].unbind()
+        # All that is cached is past for a single new position; a first pass is causal.
+        mixed = F.scaled_dot_product_attention(parts[0], keys, values, is_causal=new > 1)
+        hidden = hidden + mix(mixed.transpose(1, 2).reshape(hidden.shape))
+        return hidden + narrow(F.gelu(expand(ln_2(hidden)), approximate="tanh"))
+
+
+class CompiledBlock(Block):
+    """A block that gives a single position to `compiled.advance`."""
+
+    def __init__(self, block: Block, advance: Callable[..., None]) -> None:
+        super().__init__(block.norms, block.projections)
+        self._advance = advance
+        self._weights = (
+            tuple(_norm(norm) for norm in block.norms),
+            tuple(projection.arrays() for projection in block.projections),
+        )
+
+    def __call__(self, hidden: Any, cache: Any, used: int, until: int) -> Any:
+        """As `Block`."""
+        if len(hidden) > 1:
+            return super().__call__(hidden, cache, used, until)
+        import torch
+
+        after = hidden.clone()
+        past = tuple(cache[:, 0].numpy())
+        self._advance(after[0].numpy(), past, used, self._weights, torch.get_num_threads())
+        return after
+
+    def check(self) -> None:
+        """Raise ArithmeticError where the compiled block computes something else than torch."""
+        import torch
+
+        channels = len(self.norms[0].weight)
+        with torch.inference_mode():
+            hidden = torch.linspace(-1.0, 1.0, channels)[None]
+            cache = torch.linspace(1.0, -1.0, 2 * 3 * channels).sin().view(2, 1, 1, 3, channels)
+            exact = Block(self.norms, [projection.exact for projection in self.projections])
+            expected, ours = (act(hidden, cache.clone(), 2, 3) for act in (exact, self))
+        if not bool((expected - ours).abs().max() <= _TOLERANCE * expected.abs().max()):
+            raise ArithmeticError("a compiled block computes something else than torch")
+
+
+def _norm(norm: Any) -> tuple[Any, Any, Any]:
+    import numpy as np
+
+    return norm.weight.detach().numpy(), norm.bias.detach().numpy(), np.float32(norm.eps)
