@@ -11,10 +11,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xcompat import mps_trial
 from xcompat.against import compare
 from xcompat.child import run_stages
 from xcompat.converters import convert
-from xcompat.domain import Comparison, Judgement, KnownIssue, SmokeReport, StageResult
+from xcompat.domain import (
+    Comparison,
+    Judgement,
+    KnownIssue,
+    MpsTrial,
+    SmokeReport,
+    StageResult,
+)
 from xcompat.errors import CannotLook, Misuse, Refusal
 from xcompat.judge import judge_heard, judge_intermediates, judge_sound, judge_tokens
 from xcompat.symptoms import explain
@@ -83,12 +91,40 @@ def run_smoke(
             optional=_optional(request),
             after={"make-checkpoint": lambda: convert_built_in(scratch)},
             on_begin=on_begin,
+            variables=mps_trial.variables(fallback=mps_trial.fallback_allowed()),
         )
+        mps = _on_mps(request, scratch, outcome.stages, on_begin)
     named = tuple(name_issue(stage, issues) for stage in outcome.stages)
     report = _report(request, named, outcome.memory, issues)
+    report = replace(report, mps=mps, notes=report.notes + tuple(map(mps_trial.describe, mps)))
     if request.against and "first_audio_seconds" in report.figures:
         return replace(report, against=_compared(request, report, on_begin))
     return report
+
+
+def _on_mps(
+    request: SmokeRequest,
+    scratch: Path,
+    stages: Sequence[StageResult],
+    on_begin: Callable[[str], None],
+) -> tuple[MpsTrial, ...]:
+    """Sum up a run on Apple's GPU, and try the other way round where that can differ."""
+    chosen = next((s.details for s in stages if s.name == "device" and s.status == "works"), {})
+    if chosen.get("device") != "mps":
+        return ()
+    first = mps_trial.trial_of(stages, fallback=mps_trial.fallback_allowed())
+    if not mps_trial.other_way_can_differ(first):
+        return (first,)
+    on_begin(f"try again {'without' if first.fallback else 'with'} the CPU fallback")
+    again = replace(request, device="mps", wav=scratch / "again.wav")
+    second = run_stages(
+        request.python,
+        mps_trial.TRIED,
+        _child_request(again, scratch),
+        optional=("clone",),
+        variables=mps_trial.variables(fallback=not first.fallback),
+    )
+    return first, mps_trial.trial_of(second.stages, fallback=not first.fallback)
 
 
 def _compared(

@@ -24,6 +24,7 @@ from typing import Any, Callable, Optional
 
 from . import (
     checkpoint,
+    fallback,
     imports,
     intermediates,
     languages,
@@ -63,6 +64,8 @@ class Smoke:
         self.voice: Any = None
         self.codes: list[int] = []
         """Greedy audio tokens of the first check text, proved by `run_tokens`."""
+        self.fell_back: list[str] = []
+        """Operators that MPS has handed to the CPU."""
 
     def run_inventory(self) -> dict[str, Any]:
         """Tell what this environment is: Python, platform, every distribution, FFmpeg."""
@@ -100,6 +103,8 @@ class Smoke:
                 raise StageError(missing[wanted])
             self.device = wanted
             why = f"{wanted}, as asked for"
+        if self.device == "mps":
+            self.fell_back = fallback.listen()
         return {"device": self.device, "reason": why, "name": _device_name(self.device)}
 
     def run_make_checkpoint(self) -> dict[str, Any]:
@@ -598,10 +603,17 @@ def _run(smoke: Smoke, stage: str, emit: Callable[..., None]) -> None:
             seconds=time.perf_counter() - started,
             error=_one_line(error),
             traceback=traceback.format_exc(),
+            fell_back=smoke.fell_back,
         )
     else:
-        seconds = time.perf_counter() - started
-        emit(event="end", stage=stage, status="works", seconds=seconds, details=details)
+        emit(
+            event="end",
+            stage=stage,
+            status="works",
+            seconds=time.perf_counter() - started,
+            details=details,
+            fell_back=smoke.fell_back,
+        )
 
 
 def _one_paragraph(text: str) -> str:
