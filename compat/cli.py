@@ -525,6 +525,7 @@ def smoke(
         speaker_wav=speaker_wav,
         wav=output,
         against=rivals_asked_for(against or (), Path(environment.interpreter)),
+        foretold=_foretell(environment, device),
     )
     with render.progress() as on_begin:
         done = run_smoke(request, matrix.load().issues, on_begin)
@@ -538,6 +539,22 @@ def smoke(
     else:
         render.show_report(done)
     raise typer.Exit(ExitCode.YES if done.verdict == "speaks" else ExitCode.NO)
+
+
+def _foretell(environment: Environment, device: str) -> tuple[str, ...]:
+    """Tell on stderr, where Apple's GPU may be used, what is known of it before it is tried."""
+    if device not in {"auto", "mps"} or not environment.platform.startswith("macosx"):
+        return ()
+    from xcompat.mps_data import load_mps
+    from xcompat.preflight import predict
+    from xcompat.question import releases_of
+    from xcompat.render.preflight import in_short
+    from xcompat.render.text import show_warning
+
+    foretold = in_short(predict(*releases_of(environment), load_mps()))
+    for sentence in foretold:
+        show_warning(sentence)
+    return foretold
 
 
 def _list_speakers(model: Path | None, as_json: bool) -> NoReturn:

@@ -68,6 +68,8 @@ class SmokeRequest:
     """Where the sound goes; the picture goes beside it, as `.png`."""
     against: tuple[Rival, ...] = ()
     """What else is to speak the text, for comparison."""
+    foretold: tuple[str, ...] = ()
+    """What is known ahead of the device; the report repeats it."""
 
 
 def run_smoke(
@@ -297,7 +299,7 @@ def _report(
 ) -> SmokeReport:
     details = {stage.name: stage.details for stage in stages if stage.status == "works"}
     judgements = _judgements(request, details)
-    notes = _notes(request, details)
+    notes = request.foretold + _notes(request, details)
     if "speak" in details:
         judged, told = _listened(request, trained=bool(details["load"]["trained"]))
         judgements += judged

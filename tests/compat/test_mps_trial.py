@@ -1,4 +1,4 @@
-"""On Apple's GPU: two children, what the CPU did for it, aborts survived; with stand-ins for both."""
+"""On Apple's GPU: two children, what the CPU did for it, aborts survived; with stand-ins."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import json
 import sys
 import types
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from builders.smoked import ANSWERS
-from xcompat import matrix
+from xcompat import matrix, probe, question
 from xcompat.mps_trial import FALLBACK
 from xcompat.smoke import SmokeRequest, run_smoke
 from xcompat.target import fallback
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from conftest import Done
     from xcompat.domain import SmokeReport
 
 WARNING = (
@@ -64,9 +67,7 @@ def speak(folder: Path, behaviour: str, device: str = "mps") -> SmokeReport:
     answers, player, python = (folder / name for name in ("answers.json", "player.py", "python"))
     answers.write_text(json.dumps(told))
     player.write_text(
-        GPU.format(
-            answers=str(answers), behaviour=behaviour, variable=FALLBACK, warning=WARNING
-        )
+        GPU.format(answers=str(answers), behaviour=behaviour, variable=FALLBACK, warning=WARNING)
     )
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{player}" "$@"\n')
     python.chmod(0o755)
@@ -125,9 +126,7 @@ def test_the_child_hears_each_operator_once_and_lets_other_warnings_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     always: list[bool] = []
-    monkeypatch.setitem(
-        sys.modules, "torch", types.SimpleNamespace(set_warn_always=always.append)
-    )
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(set_warn_always=always.append))
     shown: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -141,3 +140,40 @@ def test_the_child_hears_each_operator_once_and_lets_other_warnings_be(
     assert always == [True]
     assert operators == ["aten::_fft_r2c", "aten::isin.Tensor_Tensor_out"]
     assert len(shown) == 2
+
+
+@pytest.mark.parametrize(
+    ("device", "platform", "limits"),
+    [
+        ("mps", "macosx-arm64", True),
+        ("auto", "macosx-arm64", True),
+        ("cpu", "macosx-arm64", False),
+        ("auto", "linux-x86_64", False),
+    ],
+)
+def test_on_a_mac_macos_and_the_limits_are_told_before_the_run(
+    run: Callable[..., Done],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    device: str,
+    platform: str,
+    *,
+    limits: bool,
+) -> None:
+    mac = replace(
+        probe.environment_of(),
+        platform=platform,
+        packages={"TTS": "0.22.0", "torch": "2.9.1"},
+        system={"macos": "14.5"},
+    )
+    for module in (probe, question):
+        monkeypatch.setattr(module, "environment_of", lambda _: mac)
+    done = run("smoke", "--device", device, "--json", "-o", str(tmp_path / "speech.wav"))
+    told = " ".join(done.stderr.split())
+    assert (
+        "note: foretold for Apple's GPU, torch 2.9.1 and macOS 14.5: there are obstacles" in told
+    ) is limits
+    assert ("a convolution refuses more than 65,536 samples" in told) is limits
+    assert ("a reference recording longer than 4.1 s" in told) is limits
+    notes = json.loads(done.stdout)["notes"]
+    assert any("65,536" in note for note in notes) is limits
