@@ -140,9 +140,13 @@ def importing_tts() -> Iterator[list[str]]:
 
     Yields a list of what had to be stood in for, now or earlier in this process, for example
     `transformers.LogitsWarper`; it stays empty where TTS imports as it is. Import TTS modules and
-    build models inside the block; the models can be used after it.
+    build models inside the block; the models can be used after it. A block within a block is
+    part of it.
     """
     with _lock:
+        if any(isinstance(finder, _Hook) for finder in sys.meta_path):
+            yield _filled
+            return
         displaced = _put_back()
         before = set(sys.modules)
         hook = _Hook()
