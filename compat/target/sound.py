@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import wave
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Tuple
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,8 +19,9 @@ _FEWEST_FRAMES = 8
 _FEWEST_STEPS = 60
 _PAUSE_DB = -35.0
 _STEP_SECONDS = 0.0025
-_STEPS_APART = 4
-_PHASES = 10
+_STEPS_IN_FRAME = 4
+_STEPS_APART = 2
+_OVERTONES = 3
 
 SHORTEST_REFERENCE = 0.33
 """Seconds; `Xtts.get_gpt_cond_latents` ignores what is shorter."""
@@ -95,7 +97,7 @@ def _flow(samples: Any, sample_rate: int) -> dict[str, float]:
             "flatness": 1.0,
             "change": 1.0,
             "ending_db": 0.0,
-            "rhythm": 1.0,
+            "rhythm": 0.0,
         }
     decibels = 20 * np.log10(np.maximum(levels / loud, 1e-3))
     quiet_tenth, loud_tenth = np.percentile(decibels, [10, 90])
@@ -118,41 +120,80 @@ def _flow(samples: Any, sample_rate: int) -> dict[str, float]:
 
 
 def _rhythm(samples: Any, sample_rate: int) -> float:
-    """Tell how much more a sound changes where audio tokens meet than elsewhere.
+    """Tell whether a sound changes in the rhythm of the audio tokens.
 
-    The distance of the log spectra of frames that follow each other (10 ms) is averaged by its
-    place within the length of a token, wherever the first one began. The answer is the largest of
-    these averages relative to the mean of all: 1 where tokens leave no trace, or where the sound is
-    too short to tell.
+    Tokens that do not belong together jump where they meet. The distances of the log spectra of
+    overlapping frames, as a series in time, are held against a token's length and its first
+    overtones: about 1 is what chance gives in a sound without that rhythm, whatever its length.
     """
     import numpy as np
 
     hop = max(round(sample_rate * _STEP_SECONDS), 1)
-    size = hop * _STEPS_APART
-    if samples.size < size * 2:
-        return 1.0
+    size = hop * _STEPS_IN_FRAME
+    if samples.size < size * _FEWEST_STEPS:
+        return 0.0
     frames = np.lib.stride_tricks.sliding_window_view(samples, size)[::hop] * np.hanning(size)
     power = np.abs(np.fft.rfft(frames)) ** 2
     bands = np.log(power + power.max() * 1e-8)
     bands = np.stack([part.mean(axis=1) for part in np.array_split(bands, 16, axis=1)], axis=1)
-    energy = (frames**2).mean(axis=1)
+    energy = np.square(frames).mean(axis=1)
     loud = energy > np.percentile(energy, 95) * 10 ** (_PAUSE_DB / 10)
-    change = np.linalg.norm(bands[_STEPS_APART:] - bands[:-_STEPS_APART], axis=1)
     heard = loud[_STEPS_APART:] | loud[:-_STEPS_APART]
-    if heard.sum() < _FEWEST_STEPS:
-        return 1.0
-    tokens = np.arange(change.size) * hop / sample_rate / TOKEN_SECONDS
-    place = (tokens % 1 * _PHASES).astype(int)[heard]
-    count = np.bincount(place, minlength=_PHASES)
-    average = np.bincount(place, change[heard], minlength=_PHASES) / np.maximum(count, 1)
-    return float(average.max() / change[heard].mean()) if change[heard].any() else 1.0
+    change = np.linalg.norm(bands[_STEPS_APART:] - bands[:-_STEPS_APART], axis=1)[heard]
+    change = np.log(change + 1e-3)
+    if change.size < _FEWEST_STEPS or not change.std():
+        return 0.0
+    change = (change - change.mean()) / change.std()
+    tokens = np.flatnonzero(heard) * hop / sample_rate / TOKEN_SECONDS
+    waves = [np.exp(2j * np.pi * n * tokens) for n in range(1, _OVERTONES + 1)]
+    share = np.linalg.norm([np.mean(change * wave) for wave in waves])
+    return float(share * np.sqrt(change.size / _STEPS_IN_FRAME))
 
 
 class ReferenceUnfit(Exception):  # noqa: N818 - it is about a file, not about a program
     """A reference recording that holds no voice that XTTS could take; the message says why."""
 
 
-def tell_reference(path: Path, longest: float, conditioning: float, rate: int) -> str:
+_CONTAINERS = (
+    (4, b"ftyp", "M4A or MP4"),
+    (0, b"\xff\xf1", "AAC"),
+    (0, b"\xff\xf9", "AAC"),
+    (0, b"\x1a\x45\xdf\xa3", "WebM or Matroska"),
+    (0, b"\x30\x26\xb2\x75", "WMA"),
+)
+"""Place, first bytes and name of what FFmpeg reads and libsndfile does not."""
+_KNOWN_TO_LIBSNDFILE = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"ID3")
+
+
+def _tell_unreadable(path: Path) -> str:
+    """Say what a file is that libsndfile does not read.
+
+    Raises:
+        ReferenceUnfit: It is empty, or a text.
+    """
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if not head:
+        raise ReferenceUnfit(f"the reference {path} is empty")
+    for place, magic, name in _CONTAINERS:
+        if head[place:].startswith(magic):
+            return f"{name} is read where torchaudio finds FFmpeg"
+    if head.startswith(_KNOWN_TO_LIBSNDFILE):
+        return "it is damaged"
+    if _is_text(head):
+        raise ReferenceUnfit(f"the reference {path} is a text, not a recording")
+    return "libsndfile does not know this format"
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # may end within a character
+    except UnicodeDecodeError:
+        return False
+    return all(char.isprintable() or char in "\t\r\n" for char in text)
+
+
+def tell_reference(path: Path, longest: float, conditioning: float, rate: int) -> Tuple[str, bool]:
     """Say what XTTS reads of a reference recording, what it resamples and what it cuts.
 
     Args:
@@ -161,16 +202,21 @@ def tell_reference(path: Path, longest: float, conditioning: float, rate: int) -
         conditioning: Seconds from which the GPT takes the voice.
         rate: Sample rate (Hz) to which the recording is brought.
 
+    Returns:
+        A sentence, and whether the recording could be looked into.
+
     Raises:
-        ReferenceUnfit: It is too short, silent, or holds NaN or infinity.
+        ReferenceUnfit: It is no recording, too short, silent, or holds NaN or infinity.
     """
     try:
         import soundfile
-
+    except ImportError:
+        return f"{path.name}: soundfile is not installed, so its length is not known", False
+    try:
         samples, found = soundfile.read(str(path), dtype="float32", always_2d=True)
     except Exception:
         # Another decoder of torchaudio may still read it, and tells itself if it cannot.
-        return f"{path.name}: libsndfile cannot read it here, so its length is not known"
+        return f"{path.name}: {_tell_unreadable(path)}, so its length is not known", False
     import numpy as np
 
     seconds = len(samples) / found
@@ -192,7 +238,7 @@ def tell_reference(path: Path, longest: float, conditioning: float, rate: int) -
         parts.append(f"cut after {longest:.0f} s")
     if seconds > conditioning:
         parts.append(f"the way of speaking is taken from the first {conditioning:.0f} s")
-    return "; ".join(parts)
+    return "; ".join(parts), True
 
 
 def write_wav(path: Path, samples: Any, sample_rate: int) -> None:
