@@ -168,8 +168,8 @@ def _judge_speech(sound: Mapping[str, Any]) -> tuple[Judgement, ...]:
         Judgement(
             name="no jumps between tokens",
             passed=sound["rhythm"] <= MOST_RHYTHM,
-            detail=f"it changes in the rhythm of audio tokens {sound['rhythm']:.1f} times as much as "
-            f"by chance (at most {MOST_RHYTHM})",
+            detail=f"it changes in the rhythm of audio tokens {sound['rhythm']:.1f} times as much "
+            f"as by chance (at most {MOST_RHYTHM})",
         ),
     )
 

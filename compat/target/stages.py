@@ -42,8 +42,8 @@ CHECK_PENALTY = 5.0
 CHECK_TOKENS = 40
 """Audio tokens that each greedy check decodes (1.9 s of sound)."""
 UNTRAINED_TOKENS = 120
-"""Audio tokens that an untrained model may speak (5.6 s of noise): it hardly ever ends by itself, and
-at full size takes minutes for it."""
+"""Audio tokens that an untrained model may speak (5.6 s of noise): it hardly ever ends by itself,
+and at full size takes minutes for it."""
 STREAM_CHUNK_TOKENS = 20
 SEED = 20231124
 
