@@ -15,6 +15,7 @@ CLIP_LEVEL = 0.999
 TOKEN_SECONDS = 1024 / 22050
 """One audio token is 1024 samples at the rate at which the GPT works (XTTS v2 configuration)."""
 
+_WINDOW, _MELS, _FAINTEST_DB = 1024, 80, -80.0
 _FEWEST_FRAMES = 8
 _FEWEST_STEPS = 60
 _PAUSE_DB = -35.0
@@ -260,8 +261,22 @@ def read_wav_header(path: Path) -> tuple[int, int]:
         return file.getframerate(), file.getnframes()
 
 
+def mel_spectrogram(samples: Any, sample_rate: int) -> Any:
+    """Return the level (dB below the loudest) of 80 mel bands over time, shape (bands, frames)."""
+    import numpy as np
+
+    from . import weights
+
+    samples = np.pad(np.asarray(samples, np.float64), _WINDOW // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(samples, _WINDOW)[:: _WINDOW // 4]
+    power = np.abs(np.fft.rfft(frames * np.hanning(_WINDOW))) ** 2
+    bands = power @ weights.mel_filter_bank(_WINDOW // 2 + 1, _MELS, sample_rate)
+    loudest = bands.max(initial=0.0) or 1.0
+    return 10 * np.log10(np.maximum(bands / loudest, 10 ** (_FAINTEST_DB / 10))).T
+
+
 def draw(wav: Path, picture: Path) -> None:
-    """Draw the waveform and the spectrogram of a 16-bit mono WAV into a PNG (1200 x 700)."""
+    """Draw the waveform and the mel spectrogram of a 16-bit mono WAV into a PNG (1200 x 700)."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -271,11 +286,20 @@ def draw(wav: Path, picture: Path) -> None:
     with wave.open(str(wav), "rb") as file:
         rate = file.getframerate()
         samples = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768.0
-    figure, (top, bottom) = plt.subplots(2, 1, figsize=(12, 7), dpi=100, sharex=True)
-    top.plot(np.arange(samples.size) / rate, samples, linewidth=0.4)
-    top.set(ylabel="amplitude", ylim=(-1, 1), title=f"{wav.name}: {samples.size / rate:.2f} s")
-    bottom.specgram(samples + 1e-9, NFFT=1024, Fs=rate, noverlap=768)
-    bottom.set(xlabel="time (s)", ylabel="frequency (Hz)")
-    figure.tight_layout()
+    seconds = samples.size / rate
+    figure, (top, bottom) = plt.subplots(
+        2, 1, figsize=(12, 7), dpi=100, sharex=True, height_ratios=(2, 3), layout="constrained"
+    )
+    top.plot(np.arange(samples.size) / rate, samples, linewidth=0.4, color="#3b528b")
+    top.set(ylabel="amplitude", ylim=(-1, 1), title=f"{wav.name}: {seconds:.2f} s")
+    levels = mel_spectrogram(samples, rate)
+    highest = 2595 * np.log10(1 + rate / 2 / 700)
+    shown = bottom.imshow(
+        levels, aspect="auto", origin="lower", cmap="magma", extent=(0, seconds, 0, highest)
+    )
+    marks = [hertz for hertz in (250, 500, 1000, 2000, 4000, 8000, 16000) if hertz < rate / 2]
+    bottom.set_yticks([2595 * np.log10(1 + hertz / 700) for hertz in marks], marks)
+    bottom.set(xlabel="time (s)", ylabel="frequency (Hz, mel scale)")
+    figure.colorbar(shown, ax=[top, bottom], label="level (dB below the loudest)", pad=0.01)
     figure.savefig(str(picture))
     plt.close(figure)
