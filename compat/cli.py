@@ -407,8 +407,7 @@ def convert(
         )
     if discard_original and not in_place:
         raise Misuse("XC113", "`--discard-original` goes with `--in-place` only")
-    # A terminated conversion shall clean up as an interrupted one does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _clean_up_when_ended()
     with render.progress_bar() as progress:
         options = Options(
             dtype=dtype,
@@ -510,6 +509,7 @@ def smoke(
 
     if list_speakers:
         _list_speakers(model, as_json)
+    _clean_up_when_ended()
     spoken = language_asked_for(language)
     environment = environment_of(python)
     if record:
@@ -539,6 +539,13 @@ def smoke(
     else:
         render.show_report(done)
     raise typer.Exit(ExitCode.YES if done.verdict == "speaks" else ExitCode.NO)
+
+
+def _clean_up_when_ended() -> None:
+    """Let a termination, or a terminal that closes, end the command as an interruption does."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
 
 
 def _foretell(environment: Environment, device: str) -> tuple[str, ...]:

@@ -33,12 +33,13 @@ blockquote { margin: 1rem 0; padding-left: 1rem; border-left: .25rem solid var(-
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .75rem;
            margin: 1rem 0; padding: 0 }
 .figures div { background: var(--soft); border-radius: .5rem; padding: .75rem 1rem }
-.figures dt { font-size: .85rem } .figures dd { margin: 0; overflow-wrap: anywhere }
+.figures dt { font-size: .85rem; opacity: .75 } .figures dd { margin: 0; overflow-wrap: anywhere }
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; vertical-align: top; padding: .3rem .75rem .3rem 0;
          border-bottom: 1px solid var(--line); overflow-wrap: anywhere }
 th { font-weight: 600; width: 16rem }
-.wide { overflow-x: auto } .wide th { width: auto } .wide td { white-space: nowrap }
+.wide { overflow-x: auto }
+.wide th, .wide td { width: auto; white-space: nowrap; overflow-wrap: normal }
 summary { cursor: pointer; font-weight: 600; margin-top: 2rem }
 footer { margin-top: 3rem; font-size: .85rem }
 @media (max-width: 40rem) {

@@ -300,6 +300,6 @@ def draw(wav: Path, picture: Path) -> None:
     marks = [hertz for hertz in (250, 500, 1000, 2000, 4000, 8000, 16000) if hertz < rate / 2]
     bottom.set_yticks([2595 * np.log10(1 + hertz / 700) for hertz in marks], marks)
     bottom.set(xlabel="time (s)", ylabel="frequency (Hz, mel scale)")
-    figure.colorbar(shown, ax=[top, bottom], label="level (dB below the loudest)", pad=0.01)
+    figure.colorbar(shown, ax=[top, bottom], label="level (dB)", pad=0.01)
     figure.savefig(str(picture))
     plt.close(figure)

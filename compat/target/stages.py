@@ -255,7 +255,9 @@ class Smoke:
         torch.manual_seed(SEED)
         _synchronise(self.device)
         started = time.perf_counter()
-        limit = {} if self._is_trained() else {"max_new_tokens": UNTRAINED_TOKENS}
+        limit = {}
+        if not self._is_trained() and self.model.gpt.max_gen_mel_tokens > UNTRAINED_TOKENS:
+            limit["max_new_tokens"] = UNTRAINED_TOKENS
         out = self.model.inference(
             self.request["text"], self.request["language"], *self.voice, **self._sampling(), **limit
         )
