@@ -505,7 +505,7 @@ def smoke(
     from xcompat.question import language_asked_for
     from xcompat.render import smoke as render
     from xcompat.render.text import show_json
-    from xcompat.smoke import SmokeRequest, default_text, run_smoke
+    from xcompat.smoke import SmokeRequest, check_place, default_text, run_smoke
 
     if list_speakers:
         _list_speakers(model, as_json)
@@ -519,7 +519,7 @@ def smoke(
         model=model,
         device=device,
         runtime=runtime,
-        text=text or default_text(spoken),
+        text=default_text(spoken) if text is None else text,
         language=spoken,
         speaker=speaker,
         speaker_wav=speaker_wav,
@@ -527,6 +527,8 @@ def smoke(
         against=rivals_asked_for(against or (), Path(environment.interpreter)),
         foretold=_foretell(environment, device),
     )
+    if report:
+        check_place(report, "--report")
     with render.progress() as on_begin:
         done = run_smoke(request, matrix.load().issues, on_begin)
     if report:

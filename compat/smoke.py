@@ -218,11 +218,10 @@ def name_issue(stage: StageResult, issues: Sequence[KnownIssue]) -> StageResult:
 def _check_inputs(request: SmokeRequest) -> None:
     if request.speaker_wav and not request.speaker_wav.is_file():
         raise CannotLook("XC302", f"{request.speaker_wav} is not a file", hint="Give a WAV file.")
-    if not request.wav.parent.is_dir():
-        raise CannotLook(
-            "XC302",
-            f"the folder {request.wav.parent} does not exist",
-            hint="Make it, or write elsewhere with -o.",
+    check_place(request.wav, "-o")
+    if not request.text.strip():
+        raise Misuse(
+            "XC308", "there is nothing to say", hint="Leave out --text for a sentence of ours."
         )
     if request.model:
         _check_model(request.model)
@@ -231,6 +230,22 @@ def _check_inputs(request: SmokeRequest) -> None:
             _check_model(rival.folder)
     if request.speaker and not request.speaker_wav:
         _check_speaker(request.speaker, request.model)
+
+
+def check_place(path: Path, option: str) -> None:
+    """See to it before the run that a file can go where `option` says.
+
+    Raises:
+        CannotLook: Its folder does not exist, or it is a folder itself (XC302).
+    """
+    if not path.parent.is_dir():
+        raise CannotLook(
+            "XC302",
+            f"the folder {path.parent} does not exist",
+            hint=f"Make it, or write elsewhere with {option}.",
+        )
+    if path.is_dir():
+        raise CannotLook("XC302", f"{path} is a folder", hint=f"Name a file in it with {option}.")
 
 
 def _check_model(model: Path) -> None:
