@@ -46,6 +46,7 @@ def run_stages(
     on_begin: Callable[[str], None] = lambda _: None,
     timeout: float = STAGE_TIMEOUT_SECONDS,
     bytecode: Path | None = None,
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> ChildOutcome:
     """Run `stages` in one child of `python`, until one that is not optional fails.
 
@@ -61,15 +62,16 @@ def run_stages(
         on_begin: Called with the name of each stage.
         timeout: Seconds that one stage may take.
         bytecode: Folder for what Python and numba compile, where it shall outlive the environment.
+        variables: Environment variables of the child beside those of this process.
 
     Raises:
         CannotLook: The interpreter cannot be started (XC301).
     """
     script = Path(target.__file__).with_name("__main__.py")
-    options, variables = ["-I"], dict(os.environ)
+    options, environ = ["-I"], {**os.environ, **variables}
     if bytecode:
         options += ["-X", f"pycache_prefix={bytecode}"]
-        variables["NUMBA_CACHE_DIR"] = str(bytecode / "numba")
+        environ["NUMBA_CACHE_DIR"] = str(bytecode / "numba")
     with tempfile.TemporaryDirectory(prefix="xcompat-") as folder, _stderr_file() as stderr:
         try:
             process = subprocess.Popen(
@@ -78,7 +80,7 @@ def run_stages(
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 cwd=folder,
-                env=variables,
+                env=environ,
                 encoding="utf-8",
                 start_new_session=True,
             )
@@ -195,7 +197,8 @@ def _conduct(
                 )
             )
             return ChildOutcome(tuple(results), {}, died=True)
-        results.append(StageResult(name=event.pop("stage"), **event))
+        fell_back = tuple(event.pop("fell_back", ()))
+        results.append(StageResult(name=event.pop("stage"), fell_back=fell_back, **event))
         if results[-1].status == "works":
             after.get(stage, lambda: None)()
         elif stage not in optional:

@@ -408,8 +408,7 @@ def convert(
         )
     if discard_original and not in_place:
         raise Misuse("XC113", "`--discard-original` goes with `--in-place` only")
-    # A terminated conversion shall clean up as an interrupted one does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _clean_up_when_ended()
     with render.progress_bar() as progress:
         options = Options(
             dtype=dtype,
@@ -507,10 +506,11 @@ def smoke(
     from xcompat.question import language_asked_for
     from xcompat.render import smoke as render
     from xcompat.render.text import show_json
-    from xcompat.smoke import SmokeRequest, default_text, run_smoke
+    from xcompat.smoke import SmokeRequest, check_place, default_text, run_smoke
 
     if list_speakers:
         _list_speakers(model, as_json)
+    _clean_up_when_ended()
     spoken = language_asked_for(language)
     environment = environment_of(python)
     if record:
@@ -520,13 +520,16 @@ def smoke(
         model=model,
         device=device,
         runtime=runtime,
-        text=text or default_text(spoken),
+        text=default_text(spoken) if text is None else text,
         language=spoken,
         speaker=speaker,
         speaker_wav=speaker_wav,
         wav=output,
         against=rivals_asked_for(against or (), Path(environment.interpreter)),
+        foretold=_foretell(environment, device),
     )
+    if report:
+        check_place(report, "--report")
     with render.progress() as on_begin:
         done = run_smoke(request, matrix.load().issues, on_begin)
     if report:
@@ -539,6 +542,29 @@ def smoke(
     else:
         render.show_report(done)
     raise typer.Exit(ExitCode.YES if done.verdict == "speaks" else ExitCode.NO)
+
+
+def _clean_up_when_ended() -> None:
+    """Let a termination, or a terminal that closes, end the command as an interruption does."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
+
+
+def _foretell(environment: Environment, device: str) -> tuple[str, ...]:
+    """Tell on stderr, where Apple's GPU may be used, what is known of it before it is tried."""
+    if device not in {"auto", "mps"} or not environment.platform.startswith("macosx"):
+        return ()
+    from xcompat.mps_data import load_mps
+    from xcompat.preflight import predict
+    from xcompat.question import releases_of
+    from xcompat.render.preflight import in_short
+    from xcompat.render.text import show_warning
+
+    foretold = in_short(predict(*releases_of(environment), load_mps()))
+    for sentence in foretold:
+        show_warning(sentence)
+    return foretold
 
 
 def _list_speakers(model: Path | None, as_json: bool) -> NoReturn:

@@ -6,6 +6,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from xcompat.domain.smoke import Judgement
+from xcompat.target.sound import TOKEN_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,16 +16,16 @@ SILENCE_RMS = 1e-3
 CLIPPED_SHARE = 0.01
 TONE_SHARE = 0.9
 """Of the spectral energy in one bin; measured 0.42 for untrained weights, less for speech."""
-SECONDS_PER_TOKEN = 1024 / 22050
-"""One audio token is 1024 samples at the rate at which the GPT works (XTTS v2 configuration)."""
 TOKEN_SLACK = 3
 LEVEL_RANGE_DB = 10.0
 """Measured 19 and more for speech, 3 and less for noise, tones and shuffled samples."""
 FLATTEST = 0.25
 """Measured 0.03 and less for speech, whispered too; 0.57 for white noise."""
-MOST_CHANGE = 0.7
-"""Measured 0.64 and less for speech; 0.95 and more for its blocks of up to 20 ms in any order, 0.63
-to 0.84 for blocks of a whole audio token (46 ms)."""
+MOST_CHANGE = 0.75
+"""Measured 0.73 and less for speech, fast and whispered too; 0.95 and more for its blocks of up to
+20 ms in any order, 0.63 to 0.9 for blocks of a whole audio token (46 ms)."""
+MOST_RHYTHM = 3.2
+"""Measured 3.0 and less for speech; audio tokens in any order exceed it nine times of ten."""
 ENDING_DB = -6.0
 """A voice fades within 20 ms; what ends louder than this was cut."""
 SLOWEST_LETTERS_PER_SECOND = 3.0
@@ -130,11 +131,11 @@ def judge_sound(
         ),
     ]
     if audio_tokens:
-        expected = audio_tokens * SECONDS_PER_TOKEN
+        expected = audio_tokens * TOKEN_SECONDS
         judgements.append(
             Judgement(
                 name="length follows the tokens",
-                passed=abs(seconds - expected) <= TOKEN_SLACK * SECONDS_PER_TOKEN,
+                passed=abs(seconds - expected) <= TOKEN_SLACK * TOKEN_SECONDS,
                 detail=f"{seconds:.2f} s for {audio_tokens} tokens ({expected:.2f} s)",
             )
         )
@@ -163,6 +164,12 @@ def _judge_speech(sound: Mapping[str, Any]) -> tuple[Judgement, ...]:
             passed=sound["change"] <= MOST_CHANGE,
             detail=f"neighbouring frames of 20 ms differ {sound['change']:.2f} times as much as "
             f"any two (at most {MOST_CHANGE})",
+        ),
+        Judgement(
+            name="no jumps between tokens",
+            passed=sound["rhythm"] <= MOST_RHYTHM,
+            detail=f"it changes in the rhythm of audio tokens {sound['rhythm']:.1f} times as much "
+            f"as by chance (at most {MOST_RHYTHM})",
         ),
     )
 

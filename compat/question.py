@@ -182,14 +182,22 @@ def releases_asked_for(
     if match and torch and python is None:
         # All that decides is named: nothing is taken from an environment, not even its macOS.
         return (distribution_name(match[1]), match[2]), torch, _macos_version(macos or "")
-    found = environment_of(python)
-    installed = next((n for n in ("TTS", "coqui-tts") if n in found.packages), "")
+    installed_tts, installed_torch, running = releases_of(environment_of(python))
     return (
-        (distribution_name(match[1]), match[2])
-        if match
-        else (installed, found.packages.get(installed, "")),
-        torch or found.packages.get("torch", ""),
-        _macos_version(macos or found.system.get("macos") or ""),
+        (distribution_name(match[1]), match[2]) if match else installed_tts,
+        torch or installed_torch,
+        _macos_version(macos or "") or running,
+    )
+
+
+def releases_of(environment: Environment) -> tuple[tuple[str, str], str, str]:
+    """Return TTS (distribution, version), torch and macOS of an environment; empty where absent."""
+    packages = environment.packages
+    installed = next((name for name in ("TTS", "coqui-tts") if name in packages), "")
+    return (
+        (installed, packages.get(installed, "")),
+        packages.get("torch", ""),
+        _macos_version(environment.system.get("macos") or ""),
     )
 
 

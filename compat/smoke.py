@@ -11,10 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xcompat import mps_trial
 from xcompat.against import compare
 from xcompat.child import run_stages
 from xcompat.converters import convert
-from xcompat.domain.smoke import Comparison, Judgement, SmokeReport, StageResult
+from xcompat.domain.smoke import (
+    Comparison,
+    Judgement,
+    MpsTrial,
+    SmokeReport,
+    StageResult,
+)
 from xcompat.errors import CannotLook, Misuse, Refusal
 from xcompat.judge import judge_heard, judge_intermediates, judge_sound, judge_tokens
 from xcompat.symptoms import explain
@@ -61,6 +68,8 @@ class SmokeRequest:
     """Where the sound goes; the picture goes beside it, as `.png`."""
     against: tuple[Rival, ...] = ()
     """What else is to speak the text, for comparison."""
+    foretold: tuple[str, ...] = ()
+    """What is known ahead of the device; the report repeats it."""
 
 
 def run_smoke(
@@ -84,12 +93,40 @@ def run_smoke(
             optional=_optional(request),
             after={"make-checkpoint": lambda: convert_built_in(scratch)},
             on_begin=on_begin,
+            variables=mps_trial.variables(fallback=mps_trial.fallback_allowed()),
         )
+        mps = _on_mps(request, scratch, outcome.stages, on_begin)
     named = tuple(name_issue(stage, issues) for stage in outcome.stages)
     report = _report(request, named, outcome.memory, issues)
+    report = replace(report, mps=mps, notes=report.notes + tuple(map(mps_trial.describe, mps)))
     if request.against and "first_audio_seconds" in report.figures:
         return replace(report, against=_compared(request, report, on_begin))
     return report
+
+
+def _on_mps(
+    request: SmokeRequest,
+    scratch: Path,
+    stages: Sequence[StageResult],
+    on_begin: Callable[[str], None],
+) -> tuple[MpsTrial, ...]:
+    """Sum up a run on Apple's GPU, and try the other way round where that can differ."""
+    chosen = next((s.details for s in stages if s.name == "device" and s.status == "works"), {})
+    if chosen.get("device") != "mps":
+        return ()
+    first = mps_trial.trial_of(stages, fallback=mps_trial.fallback_allowed())
+    if not mps_trial.other_way_can_differ(first):
+        return (first,)
+    on_begin(f"try again {'without' if first.fallback else 'with'} the CPU fallback")
+    again = replace(request, device="mps", wav=scratch / "again.wav")
+    second = run_stages(
+        request.python,
+        mps_trial.TRIED,
+        _child_request(again, scratch),
+        optional=("clone",),
+        variables=mps_trial.variables(fallback=not first.fallback),
+    )
+    return first, mps_trial.trial_of(second.stages, fallback=not first.fallback)
 
 
 def _compared(
@@ -181,11 +218,10 @@ def name_issue(stage: StageResult, issues: Sequence[KnownIssue]) -> StageResult:
 def _check_inputs(request: SmokeRequest) -> None:
     if request.speaker_wav and not request.speaker_wav.is_file():
         raise CannotLook("XC302", f"{request.speaker_wav} is not a file", hint="Give a WAV file.")
-    if not request.wav.parent.is_dir():
-        raise CannotLook(
-            "XC302",
-            f"the folder {request.wav.parent} does not exist",
-            hint="Make it, or write elsewhere with -o.",
+    check_place(request.wav, "-o")
+    if not request.text.strip():
+        raise Misuse(
+            "XC308", "there is nothing to say", hint="Leave out --text for a sentence of ours."
         )
     if request.model:
         _check_model(request.model)
@@ -194,6 +230,22 @@ def _check_inputs(request: SmokeRequest) -> None:
             _check_model(rival.folder)
     if request.speaker and not request.speaker_wav:
         _check_speaker(request.speaker, request.model)
+
+
+def check_place(path: Path, option: str) -> None:
+    """See to it before the run that a file can go where `option` says.
+
+    Raises:
+        CannotLook: Its folder does not exist, or it is a folder itself (XC302).
+    """
+    if not path.parent.is_dir():
+        raise CannotLook(
+            "XC302",
+            f"the folder {path.parent} does not exist",
+            hint=f"Make it, or write elsewhere with {option}.",
+        )
+    if path.is_dir():
+        raise CannotLook("XC302", f"{path} is a folder", hint=f"Name a file in it with {option}.")
 
 
 def _check_model(model: Path) -> None:
@@ -262,7 +314,7 @@ def _report(
 ) -> SmokeReport:
     details = {stage.name: stage.details for stage in stages if stage.status == "works"}
     judgements = _judgements(request, details)
-    notes = _notes(request, details)
+    notes = request.foretold + _notes(request, details)
     if "speak" in details:
         judged, told = _listened(request, trained=bool(details["load"]["trained"]))
         judgements += judged

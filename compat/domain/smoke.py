@@ -21,6 +21,8 @@ class StageResult:
     details: Mapping[str, Any] = field(default_factory=dict)
     issue: str = ""
     """Code of the known issue whose symptom the error shows."""
+    fell_back: tuple[str, ...] = ()
+    """Operators that MPS had handed to the CPU by the end of the stage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,3 +75,18 @@ class SmokeReport:
     notes: tuple[str, ...] = ()
     against: tuple[Comparison, ...] = ()
     """XTTS itself first, then what it was to be compared with."""
+    mps: tuple[MpsTrial, ...] = ()
+    """On Apple's GPU: the run that this report tells of, then one with the CPU fallback the other
+    way round, where that one can differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MpsTrial:
+    """How one child fared on Apple's GPU."""
+
+    fallback: bool
+    """Whether the CPU was let do what has no kernel there."""
+    error: str
+    """Stage and error at which it ended; empty where it spoke."""
+    fell_back: tuple[str, ...]
+    """Operators that the CPU did."""

@@ -87,6 +87,25 @@ def show_preflight(told: Preflight) -> None:
         page.prose(("On the Mac, hear it: `xcompat smoke --device mps`", "dim"))
 
 
+def in_short(told: Preflight) -> tuple[str, ...]:
+    """Return what to expect in one sentence each, for those who are about to try."""
+    where = f"Apple's GPU, torch {told.torch} and macOS {told.macos or 'of an unknown version'}"
+    answer = {
+        "clear": "no obstacle is known",
+        "obstacles": "there are obstacles",
+        "unknown": f"that is not known: {told.doubt}",
+    }[told.verdict]
+    obstacles = [
+        f"{hit.rule.title}{'' if hit.certain else f' (only on macOS {hit.rule.macos})'}"
+        f"{f': {_lengths(hit)}' if hit.seconds else ''}"
+        for hit in told.hits
+        if hit.rule.effect != "warns"
+    ]
+    if missing := _with_state(told, "fallback"):
+        obstacles.insert(0, f"without {FALLBACK} there is no {', no '.join(missing)}")
+    return (f"foretold for {where}: {answer}", *obstacles)
+
+
 def _answer(told: Preflight) -> tuple[str | tuple[str, str], ...]:
     if told.verdict == "clear":
         return (

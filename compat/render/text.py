@@ -193,6 +193,11 @@ def show_note(text: str) -> None:
     Page().prose(text)
 
 
+def show_warning(text: str) -> None:
+    """Write what a person should know before it happens to stderr."""
+    Page(sys.stderr).prose(("note", "bold cyan"), f": {text}", hang=2)
+
+
 def show_error(error: XcompatError) -> None:
     """Write an error that the user can do something about to stderr."""
     page = Page(sys.stderr)

@@ -7,6 +7,7 @@ import functools
 import importlib.util
 import json
 import pickletools
+import sys
 import types
 import zipfile
 from pathlib import Path
@@ -191,6 +192,43 @@ def _speaker_manager(path: Path) -> Any:
     return manager
 
 
+class _CausalMasks:
+    """Makes once what every layer of the GPT makes for itself to read it: `tril(ones(n, n))`, 1 MB.
+
+    The mask is one tensor for all. The ones are used again where nobody can hold them or a view of
+    them: no other function was called between the two, and Python counts no reference but ours.
+    """
+
+    def __init__(self) -> None:
+        self.masks: dict[Any, Any] = {}
+        self.ones: Any = None
+        self.asked: Any = None
+        self.before: Any = None
+        self.consumed = False
+
+    def made_by(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Return what `func` is to return; None where it is none of these two calls."""
+        import torch
+
+        before, self.before = self.before, func
+        if func is torch.ones:
+            asked = (str(args), str(kwargs))
+            if not (self.consumed and asked == self.asked and sys.getrefcount(self.ones) <= 2):
+                self.ones, self.asked = func(*args, **kwargs), asked
+            self.consumed = False
+            return self.ones
+        if func is torch.tril and not kwargs and len(args) == 1 and self._unchanged(args[0]):
+            key = (args[0].shape, args[0].dtype)
+            if key not in self.masks:
+                self.masks[key] = func(*args)
+            self.consumed = before is torch.ones
+            return self.masks[key]
+        return None
+
+    def _unchanged(self, tensor: Any) -> bool:
+        return tensor is self.ones and tensor._version == 0  # noqa: SLF001
+
+
 @contextlib.contextmanager
 def without_initialisation() -> Iterator[None]:
     """Leave new parameters of this thread uninitialised inside the block.
@@ -209,10 +247,7 @@ def without_initialisation() -> Iterator[None]:
         if name.endswith("_") and not name.startswith("_") and callable(function)
     )
 
-    made: dict[Any, Any] = {}
-
-    def unchanged_ones(tensor: Any) -> bool:
-        return "ones" in made and tensor is made["ones"] and tensor._version == 0  # noqa: SLF001
+    masks = _CausalMasks()
 
     class WithoutInitialisation(TorchFunctionMode):  # type: ignore[misc]
         def __torch_function__(
@@ -222,15 +257,9 @@ def without_initialisation() -> Iterator[None]:
             kwargs = kwargs or {}
             if func in skipped:
                 return args[0] if args else kwargs["tensor"]
-            if func is torch.ones:
-                made["ones"] = func(*args, **kwargs)
-                return made["ones"]
-            if func is torch.tril and not kwargs and len(args) == 1 and unchanged_ones(args[0]):
-                # Every layer of the GPT makes the same causal mask, of a megabyte, to read it.
-                key = (args[0].shape, args[0].dtype)
-                if key not in made:
-                    made[key] = func(*args)
-                return made[key]
+            mask = masks.made_by(func, args, kwargs)
+            if mask is not None:
+                return mask
             if func is torch.norm_except_dim:  # how weight_norm finds the lengths of its filters
                 weight, _, dim = args
                 return weight.new_empty([n if d == dim else 1 for d, n in enumerate(weight.shape)])

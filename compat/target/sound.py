@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import wave
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Tuple
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -11,8 +12,17 @@ if TYPE_CHECKING:
 CLIP_LEVEL = 0.999
 """Absolute sample value from which a sample counts as clipped (full scale is 1)."""
 
+TOKEN_SECONDS = 1024 / 22050
+"""One audio token is 1024 samples at the rate at which the GPT works (XTTS v2 configuration)."""
+
+_WINDOW, _MELS, _FAINTEST_DB = 1024, 80, -80.0
 _FEWEST_FRAMES = 8
+_FEWEST_STEPS = 60
 _PAUSE_DB = -35.0
+_STEP_SECONDS = 0.0025
+_STEPS_IN_FRAME = 4
+_STEPS_APART = 2
+_OVERTONES = 3
 
 SHORTEST_REFERENCE = 0.33
 """Seconds; `Xtts.get_gpt_cond_latents` ignores what is shorter."""
@@ -74,6 +84,7 @@ def _flow(samples: Any, sample_rate: int) -> dict[str, float]:
         `change`: mean distance of the log spectra of neighbours, relative to that of frames in
         any order; 1 where neighbours have nothing to do with each other.
         `ending_db`: level of the last frame relative to the loud frames.
+        `rhythm`: see `_rhythm`.
     """
     import numpy as np
 
@@ -82,7 +93,13 @@ def _flow(samples: Any, sample_rate: int) -> dict[str, float]:
     levels = np.sqrt(np.mean(frames**2, axis=1)) if len(frames) else np.zeros(1)
     loud = float(np.percentile(levels, 95))
     if len(frames) < _FEWEST_FRAMES or not loud:
-        return {"level_range_db": 0.0, "flatness": 1.0, "change": 1.0, "ending_db": 0.0}
+        return {
+            "level_range_db": 0.0,
+            "flatness": 1.0,
+            "change": 1.0,
+            "ending_db": 0.0,
+            "rhythm": 0.0,
+        }
     decibels = 20 * np.log10(np.maximum(levels / loud, 1e-3))
     quiet_tenth, loud_tenth = np.percentile(decibels, [10, 90])
     power = np.abs(np.fft.rfft(frames * np.hanning(size))) ** 2
@@ -99,14 +116,85 @@ def _flow(samples: Any, sample_rate: int) -> dict[str, float]:
         "flatness": float(np.median(flatness)),
         "change": float(near / far) if far else 1.0,
         "ending_db": float(decibels[-1]),
+        "rhythm": _rhythm(samples, sample_rate),
     }
+
+
+def _rhythm(samples: Any, sample_rate: int) -> float:
+    """Tell whether a sound changes in the rhythm of the audio tokens.
+
+    Tokens that do not belong together jump where they meet. The distances of the log spectra of
+    overlapping frames, as a series in time, are held against a token's length and its first
+    overtones: about 1 is what chance gives in a sound without that rhythm, whatever its length.
+    """
+    import numpy as np
+
+    hop = max(round(sample_rate * _STEP_SECONDS), 1)
+    size = hop * _STEPS_IN_FRAME
+    if samples.size < size * _FEWEST_STEPS:
+        return 0.0
+    frames = np.lib.stride_tricks.sliding_window_view(samples, size)[::hop] * np.hanning(size)
+    power = np.abs(np.fft.rfft(frames)) ** 2
+    bands = np.log(power + power.max() * 1e-8)
+    bands = np.stack([part.mean(axis=1) for part in np.array_split(bands, 16, axis=1)], axis=1)
+    energy = np.square(frames).mean(axis=1)
+    loud = energy > np.percentile(energy, 95) * 10 ** (_PAUSE_DB / 10)
+    heard = loud[_STEPS_APART:] | loud[:-_STEPS_APART]
+    change = np.linalg.norm(bands[_STEPS_APART:] - bands[:-_STEPS_APART], axis=1)[heard]
+    change = np.log(change + 1e-3)
+    if change.size < _FEWEST_STEPS or not change.std():
+        return 0.0
+    change = (change - change.mean()) / change.std()
+    tokens = np.flatnonzero(heard) * hop / sample_rate / TOKEN_SECONDS
+    waves = [np.exp(2j * np.pi * n * tokens) for n in range(1, _OVERTONES + 1)]
+    share = np.linalg.norm([np.mean(change * wave) for wave in waves])
+    return float(share * np.sqrt(change.size / _STEPS_IN_FRAME))
 
 
 class ReferenceUnfit(Exception):  # noqa: N818 - it is about a file, not about a program
     """A reference recording that holds no voice that XTTS could take; the message says why."""
 
 
-def tell_reference(path: Path, longest: float, conditioning: float, rate: int) -> str:
+_CONTAINERS = (
+    (4, b"ftyp", "M4A or MP4"),
+    (0, b"\xff\xf1", "AAC"),
+    (0, b"\xff\xf9", "AAC"),
+    (0, b"\x1a\x45\xdf\xa3", "WebM or Matroska"),
+    (0, b"\x30\x26\xb2\x75", "WMA"),
+)
+"""Place, first bytes and name of what FFmpeg reads and libsndfile does not."""
+_KNOWN_TO_LIBSNDFILE = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"ID3")
+
+
+def _tell_unreadable(path: Path) -> str:
+    """Say what a file is that libsndfile does not read.
+
+    Raises:
+        ReferenceUnfit: It is empty, or a text.
+    """
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if not head:
+        raise ReferenceUnfit(f"the reference {path} is empty")
+    for place, magic, name in _CONTAINERS:
+        if head[place:].startswith(magic):
+            return f"{name} is read where torchaudio finds FFmpeg"
+    if head.startswith(_KNOWN_TO_LIBSNDFILE):
+        return "it is damaged"
+    if _is_text(head):
+        raise ReferenceUnfit(f"the reference {path} is a text, not a recording")
+    return "libsndfile does not know this format"
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # may end within a character
+    except UnicodeDecodeError:
+        return False
+    return all(char.isprintable() or char in "\t\r\n" for char in text)
+
+
+def tell_reference(path: Path, longest: float, conditioning: float, rate: int) -> Tuple[str, bool]:
     """Say what XTTS reads of a reference recording, what it resamples and what it cuts.
 
     Args:
@@ -115,16 +203,21 @@ def tell_reference(path: Path, longest: float, conditioning: float, rate: int) -
         conditioning: Seconds from which the GPT takes the voice.
         rate: Sample rate (Hz) to which the recording is brought.
 
+    Returns:
+        A sentence, and whether the recording could be looked into.
+
     Raises:
-        ReferenceUnfit: It is too short, silent, or holds NaN or infinity.
+        ReferenceUnfit: It is no recording, too short, silent, or holds NaN or infinity.
     """
     try:
         import soundfile
-
+    except ImportError:
+        return f"{path.name}: soundfile is not installed, so its length is not known", False
+    try:
         samples, found = soundfile.read(str(path), dtype="float32", always_2d=True)
     except Exception:
         # Another decoder of torchaudio may still read it, and tells itself if it cannot.
-        return f"{path.name}: libsndfile cannot read it here, so its length is not known"
+        return f"{path.name}: {_tell_unreadable(path)}, so its length is not known", False
     import numpy as np
 
     seconds = len(samples) / found
@@ -146,7 +239,7 @@ def tell_reference(path: Path, longest: float, conditioning: float, rate: int) -
         parts.append(f"cut after {longest:.0f} s")
     if seconds > conditioning:
         parts.append(f"the way of speaking is taken from the first {conditioning:.0f} s")
-    return "; ".join(parts)
+    return "; ".join(parts), True
 
 
 def write_wav(path: Path, samples: Any, sample_rate: int) -> None:
@@ -168,8 +261,22 @@ def read_wav_header(path: Path) -> tuple[int, int]:
         return file.getframerate(), file.getnframes()
 
 
+def mel_spectrogram(samples: Any, sample_rate: int) -> Any:
+    """Return the level (dB below the loudest) of 80 mel bands over time, shape (bands, frames)."""
+    import numpy as np
+
+    from . import weights
+
+    samples = np.pad(np.asarray(samples, np.float64), _WINDOW // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(samples, _WINDOW)[:: _WINDOW // 4]
+    power = np.abs(np.fft.rfft(frames * np.hanning(_WINDOW))) ** 2
+    bands = power @ weights.mel_filter_bank(_WINDOW // 2 + 1, _MELS, sample_rate)
+    loudest = bands.max(initial=0.0) or 1.0
+    return 10 * np.log10(np.maximum(bands / loudest, 10 ** (_FAINTEST_DB / 10))).T
+
+
 def draw(wav: Path, picture: Path) -> None:
-    """Draw the waveform and the spectrogram of a 16-bit mono WAV into a PNG (1200 x 700)."""
+    """Draw the waveform and the mel spectrogram of a 16-bit mono WAV into a PNG (1200 x 700)."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -179,11 +286,20 @@ def draw(wav: Path, picture: Path) -> None:
     with wave.open(str(wav), "rb") as file:
         rate = file.getframerate()
         samples = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768.0
-    figure, (top, bottom) = plt.subplots(2, 1, figsize=(12, 7), dpi=100, sharex=True)
-    top.plot(np.arange(samples.size) / rate, samples, linewidth=0.4)
-    top.set(ylabel="amplitude", ylim=(-1, 1), title=f"{wav.name}: {samples.size / rate:.2f} s")
-    bottom.specgram(samples + 1e-9, NFFT=1024, Fs=rate, noverlap=768)
-    bottom.set(xlabel="time (s)", ylabel="frequency (Hz)")
-    figure.tight_layout()
+    seconds = samples.size / rate
+    figure, (top, bottom) = plt.subplots(
+        2, 1, figsize=(12, 7), dpi=100, sharex=True, height_ratios=(2, 3), layout="constrained"
+    )
+    top.plot(np.arange(samples.size) / rate, samples, linewidth=0.4, color="#3b528b")
+    top.set(ylabel="amplitude", ylim=(-1, 1), title=f"{wav.name}: {seconds:.2f} s")
+    levels = mel_spectrogram(samples, rate)
+    highest = 2595 * np.log10(1 + rate / 2 / 700)
+    shown = bottom.imshow(
+        levels, aspect="auto", origin="lower", cmap="magma", extent=(0, seconds, 0, highest)
+    )
+    marks = [hertz for hertz in (250, 500, 1000, 2000, 4000, 8000, 16000) if hertz < rate / 2]
+    bottom.set_yticks([2595 * np.log10(1 + hertz / 700) for hertz in marks], marks)
+    bottom.set(xlabel="time (s)", ylabel="frequency (Hz, mel scale)")
+    figure.colorbar(shown, ax=[top, bottom], label="level (dB)", pad=0.01)
     figure.savefig(str(picture))
     plt.close(figure)

@@ -24,6 +24,7 @@ from typing import Any, Callable, Optional
 
 from . import (
     checkpoint,
+    fallback,
     imports,
     intermediates,
     languages,
@@ -40,6 +41,9 @@ CHECK_PENALTY = 5.0
 """Repetition penalty of the greedy checks: untrained weights would repeat one token otherwise."""
 CHECK_TOKENS = 40
 """Audio tokens that each greedy check decodes (1.9 s of sound)."""
+UNTRAINED_TOKENS = 120
+"""Audio tokens that an untrained model may speak (5.6 s of noise): it hardly ever ends by itself,
+and at full size takes minutes for it."""
 STREAM_CHUNK_TOKENS = 20
 SEED = 20231124
 
@@ -63,6 +67,8 @@ class Smoke:
         self.voice: Any = None
         self.codes: list[int] = []
         """Greedy audio tokens of the first check text, proved by `run_tokens`."""
+        self.fell_back: list[str] = []
+        """Operators that MPS has handed to the CPU."""
 
     def run_inventory(self) -> dict[str, Any]:
         """Tell what this environment is: Python, platform, every distribution, FFmpeg."""
@@ -100,6 +106,8 @@ class Smoke:
                 raise StageError(missing[wanted])
             self.device = wanted
             why = f"{wanted}, as asked for"
+        if self.device == "mps":
+            self.fell_back = fallback.listen()
         return {"device": self.device, "reason": why, "name": _device_name(self.device)}
 
     def run_make_checkpoint(self) -> dict[str, Any]:
@@ -149,11 +157,10 @@ class Smoke:
         self.model = self._load()
         parameters = sum(p.numel() for p in self.model.parameters())
         _synchronise(self.device)
-        datasets = [getattr(d, "dataset_name", "") for d in self.model.config.datasets or ()]
         attached = self.model.xcompat
         return {
             "parameters": parameters,
-            "trained": checkpoint.UNTRAINED not in datasets,
+            "trained": self._is_trained(),
             "runtime": "stock" if attached is None else "xcompat",
             "reason": _one_paragraph(attached.reason) if attached is not None else "",
         }
@@ -168,8 +175,16 @@ class Smoke:
     def run_condition(self) -> dict[str, Any]:
         """Get the voice: a reference WAV where one is given, else a built-in speaker."""
         if self.request.get("speaker_wav"):
-            told = self._tell_reference(self.request["speaker_wav"])
-            self.voice = self._cloned(self.request["speaker_wav"])
+            told, known = self._tell_reference(self.request["speaker_wav"])
+            try:
+                self.voice = self._cloned(self.request["speaker_wav"])
+            except Exception as error:
+                if known:
+                    raise
+                raise StageError(
+                    f"the reference {self.request['speaker_wav']} cannot be read as a recording; "
+                    f"convert it to WAV or FLAC ({_one_line(error)})"
+                ) from error
             return {"voice": self.request["speaker_wav"], "reference": told}
         manager = self.model.speaker_manager
         speakers = manager.speakers if manager is not None else {}
@@ -240,8 +255,11 @@ class Smoke:
         torch.manual_seed(SEED)
         _synchronise(self.device)
         started = time.perf_counter()
+        limit = {}
+        if not self._is_trained() and self.model.gpt.max_gen_mel_tokens > UNTRAINED_TOKENS:
+            limit["max_new_tokens"] = UNTRAINED_TOKENS
         out = self.model.inference(
-            self.request["text"], self.request["language"], *self.voice, **self._sampling()
+            self.request["text"], self.request["language"], *self.voice, **self._sampling(), **limit
         )
         _synchronise(self.device)
         return out["wav"], time.perf_counter() - started
@@ -365,8 +383,8 @@ class Smoke:
         sound.write_wav(Path(self.request["reference_wav"]), sound.hum(), sound.HUM_RATE)
         return str(self.request["reference_wav"])
 
-    def _tell_reference(self, path: str) -> str:
-        """Say what of a reference is used, or what is wrong with it."""
+    def _tell_reference(self, path: str) -> tuple[str, bool]:
+        """Say what of a reference is used, or what is wrong with it, and whether that is known."""
         import inspect
 
         defaults = inspect.signature(type(self.model).get_conditioning_latents).parameters
@@ -378,6 +396,10 @@ class Smoke:
 
     def _load(self) -> Any:
         return loader.load_xtts(self.request["model"], device=self.device, runtime=self.runtime)
+
+    def _is_trained(self) -> bool:
+        datasets = [getattr(d, "dataset_name", "") for d in self.model.config.datasets or ()]
+        return checkpoint.UNTRAINED not in datasets
 
     def _sampling(self) -> dict[str, Any]:
         names = ("temperature", "length_penalty", "repetition_penalty", "top_k", "top_p")
@@ -598,10 +620,17 @@ def _run(smoke: Smoke, stage: str, emit: Callable[..., None]) -> None:
             seconds=time.perf_counter() - started,
             error=_one_line(error),
             traceback=traceback.format_exc(),
+            fell_back=smoke.fell_back,
         )
     else:
-        seconds = time.perf_counter() - started
-        emit(event="end", stage=stage, status="works", seconds=seconds, details=details)
+        emit(
+            event="end",
+            stage=stage,
+            status="works",
+            seconds=time.perf_counter() - started,
+            details=details,
+            fell_back=smoke.fell_back,
+        )
 
 
 def _one_paragraph(text: str) -> str:

@@ -64,7 +64,7 @@ def _values(name: str, shape: tuple[int, ...]) -> Any:
     if leaf == "window":
         return _window(count, hann="torch_mel_spectrogram" in name)
     if leaf == "fb":
-        return _mel_filter_bank(*shape)
+        return mel_filter_bank(*shape)
     offset, scale = _distribution(name, leaf, shape)
     values = uniform(name, count).reshape(shape)
     if "waveform_decoder." in name and len(shape) == 3 and "cond" not in name:
@@ -128,7 +128,7 @@ def _window(length: int, *, hann: bool) -> Any:
     return (alpha - (1.0 - alpha) * np.cos(phase)).astype(np.float32)
 
 
-def _mel_filter_bank(bins: int, mels: int, sample_rate: int = 16000) -> Any:
+def mel_filter_bank(bins: int, mels: int, sample_rate: int = 16000) -> Any:
     """Triangular HTK mel filters, shape (bins, mels), from 0 Hz to half the sample rate (Hz)."""
     import numpy as np
 

@@ -26,6 +26,7 @@ SPEECH = {
     "flatness": 0.01,
     "change": 0.4,
     "ending_db": -40.0,
+    "rhythm": 1.1,
 }
 HEARD = {"sound": SPEECH, "audio_tokens": 43, "synthesis_seconds": 3.0}
 ANSWERS: dict[str, dict[str, Any]] = {

@@ -379,3 +379,15 @@ def test_plots_come_from_the_tts_that_asked_for_them(packages: Packages) -> None
     assert base.plot() == 7
     assert sys.modules["matplotlib"].used == "Agg"
     assert not [name for name in sys.modules if name.startswith("TTS")]
+
+
+def test_a_block_within_a_block_is_part_of_it(packages: Packages) -> None:
+    packages({**XTTS, "transformers/__init__.py": NEW_TRANSFORMERS})
+    with importing_tts():
+        with importing_tts() as filled:
+            xtts = _xtts()
+        assert "transformers.LogitsWarper" in filled
+        assert _xtts() is xtts
+        assert importlib.import_module("TTS.tts.models.vits").Vits
+    with pytest.raises(ImportError):
+        _xtts()

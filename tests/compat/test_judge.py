@@ -18,7 +18,7 @@ import pytest
 
 from xcompat import matrix
 from xcompat.judge import GOLDEN_TOKENS, judge_intermediates, judge_sound, judge_tokens
-from xcompat.target.sound import measure
+from xcompat.target.sound import TOKEN_SECONDS, measure, mel_spectrogram
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -245,3 +245,23 @@ def test_a_step_far_from_the_cpu_fails_and_is_named() -> None:
 def test_a_step_with_nan_fails() -> None:
     (judged,) = judge_intermediates({"vocoder": {"error": 1.0, "finite": False}})
     assert (judged.passed, judged.detail) == (False, "holds NaN or infinity")
+
+
+def test_the_picture_has_a_tone_where_it_is() -> None:
+    tone = np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE)
+    levels = mel_spectrogram(tone, RATE)
+    assert levels.shape[0] == 80
+    assert levels.max() == 0.0
+    assert levels.min() == -80.0
+    # 1000 Hz are 1000 mel of the 3266 that 12 kHz are.
+    assert abs(int(levels[:, 20].argmax()) - 80 * 1000 / 3266) <= 1
+
+
+@needs_espeak
+def test_audio_tokens_in_any_order_are_heard() -> None:
+    samples, rate = espeak("en", SENTENCE, 220)
+    whole = measure(samples, rate)["rhythm"]
+    assert whole < 2
+    assert "no jumps between tokens" in failed(
+        shuffled(samples, int(TOKEN_SECONDS * rate)), rate, speech=True
+    )

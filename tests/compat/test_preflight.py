@@ -94,6 +94,44 @@ class TestFieldReports:
         assert hit(predict(TTS, "2.2.2", "14.2", data), "hang-2.2")
 
 
+REPORTS = [
+    # who and where, what was used, what preflight must say (an error names the `_out` variant)
+    ("epub2tts 181", TTS, "2.1.2", "", "missing:_weight_norm_interface"),
+    ("pytorch 116392", TTS, "2.2.2", "", "missing:_fft_r2c"),
+    ("pytorch 124518, mini-omni 6", COQUI, "2.3.1", "", "missing:isin.Tensor_Tensor"),
+    ("coqui 3649: hangs, M1 Max", TTS, "2.2.2", "", "hit:hang-2.2"),
+    ("nanoGPT 458: garbage", TTS, "2.2.1", "", "hit:gpt2-garbage-2.2"),
+    ("pytorch 129207: wrong, no error", TTS, "2.3.1", "14.5", "hit:convolution-65536-silent"),
+    ("idiap 65, October 2024", COQUI, "2.5.0", "15.0", "hit:convolution-65536-any-macos"),
+    ("idiap 248, coqui 4124", COQUI, "2.6.0", "15.0", "hit:convolution-65536"),
+    ("pytorch 144445", COQUI, "2.6.0", "14.7", "hit:convolution-65536"),
+    ("AimoneAndex, M3 Pro: works", TTS, "2.6.0", "15.2", "clear"),
+    ("LudWittg, M2 Pro: works", COQUI, "2.7.0", "15.2", "clear"),
+    ("pytorch 164943: refused", COQUI, "2.10.0", "13.6", "hit:macos-14.0"),
+    ("pytorch 139425: refused", COQUI, "2.6.0", "12.7", "hit:macos-13.0"),
+    ("pytorch 92311: impossible tokens", TTS, "2.0.0", "13.0", "hit:argmax-macos-13"),
+    ("pytorch 192577: M1 Pro", COQUI, "2.13.0", "15.7", "hit:multinomial-zero"),
+    ("pytorch 187280: beta", COQUI, "2.12.0", "27.0", "hit:argmax-macos-27"),
+    ("runner-images 14380", COQUI, "2.8.0", "26.1", "hit:macos-26-virtual"),
+]
+"""What people reported with versions, and where it is said what was used. An empty macOS was not
+said. What preflight has no word for is listed in docs/mps.md."""
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=lambda report: report[0])
+def test_reports_from_the_field_are_foretold(data, report):
+    _, tts, torch, macos, expected = report
+    told = predict(tts, torch, macos, data)
+    kind, _, name = expected.partition(":")
+    if kind == "missing":
+        assert name in missing(told)
+        assert told.verdict == "obstacles"
+    elif kind == "hit":
+        assert hit(told, name)
+    else:
+        assert told.verdict == kind
+
+
 class TestUnknown:
     def test_without_macos_it_depends(self, data):
         told = predict(TTS, "2.9.1", "", data)

@@ -57,6 +57,9 @@ def test_an_unconverted_folder_is_refused_with_the_command_to_type(
         (["{0}/nowhere"], "{0}/nowhere is not a folder"),
         (["--speaker-wav", "{0}/no.wav"], "{0}/no.wav is not a file"),
         (["-o", "{0}/nowhere/out.wav"], "the folder {0}/nowhere does not exist"),
+        (["-o", "{0}"], "{0} is a folder"),
+        (["--report", "{0}/nowhere/out.html"], "the folder {0}/nowhere does not exist"),
+        (["--report", "{0}"], "{0} is a folder"),
     ],
 )
 def test_a_missing_input_is_named(
@@ -65,6 +68,11 @@ def test_a_missing_input_is_named(
     done = run("smoke", *(argument.format(tmp_path) for argument in arguments))
     assert done.exit_code == 4
     assert done.stderr.startswith(f"error[XC302]: {message.format(tmp_path)}\n")
+
+
+def test_an_empty_text_is_a_usage_error(run: Run) -> None:
+    done = run("smoke", "--text", " ")
+    assert (done.exit_code, done.stderr[:38]) == (2, "error[XC308]: there is nothing to say\n")
 
 
 def test_an_unknown_runtime_is_a_usage_error(run: Run) -> None:

@@ -1,0 +1,52 @@
+"""A smoke that is ended leaves no child behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import venv
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_the_child_ends_with_the_command(tmp_path: Path, name: str) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "model.safetensors").touch()
+    # A TTS that says who imports it, and then takes its time.
+    package = tmp_path / "packages" / "TTS"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(
+        f"import os, time\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n"
+        "time.sleep(600)\n"
+    )
+    python = make_interpreter(tmp_path, package.parent)
+    command = [sys.executable, "-m", "xcompat", "smoke", str(model), "--python", str(python)]
+    process = subprocess.Popen([*command, "-o", str(tmp_path / "speech.wav")])
+    written = tmp_path / "pid"
+    deadline = time.monotonic() + 60
+    while not (written.exists() and written.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child = int(written.read_text())
+    process.send_signal(getattr(signal, name))
+    assert process.wait(30) == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
+def make_interpreter(folder: Path, packages: Path) -> Path:
+    """Make a virtual environment whose Python has `packages`."""
+    venv.create(folder / "venv", symlinks=True)
+    (site,) = (folder / "venv").glob("lib/python3*/site-packages")
+    (site / "mine.pth").write_text(f"{packages}\n")
+    return folder / "venv" / "bin" / "python"
