@@ -96,7 +96,18 @@ def gelu(value: Any) -> Any:
     return value / (np.float32(1) + math.exp(np.float32(-2) * inner))
 
 
+def _with_full_name(function: Any) -> Any:
+    """Let numba keep apart what it caches of this file under its several names.
+
+    What it keeps of a function names the module; a process that has this file as another module
+    (`xcompat.target` is loaded from its path too) could not read it.
+    """
+    function.__qualname__ = f"{__name__}.{function.__name__}"
+    return function
+
+
 @njit(parallel=True, cache=True, fastmath=_REORDERED, nogil=True)
+@_with_full_name
 def _block(hidden: Any, cache: Any, used: int, weights: Any) -> None:
     (ln_1, ln_2), (attend, mix, expand, narrow) = weights
     channels = len(hidden)
