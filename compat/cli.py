@@ -5,6 +5,7 @@ Every command imports what it needs when it runs, so that help and diagnosis sta
 
 from __future__ import annotations
 
+import copy
 import gc
 import os
 import signal
@@ -634,21 +635,22 @@ def _replace_closed_streams() -> None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
 
 
-def _keep_only(name: str) -> None:
-    """Forget the other commands where one was asked for: typer would build all of them."""
-    asked = [
+def _asked_for(name: str) -> typer.Typer:
+    """Return the app with only the command of that name, if there is one: typer builds all it has."""
+    asked = copy.copy(app)
+    asked.registered_commands = [
         info
         for info in app.registered_commands
         if name == (info.name or (info.callback and info.callback.__name__))
     ]
-    app.registered_commands = asked or app.registered_commands
+    return asked if asked.registered_commands else app
 
 
 def _run() -> int | None:
     """Run the command that was typed; tell a full disk under what typer itself prints."""
-    _keep_only(next(iter(sys.argv[1:]), ""))
+    asked = _asked_for(next(iter(sys.argv[1:]), ""))
     try:
-        status: int | None = app(standalone_mode=True)
+        status: int | None = asked(standalone_mode=True)
     except OSError as error:
         if error.filename is not None:
             raise

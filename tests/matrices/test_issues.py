@@ -179,7 +179,7 @@ def test_every_kind_of_condition_can_be_told():
     told = "; ".join(condition_text(each) for issue in MATRIX.issues for each in issue.conditions)
     for part in (
         "TTS <=0.22.0 and torch >=2.6",
-        "any coqui-tts and no six",
+        "coqui-tts >=0.27.4 and no six",
         "TTS <=0.22.0 and Python >=3.12",
         "torch and torchaudio of different minor versions",
         "torch and torchaudio built for different CUDA versions",
