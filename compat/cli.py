@@ -636,7 +636,7 @@ def _replace_closed_streams() -> None:
 
 
 def _asked_for(name: str) -> typer.Typer:
-    """Return the app with only the command of that name, if there is one: typer builds all it has."""
+    """Return the app with only the command of that name, if it has one: typer builds all."""
     asked = copy.copy(app)
     asked.registered_commands = [
         info
