@@ -12,7 +12,7 @@ from array import array
 from typing import TYPE_CHECKING, Final
 
 from xcompat.converters import checksum
-from xcompat.converters.source import BUFFER_BYTES
+from xcompat.converters.source import BUFFER_BYTES, copy_buffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -182,7 +182,7 @@ class _Crew:
             self._stopped = True
 
     def _work(self, tell: Callable[[], None] | None) -> None:
-        buffer = memoryview(bytearray(BUFFER_BYTES))
+        buffer = copy_buffer()
         while not self._stopped:
             with self._lock:
                 number, (at, parts) = next(self._windows, (-1, (0, [])))

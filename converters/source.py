@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import stat
 from typing import TYPE_CHECKING, Final
@@ -21,6 +22,15 @@ BUFFER_BYTES: Final = 256 << 10
 """Fits the second-level cache; 1 MiB and more were measured to be slower."""
 SMALL_BYTES: Final = 32 << 10
 """How much of a pickle or of a directory is read at a time."""
+
+
+def copy_buffer() -> memoryview:
+    """Return a buffer of `BUFFER_BYTES` that begins where a page does.
+
+    A system copies to and from pages. Where a buffer lies 16 bytes behind their begin, as those of
+    `bytearray` do, x86 processors copied at a quarter of the speed (measured on AMD EPYC).
+    """
+    return memoryview(mmap.mmap(-1, BUFFER_BYTES))
 
 
 class SourceFile:
@@ -128,7 +138,7 @@ class SourceFile:
         Raises as `read_at`.
         """
         if self._buffer is None:
-            self._buffer = memoryview(bytearray(BUFFER_BYTES))
+            self._buffer = copy_buffer()
         while size:
             piece = self._buffer[:size]
             self.read_into(offset, piece)
