@@ -36,7 +36,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from xcompat.domain import distribution_name
+from xcompat.domain import SAME_FILES, distribution_name
 from xcompat.errors import XcompatError
 from xcompat.probe import environment_of, this_platform
 from xcompat.record import append_run, record_run, run_header, without_machine_paths
@@ -244,11 +244,14 @@ class Bench:
         wanted = "\n".join(cell.requirements)
         listed = _uv("pip", "compile", *python, "--no-header", "--no-annotate", "-", told=wanted)
         _uv("pip", "sync", *python, "-", told=listed)
-        self._holds = cell.heavy
+        resolved = dict(line.split("==") for line in listed.split())
+        # The next cell would uninstall one of two that share files, and lose those of the other.
+        shared = any(set(pair) <= set(map(distribution_name, resolved)) for pair in SAME_FILES)
+        self._holds = () if shared else cell.heavy
         for line in cell.then:
             verb, *words = shlex.split(line)
             _uv("pip", verb, *python, *words)
-        return _pins(dict(line.split("==") for line in listed.split()))
+        return _pins(resolved)
 
 
 class _Refused(Exception):  # noqa: N818 - the answer of an installer
