@@ -121,7 +121,7 @@ def large_inputs(folder: Path, output: Path) -> None:
         (20, 500_000_000, ["--dry-run"]),
         (1_000, 16, ["--no-fsync"]),
         (10_000, 16, ["--no-fsync"]),
-        (70_000, 16, ["--no-fsync"]),
+        (100_000, 16, ["--no-fsync"]),
     ):
         write_large(folder / "large.pth", count, numel)
         shutil.rmtree(output, ignore_errors=True)
