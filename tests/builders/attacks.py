@@ -262,7 +262,7 @@ BOMBS = [
         + b"\x86") * 600), "XC106", says="memory"),
     Attack("calls with arguments of the memo", in_pickle(asm.name("collections", "OrderedDict")
         + asm.put(1) + asm.EMPTY_TUPLE + asm.put(2) + (
-            asm.get(1) + asm.get(2) + asm.REDUCE + asm.text("x" * 10)) * 10_000), "XC106",
+            asm.get(1) + asm.get(2) + asm.REDUCE + asm.text("x" * 10)) * 30_000), "XC106",
         says="memory"),
     Attack("tensors of one memo entry", in_pickle(asm.tuple_(
         NINE, asm.number(0), asm.EMPTY_TUPLE, asm.EMPTY_TUPLE, asm.FALSE,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CHILD = """
 import encodings.utf_8_sig
+import hashlib
 import sys
 from pathlib import Path
 from xcompat.converters import convert, repair
