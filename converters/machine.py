@@ -426,13 +426,14 @@ class Machine:
         known = self._storages.get(storage.key)
         if known is None:
             self._storages.add(storage)
-            self._memory += _NAMED_STORAGE if number < 0 else _STORAGE
+            self._memory += _NAMED_STORAGE if number < 0 else _NUMBERED_STORAGE
         elif known != storage:
             raise Refusal(
                 "XC107",
                 f"storage {printable(key)} is told twice: {known.numel} elements of "
                 f"{known.dtype.name}, and {numel} of {storage.dtype.name}",
             )
+        self._memory += _STORAGE
         self._stack.append(storage)
 
     def _newobj(self, _: bytes) -> None:
@@ -494,6 +495,8 @@ class Machine:
                 self._consumed(stride)
             if id(hooks) not in self._kept:
                 self._memory -= _ORDERED_DICT
+            if id(storage) not in self._kept:
+                self._memory -= _STORAGE
         return Tensor(storage.key, known)
 
     def _build(self, _: bytes) -> None:
@@ -581,7 +584,8 @@ _ORDERED_DICT: Final = 80
 _ITEM: Final = 40
 _DICT_ITEM: Final = 100
 _RECORD: Final = 160
-_STORAGE: Final = 10
+_STORAGE: Final = 64
+_NUMBERED_STORAGE: Final = 10
 _NAMED_STORAGE: Final = 180
 _TENSOR: Final = 80
 _VIEW: Final = 180
