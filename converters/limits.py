@@ -15,8 +15,8 @@ BYTES_PER_OPCODE: Final = 3
 """Beyond the first ones, opcodes are as long as this on average, 4 to 6 in what torch writes: a
 small file cannot make much work.
 """
-MEMORY: Final = 42 << 20
-"""Bytes for the values of the pickle, as `Machine` counts them: 0.4 kB per tensor."""
+MEMORY: Final = 36 << 20
+"""Bytes for the values of the pickle, as `Machine` counts them: 0.3 kB per tensor."""
 MARKS: Final = 1000
 MEMO: Final = 1 << 21
 """Entries: 8 per tensor."""
@@ -28,7 +28,7 @@ JSON_VALUES: Final = 200_000
 """Values of a configuration once written out: shared ones count each time."""
 JSON_CHARACTERS: Final = 8 << 20
 """Characters of its texts once written out."""
-ARCHIVE_ENTRIES: Final = 120_000
+ARCHIVE_ENTRIES: Final = 105_000
 DIRECTORY_BYTES: Final = 24 << 20
 TENSOR_DIMENSIONS: Final = 16
 BROADCAST_BYTES: Final = 1 << 20

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import re
 import struct
+from array import array
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from xcompat.converters import limits
 from xcompat.converters.opcodes import Op, lex
 from xcompat.converters.values import (
+    DTYPES,
     STORAGE_DTYPES,
     UNSUPPORTED_STORAGES,
     Global,
@@ -24,6 +26,7 @@ from xcompat.converters.values import (
     StateDict,
     Storage,
     Tensor,
+    View,
     number_of,
     printable,
 )
@@ -118,7 +121,7 @@ class Machine:
         self._memo_size = 0
         self._kept: set[int] = set()
         self._storages = _Storages()
-        self._shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
+        self._views: dict[View, View] = {}
         self._opcode = int(Op.PROTO)
         self._position = 0
         self._frame_end = 0
@@ -365,8 +368,11 @@ class Machine:
         value = self._stack[-1]
         if index >= limits.MEMO:
             limits.check("memo entries of the pickle", index + 1, limits.MEMO)
-        state = self._memo_states[index]
-        self._memo_states[index] = _WRITTEN
+        states = self._memo_states
+        if index >= len(states):
+            states.extend(bytes(index + _MEMO_STEP - len(states)))
+        state = states[index]
+        states[index] = _WRITTEN
         self._memo_size += 1
         if state == _UNREAD:
             return
@@ -413,19 +419,22 @@ class Machine:
             self._refuse(f"a storage of type {kind}")
         if numel < 0:
             raise Refusal("XC107", f"storage {printable(key)} says it has {numel} elements")
-        dtype = _STORAGES[kind]
-        known = self._storages.get(key)
+        number = number_of(key)
+        if number >= 0 and self._kept.isdisjoint((id(key), id(identifier))):
+            self._memory -= key.__sizeof__()
+        storage = Storage(key if number < 0 else number, _STORAGES[kind], numel)
+        known = self._storages.get(storage.key)
         if known is None:
-            known = Storage(key, dtype, numel)
-            self._storages.add(known)
-            self._memory += _STORAGE
-        elif known.dtype is not dtype or known.numel != numel:
+            self._storages.add(storage)
+            self._memory += _NAMED_STORAGE if number < 0 else _NUMBERED_STORAGE
+        elif known != storage:
             raise Refusal(
                 "XC107",
                 f"storage {printable(key)} is told twice: {known.numel} elements of "
-                f"{known.dtype.name}, and {numel} of {dtype.name}",
+                f"{known.dtype.name}, and {numel} of {storage.dtype.name}",
             )
-        self._stack.append(known)
+        self._memory += _STORAGE
+        self._stack.append(storage)
 
     def _newobj(self, _: bytes) -> None:
         args = self._stack.pop()
@@ -476,20 +485,19 @@ class Machine:
             self._refuse("a tensor with hooks")
         if not _INTEGERS.issuperset(map(type, shape + stride)):
             self._refuse("a tensor whose offset, shape or stride is not made of integers")
-        if id(args) in self._kept:
-            return Tensor(storage, offset, shape, stride)
-        if id(hooks) not in self._kept:
-            self._memory -= _ORDERED_DICT
-        return Tensor(storage, offset, self._shared(shape), self._shared(stride))
-
-    def _shared(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return one and the same tuple for equal shapes."""
-        known = self._shapes.setdefault(shape, shape)
-        if known is shape:
-            self._memory += _DICT_ITEM
-        else:
-            self._consumed(shape)
-        return known
+        view = View(storage.dtype, storage.numel, offset, shape, stride)
+        known = self._views.setdefault(view, view)
+        if known is view:
+            self._memory += _VIEW
+        if id(args) not in self._kept:
+            if known is not view:
+                self._consumed(shape)
+                self._consumed(stride)
+            if id(hooks) not in self._kept:
+                self._memory -= _ORDERED_DICT
+            if id(storage) not in self._kept:
+                self._memory -= _STORAGE
+        return Tensor(storage.key, known)
 
     def _build(self, _: bytes) -> None:
         state = self._stack.pop()
@@ -507,27 +515,36 @@ class Machine:
 
 
 class _Storages:
-    """Storages by key: most are numbers, and lie in a list."""
+    """Storages by key; 9 bytes of memory for each that has a number, as most have."""
 
     def __init__(self) -> None:
-        self._numbered: list[Storage | None] = []
+        self._numels = array("Q")
+        self._dtypes = bytearray()
         self._named: dict[str, Storage] = {}
 
-    def get(self, key: str) -> Storage | None:
+    def get(self, key: int | str) -> Storage | None:
         """Return the storage of that key, None where there is none."""
-        number = number_of(key)
-        if number < 0:
+        if isinstance(key, str):
             return self._named.get(key)
-        return self._numbered[number] if number < len(self._numbered) else None
+        if key >= len(self._dtypes) or self._dtypes[key] == _NO_DTYPE:
+            return None
+        return Storage(key, DTYPES[self._dtypes[key]], self._numels[key])
 
     def add(self, storage: Storage) -> None:
         """Add a storage whose key is new."""
-        number = number_of(storage.key)
-        if number < 0:
-            self._named[storage.key] = storage
+        key = storage.key
+        if isinstance(key, str):
+            self._named[key] = storage
             return
-        self._numbered += [None] * (number + 1 - len(self._numbered))
-        self._numbered[number] = storage
+        if (missing := key + 1 - len(self._dtypes)) > 0:
+            self._dtypes += bytes([_NO_DTYPE]) * missing
+            self._numels.extend(array("Q", [0]) * missing)
+        self._dtypes[key] = _DTYPE_NUMBERS[storage.dtype]
+        self._numels[key] = storage.numel
+
+
+_NO_DTYPE: Final = 0xFF
+_DTYPE_NUMBERS: Final = {dtype: number for number, dtype in enumerate(DTYPES)}
 
 
 _UNREAD: Final = 0
@@ -535,22 +552,23 @@ _UNREAD: Final = 0
 _RECALLED: Final = 1
 """Not written yet; the stream may read it."""
 _WRITTEN: Final = 2
+_MEMO_STEP: Final = 4096
 
 
 def _memo_states(chunks: Iterable[bytes]) -> bytearray:
-    """Return, for each memo entry, whether the stream may ever read it.
+    """Return, for each memo entry up to the last that the stream may read, whether it may.
 
     Every LONG_BINGET is found, wherever the opcodes begin; some that are none do no harm.
     """
-    states = bytearray(limits.MEMO)
-    states[:256] = bytes([_RECALLED]) * 256  # BINGET
+    states = bytearray([_RECALLED]) * 256  # BINGET
     tail = b""
     for chunk in chunks:
         data = tail + chunk
         for index in set(_LONG_BINGET.findall(data)):
             at = int.from_bytes(index, "little")
-            if at < len(states):
-                states[at] = _RECALLED
+            if at >= len(states):
+                states.extend(bytes(at + 1 - len(states)))
+            states[at] = _RECALLED
         tail = data[-4:]
     return states
 
@@ -566,8 +584,11 @@ _ORDERED_DICT: Final = 80
 _ITEM: Final = 40
 _DICT_ITEM: Final = 100
 _RECORD: Final = 160
-_STORAGE: Final = 120
-_TENSOR: Final = 64
+_STORAGE: Final = 64
+_NUMBERED_STORAGE: Final = 10
+_NAMED_STORAGE: Final = 180
+_TENSOR: Final = 80
+_VIEW: Final = 180
 
 
 def _tuple_size(value: tuple[Any, ...]) -> int:

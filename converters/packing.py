@@ -11,7 +11,7 @@ from xcompat.converters.archive import ArchiveRecord, check_crc32
 from xcompat.converters.casting import Caster
 from xcompat.converters.copying import Ranges, transfer
 from xcompat.converters.source import BUFFER_BYTES
-from xcompat.converters.values import Cast, Storage, Tensor
+from xcompat.converters.values import Cast, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _WINDOW_BYTES: Final = 8 << 20
 """How much of a storage is held in memory to pick elements from."""
+_AT_ONCE: Final = 10_000
+"""Tensors that are whole records and are copied together, at most."""
 _SPARSE: Final = 16
 """From a window this many times larger than what it yields, elements are read one by one."""
 _Format = Literal["B", "H", "I", "Q"]
@@ -63,7 +65,9 @@ def write_tensors(
         tensor = item.tensor if isinstance(item, Cast) else item
         record = source.record(tensor.storage)
         if item is tensor and tensor.is_contiguous and tensor.nbytes == record.size:
-            batch.add(tensor.storage, record)
+            batch.add(tensor, record)
+            if len(batch) == _AT_ONCE:
+                batch.copy()
             continue
         batch.copy()
         if source.checksummed:
@@ -79,22 +83,25 @@ class _Batch:
         self._output = output
         self._source = source
         self._written = written
-        self._storages: list[Storage] = []
+        self._tensors: list[Tensor] = []
         self._recorded = array("I")
         self._ranges = Ranges()
 
-    def add(self, storage: Storage, record: ArchiveRecord) -> None:
-        self._storages.append(storage)
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def add(self, tensor: Tensor, record: ArchiveRecord) -> None:
+        self._tensors.append(tensor)
         self._recorded.append(record.crc32)
         self._ranges.append(record.offset, record.size)
 
     def copy(self) -> None:
         found = self._output.copy(self._source.file, self._ranges)
         if self._source.checksummed and found != self._recorded:
-            for storage, crc32 in zip(self._storages, found, strict=True):
-                check_crc32(self._source.record(storage), crc32)
+            for tensor, crc32 in zip(self._tensors, found, strict=True):
+                check_crc32(self._source.record(tensor.storage), crc32)
         self._written.checksums.extend(found)
-        self._storages.clear()
+        self._tensors.clear()
         self._recorded = array("I")
         self._ranges = Ranges()
 

@@ -66,7 +66,7 @@ def plan_part(
 def _state_dict(value: Any) -> tuple[str, str] | None:
     """Return the file's name, without its suffix, and what it is."""
     statistics = value
-    if isinstance(value, dict) and set(value) == {_MEL_STATISTICS}:
+    if isinstance(value, dict) and value.keys() == {_MEL_STATISTICS}:
         statistics = value[_MEL_STATISTICS]
     if isinstance(statistics, Tensor) and statistics.shape == _MEL_STATISTICS_SHAPE:
         return "mel_stats", "the mel statistics of XTTS, which normalise training targets"

@@ -123,7 +123,7 @@ class _Writer:
 
     def _storage(self, storage: Storage) -> None:
         kind = GLOBALS["torch", storage.dtype.storage]
-        self._tuple("storage", kind, storage.key, "cpu", storage.numel)
+        self._tuple("storage", kind, str(storage.key), "cpu", storage.numel)
         self.op(Op.BINPERSID)
 
     def _tensor(self, tensor: Tensor) -> None:

@@ -9,6 +9,7 @@ multiple of 64 come first, the others by falling element size.
 from __future__ import annotations
 
 import json
+from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,7 @@ _MAX_HEADER: Final = 100_000_000
 """What the safetensors library accepts."""
 _AT_ONCE: Final = 500
 """Entries of the header that are written at once."""
+_SORTED_AT_ONCE: Final = 10_000
 _json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -50,9 +52,10 @@ class SafetensorsLayout:
         self._source = source
         check_names(tensors)
         self._items = tensors
-        # Order by numbers: a hundred thousand tuples would take 20 MB.
-        self._names = sorted(tensors)
-        self._names.sort(key=self._order)
+        # Parts, because a key for each of a hundred thousand names takes 4 MB.
+        names = iter(sorted(tensors))
+        parts = iter(lambda: sorted(islice(names, _SORTED_AT_ONCE), key=self._order), [])
+        self._names = list(merge(*parts, key=self._order))
         self._metadata = dict(metadata)
         length = sum(map(len, self._entries()))
         self._padding = -(8 + length) % ALIGNMENT

@@ -14,7 +14,7 @@ from xcompat.converters.archive import ArchiveRecord
 from xcompat.converters.plain_json import load_object
 from xcompat.converters.recognise import refuse_foreign_format
 from xcompat.converters.tensor_file import TensorFile
-from xcompat.converters.values import DTYPES, Storage, Tensor, contiguous_stride, printable
+from xcompat.converters.values import DTYPES, Storage, Tensor, packed, printable
 from xcompat.errors import Corruption, Refusal
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class SafetensorsSource(TensorFile):
 
     def find(self, storage: Storage) -> ArchiveRecord | None:
         """Return the range of a tensor's bytes."""
-        return self._records.get(storage.key)
+        return self._records.get(str(storage.key))
 
 
 def _refuse_other_formats(file: SourceFile) -> None:
@@ -126,5 +126,4 @@ def _tensor(name: str, entry: Any) -> tuple[Tensor, int, int]:
     numel = prod(shape)
     if end - start != numel * dtype.itemsize:
         _damaged(f"tensor `{shown}` has {end - start} bytes, not those of its shape")
-    storage = Storage(name, dtype, numel)
-    return Tensor(storage, 0, tuple(shape), contiguous_stride(tuple(shape))), start, end
+    return packed(Storage(name, dtype, numel), tuple(shape)), start, end

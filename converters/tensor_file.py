@@ -107,7 +107,7 @@ class TensorFile:
             raise Corruption(
                 "XC102",
                 f"{self.file.name}: tensor `{printable(name)}` has no data: there is no record "
-                f"`data/{printable(storage.key)}`",
+                f"`data/{printable(str(storage.key))}`",
                 hint="The file is incomplete: download or copy it again.",
             )
         if record.size != storage.nbytes:

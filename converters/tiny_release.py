@@ -31,7 +31,7 @@ from xcompat.converters.values import (
     StateDict,
     Storage,
     Tensor,
-    contiguous_stride,
+    packed,
 )
 
 if TYPE_CHECKING:
@@ -128,21 +128,20 @@ class _Weights:
 
     def save(self, value: Any, output: OutputFile) -> None:
         """Write a checkpoint of these tensors as torch.save does."""
-        sizes = {f"data/{key}": len(content) for key, content in self._storages.items()}
+        sizes = {name: len(content) for name, content in self._storages.items()}
         layout = ArchiveLayout(pickle_bytes(value), sizes)
 
         def write_record(name: str) -> int:
-            content = self._storages[name.split("/")[1]]
+            content = self._storages[name]
             output.write(content)
             return checksum.crc32(content)
 
         layout.write(output, write_record)
 
     def _store(self, values: array[Any], dtype: Dtype, shape: tuple[int, ...]) -> Tensor:
-        key = str(len(self._storages))
-        self._storages[key] = values.tobytes()
-        storage = Storage(key, dtype, len(values))
-        return Tensor(storage, 0, shape, contiguous_stride(shape))
+        storage = Storage(len(self._storages), dtype, len(values))
+        self._storages[f"data/{storage.key}"] = values.tobytes()
+        return packed(storage, shape)
 
 
 def _config() -> Record:

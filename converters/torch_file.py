@@ -8,7 +8,7 @@ from xcompat.converters import checksum
 from xcompat.converters.checkpoint import Checkpoint
 from xcompat.converters.packing import Written, checksums_of, write_tensors
 from xcompat.converters.pickle_writer import pickle_bytes
-from xcompat.converters.values import Cast, StateDict, Storage, Tensor, contiguous_stride
+from xcompat.converters.values import Cast, StateDict, Storage, Tensor, packed
 from xcompat.converters.zip_entries import Entry, descriptor, directory, local_header, place
 
 if TYPE_CHECKING:
@@ -82,9 +82,9 @@ def _with_own_storages(value: Any, tensors: list[Tensor | Cast]) -> Any:
     """Copy a value, with each tensor packed in a storage of its own; collect the originals."""
     match value:
         case Tensor() | Cast():
-            storage = Storage(str(len(tensors)), value.dtype, value.numel)
+            storage = Storage(len(tensors), value.dtype, value.numel)
             tensors.append(value)
-            return Tensor(storage, 0, value.shape, contiguous_stride(value.shape))
+            return packed(storage, value.shape)
         case StateDict():
             return StateDict((k, _with_own_storages(v, tensors)) for k, v in value.items())
         case dict():

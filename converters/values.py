@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Dtype:
-    """An element type, as safetensors and as torch's storages name it."""
+    """An element type, as safetensors and as torch's storages name it: one of `DTYPES`."""
 
     name: str
     """In a safetensors header, for example `F32`."""
@@ -81,7 +81,8 @@ class Record:
 class Storage:
     """A flat array in a checkpoint: the record `data/<key>` of its archive."""
 
-    key: str
+    key: int | str
+    """A number where `number_of` finds one."""
     dtype: Dtype
     numel: int
 
@@ -91,19 +92,51 @@ class Storage:
         return self.numel * self.dtype.itemsize
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """A view of a storage. Offset and strides count elements, as in torch."""
+class View(NamedTuple):
+    """All that a tensor is but its storage's key: many tensors of a model share one.
 
-    storage: Storage
+    Offset and strides count elements, as in torch.
+    """
+
+    dtype: Dtype
+    storage_numel: int
     offset: int
     shape: tuple[int, ...]
     stride: tuple[int, ...]
 
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A view of a storage, in 80 bytes of memory."""
+
+    key: int | str
+    """Of the storage."""
+    view: View
+
+    @property
+    def storage(self) -> Storage:
+        """What holds the elements."""
+        return Storage(self.key, self.view.dtype, self.view.storage_numel)
+
     @property
     def dtype(self) -> Dtype:
         """Type of the elements."""
-        return self.storage.dtype
+        return self.view.dtype
+
+    @property
+    def offset(self) -> int:
+        """Of the first element in the storage."""
+        return self.view.offset
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of its dimensions."""
+        return self.view.shape
+
+    @property
+    def stride(self) -> tuple[int, ...]:
+        """Steps of its dimensions."""
+        return self.view.stride
 
     @property
     def numel(self) -> int:
@@ -150,6 +183,16 @@ class Cast:
     def nbytes(self) -> int:
         """Size in bytes once it is cast and packed."""
         return self.numel * self.dtype.itemsize
+
+
+def view(storage: Storage, offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:
+    """Return a view of a storage."""
+    return Tensor(storage.key, View(storage.dtype, storage.numel, offset, shape, stride))
+
+
+def packed(storage: Storage, shape: tuple[int, ...]) -> Tensor:
+    """Return the tensor of this shape whose elements are the first ones of a storage."""
+    return view(storage, 0, shape, contiguous_stride(shape))
 
 
 def contiguous_stride(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from xcompat.converters.machine import XTTS_CONFIG
@@ -250,8 +251,7 @@ def _kind(tensors: Mapping[str, Tensor], extras: Mapping[str, Any], *, renamed: 
 
 
 def _tensor_notes(tensors: Mapping[str, Tensor]) -> list[str]:
-    names = Counter(tensor.storage.key for tensor in tensors.values())
-    shared = sum(count for count in names.values() if count > 1)
+    shared = _count_shared(tensors)
     notes = []
     if not has_hifigan(tensors):
         notes.append(
@@ -261,6 +261,16 @@ def _tensor_notes(tensors: Mapping[str, Tensor]) -> list[str]:
     if shared:
         notes.append(f"{shared} tensors shared memory with others and have their own now")
     return notes
+
+
+def _count_shared(tensors: Mapping[str, Tensor]) -> int:
+    """Count the tensors whose storage another one has too; a dict of the keys would take 4 MB."""
+    numbers = [tensor.key for tensor in tensors.values() if isinstance(tensor.key, int)]
+    names = [tensor.key for tensor in tensors.values() if isinstance(tensor.key, str)]
+    numbers.sort()
+    names.sort()
+    runs = (sum(1 for _ in run) for keys in (numbers, names) for _, run in groupby(keys))
+    return sum(count for count in runs if count > 1)
 
 
 def has_hifigan(tensors: Mapping[str, Tensor]) -> bool:
@@ -389,7 +399,7 @@ def holds_speakers(value: Any) -> bool:
         return False
     name, first = next(iter(value.items()))
     if isinstance(first, dict):
-        return set(first) == set(SPEAKER_TENSORS)
+        return first.keys() == set(SPEAKER_TENSORS)
     return type(name) is str and name.rpartition("/")[2] in SPEAKER_TENSORS
 
 

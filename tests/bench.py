@@ -25,7 +25,7 @@ from written_archive import Archive
 from xcompat.converters import write_tiny_release
 from xcompat.converters.checkpoint import Checkpoint
 from xcompat.converters.pickle_writer import pickle_bytes
-from xcompat.converters.values import F32, Storage, Tensor, contiguous_stride
+from xcompat.converters.values import F32, Storage, Tensor, packed
 
 ROUNDS = 5
 XCOMPAT = [sys.executable, "-m", "xcompat"]
@@ -121,7 +121,7 @@ def large_inputs(folder: Path, output: Path) -> None:
         (20, 500_000_000, ["--dry-run"]),
         (1_000, 16, ["--no-fsync"]),
         (10_000, 16, ["--no-fsync"]),
-        (70_000, 16, ["--no-fsync"]),
+        (100_000, 16, ["--no-fsync"]),
     ):
         write_large(folder / "large.pth", count, numel)
         shutil.rmtree(output, ignore_errors=True)
@@ -180,11 +180,11 @@ def write_large(path: Path, count: int, numel: int) -> None:
         sources: dict[str, Tensor] = dict(checkpoint.value["model"])
         model = {}
         for index, (name, found) in enumerate(sources.items()):
-            storage = Storage(str(index), found.dtype, found.numel)
-            model[name] = Tensor(storage, 0, found.shape, contiguous_stride(found.shape))
+            storage = Storage(index, found.dtype, found.numel)
+            model[name] = packed(storage, found.shape)
         for index in range(len(model), len(model) + count):
-            storage = Storage(str(index), F32, numel)
-            model[f"gpt.more.{index}.weight"] = Tensor(storage, 0, (numel,), (1,))
+            storage = Storage(index, F32, numel)
+            model[f"gpt.more.{index}.weight"] = packed(storage, (numel,))
         archive = Archive(file)
         archive.record("data.pkl", [pickle_bytes({"model": model})])
         for found in sources.values():

@@ -19,7 +19,7 @@ from written_archive import Archive
 import bench
 from xcompat.converters.checkpoint import Checkpoint
 from xcompat.converters.pickle_writer import pickle_bytes
-from xcompat.converters.values import F32, Dtype, StateDict, Storage, Tensor, contiguous_stride
+from xcompat.converters.values import F32, Dtype, StateDict, Storage, Tensor, packed
 
 BLOCK = 1 << 20
 SIDE = {
@@ -42,9 +42,9 @@ def write_trainer_file(path: Path, release: Path) -> None:
 
         def tensor(shape: tuple[int, ...], dtype: Dtype = F32, of: Tensor | None = None) -> Tensor:
             storages.append(of)
-            storage = Storage(str(len(storages) - 1), dtype, prod(shape))
+            storage = Storage(len(storages) - 1, dtype, prod(shape))
             kept.append(storage)
-            return Tensor(storage, 0, shape, contiguous_stride(shape))
+            return packed(storage, shape)
 
         kept: list[Storage] = []
         model: StateDict = StateDict(

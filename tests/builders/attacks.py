@@ -269,6 +269,10 @@ BOMBS = [
         asm.call(asm.name("collections", "OrderedDict"))) + asm.put(1)
         + asm.name("torch._utils", "_rebuild_tensor_v2") + asm.put(2) + (
             asm.get(2) + asm.get(1) + asm.REDUCE) * 30_000), "XC106", says="memory"),
+    Attack("storages of one memo entry", in_pickle(asm.tuple_(
+        asm.text("storage"), asm.name("torch", "FloatStorage"), asm.text("0"), asm.text("cpu"),
+        asm.number(6)) + asm.put(1) + (asm.get(1) + asm.BINPERSID) * 30_000), "XC106",
+        says="memory"),
     Attack("memo beyond the limit", in_pickle(asm.NONE + asm.put(limits.MEMO)), "XC106",
         says="memo"),
     Attack("many MARKs", in_pickle(asm.MARK * 2000), "XC106", says="MARK"),

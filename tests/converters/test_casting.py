@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from xcompat.converters import casting
-from xcompat.converters.values import BF16, F16, F32, STORAGE_DTYPES, Cast, Dtype, Storage, Tensor
+from xcompat.converters.values import BF16, F16, F32, STORAGE_DTYPES, Cast, Dtype, Storage, packed
 from xcompat.errors import Refusal
 
 F64 = STORAGE_DTYPES["DoubleStorage"]
@@ -18,7 +18,7 @@ LOWER = (0, 1, 0x0FFF, 0x1000, 0x1001, 0x1FFF, 0x3000, 0x7FFF, 0x8000, 0x8001, 0
 
 
 def caster(count: int, dtype: Dtype, source: Dtype = F32) -> casting.Caster:
-    tensor = Tensor(Storage("0", source, count), 0, (count,), (1,))
+    tensor = packed(Storage(0, source, count), (count,))
     return casting.Caster(Cast("gpt.odd", tensor, dtype))
 
 

@@ -114,7 +114,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
         + asm.SETITEMS),
     "values of a configuration": lambda: in_config(
         asm.MARK + asm.text("x" * 40) * 400_000 + asm.TUPLE),
-    "120,000 records": lambda: headers(120_000),
+    "105,000 records": lambda: headers(105_000),
     "more records than may be": lambda: headers(200_000),
     "a record of zeros that deflates": lambda: zip_forge.archive(zip_forge.change(
         zip_forge.records("archive", {"data.pkl": bytes(31 << 20)}), "data.pkl", method=8)),

@@ -30,8 +30,7 @@ from xcompat.converters.values import (
     Record,
     StateDict,
     Storage,
-    Tensor,
-    contiguous_stride,
+    packed,
 )
 from xcompat.errors import XcompatError
 
@@ -171,7 +170,7 @@ def test_noise_ends_in_a_value_or_a_typed_error(data: bytes) -> None:
 
 
 def test_a_tensor_is_pickled_as_torch_does() -> None:
-    tensor = Tensor(Storage("0", DTYPES[0], 6), 0, (2, 3), contiguous_stride((2, 3)))
+    tensor = packed(Storage(0, DTYPES[0], 6), (2, 3))
     assert Machine().run(lambda: [pickle_bytes(tensor)])[0] == tensor
 
 
