@@ -114,7 +114,8 @@ class Runtime:
                 "get_generator streams what compute_embeddings of the same model returned"
             )
         options = decode.read_options(kwargs, self.decoder.limit, streaming=True)
-        warpings = stream_warpings(type(self.model.gpt)) if options.do_sample else 1
+        gpt_class: Any = type(self.model.gpt)
+        warpings = stream_warpings(gpt_class) if options.do_sample else 1
         return self._stream(self.decoder.steps(prefix, options, warpings=warpings))
 
     @staticmethod
@@ -289,7 +290,7 @@ def stream_warpings(gpt_class: Any) -> int:
     """
     import torch
 
-    sampling = {"temperature": 0.6, "top_k": 0, "top_p": 0.9}
+    sampling: dict[str, Any] = {"temperature": 0.6, "top_k": 0, "top_p": 0.9}
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         try:
             gpt = _tiny(gpt_class)
