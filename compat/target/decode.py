@@ -167,12 +167,15 @@ class Decoder:
         embedded = self.gpt.text_embedding(text) + self.gpt.text_pos_embedding(text)
         return torch.cat([cond_latents.expand(embedded.shape[0], -1, -1), embedded], dim=1)
 
-    def steps(self, prefix: Any, options: Options) -> Iterator[tuple[Any, Any]]:
+    def steps(
+        self, prefix: Any, options: Options, *, warpings: int = 1
+    ) -> Iterator[tuple[Any, Any]]:
         """Decode after `prefix`; yield each token and the latent that predicted it.
 
         Shapes (n,) and (n, channels), n sequences of the batch times `num_return_sequences`. The
         stop token is yielded too; a sequence that has ended goes on with stop tokens until all
-        have. Call it inside `torch.inference_mode()` or `torch.no_grad()`.
+        have. Call it inside `torch.inference_mode()` or `torch.no_grad()`. For `warpings` see
+        `choose`.
         """
         import torch
 
@@ -189,7 +192,7 @@ class Decoder:
         for index in range(options.max_new_tokens):
             latent = self._hidden(inputs, cache)[:, -1]
             latent = self.gpt.final_norm(latent)
-            tokens = choose(self.gpt.mel_head(latent), seen, options)
+            tokens = choose(self.gpt.mel_head(latent), seen, options, warpings=warpings)
             if count > 1:
                 tokens = torch.where(running, tokens, self.stop)
             yield tokens, latent
@@ -239,7 +242,7 @@ class Decoder:
         return self.gpt.gpt.ln_f(hidden).view(inputs.shape)
 
 
-def choose(logits: Any, seen: Any, options: Options) -> Any:
+def choose(logits: Any, seen: Any, options: Options, *, warpings: int = 1) -> Any:
     """Return one token for each row of `logits`, shape (n, vocabulary).
 
     The steps, and their order, are those of transformers: repetition penalty, temperature, top-k,
@@ -249,6 +252,7 @@ def choose(logits: Any, seen: Any, options: Options) -> Any:
         logits: Shape (n, vocabulary).
         seen: Which tokens the repetition penalty counts, boolean, shape (n, vocabulary).
         options: How to choose.
+        warpings: How often temperature, top-k and top-p are applied, one after the other.
     """
     import torch
 
@@ -259,6 +263,13 @@ def choose(logits: Any, seen: Any, options: Options) -> Any:
         scores = torch.where(seen, penalised, scores)
     if not options.do_sample:
         return scores.argmax(dim=-1)
+    for _ in range(warpings):
+        scores = _warped(scores, options)
+    return torch.multinomial(scores.softmax(dim=-1), num_samples=1).squeeze(1)
+
+
+def _warped(scores: Any, options: Options) -> Any:
+    """Apply temperature, top-k and top-p."""
     if options.temperature != 1.0:
         scores = scores / options.temperature
     if options.top_k:
@@ -269,7 +280,7 @@ def choose(logits: Any, seen: Any, options: Options) -> Any:
         removed = ordered.softmax(dim=-1).cumsum(dim=-1) <= 1 - options.top_p
         removed[..., -1:] = False
         scores = scores.masked_fill(removed.scatter(1, indices, removed), -math.inf)
-    return torch.multinomial(scores.softmax(dim=-1), num_samples=1).squeeze(1)
+    return scores
 
 
 class _Cache:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.metadata
 import importlib.util
 import sys
 import types
-from typing import Any, ContextManager, Optional, Sequence
+from typing import Any, Callable, ContextManager, Optional, Sequence
 
 SOURCES = {
     "TTS": (
@@ -27,6 +28,25 @@ SOURCES = {
 """Importer to what it can do without for now: all that it takes from there while it is imported it
 calls, or looks into, later. No base class, no decorator, no default value. The module `visual` sets
 the backend of matplotlib when it is imported."""
+
+
+def _spacy_may_be_broken() -> bool:
+    # It imports click, which it does not ask for, and typer no longer brings; and the thinc that
+    # was built against numpy 1 does not load beside numpy 2.
+    if not _installed("click"):
+        return True
+    try:
+        thinc, numpy = (
+            [int(part) for part in importlib.metadata.version(name).split(".")[:2]]
+            for name in ("thinc", "numpy")
+        )
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return True
+    return thinc < [8, 3] and numpy >= [2]
+
+
+_MAY_BE_BROKEN: dict[str, Callable[[], bool]] = {"spacy": _spacy_may_be_broken}
+"""Packages that TTS cannot do without when it is imported as ever, and that are known to break."""
 
 
 def concerns(module: str) -> bool:
@@ -62,6 +82,20 @@ def stand_in(
         found = Later(holder, top)
     found.add(name)
     return found
+
+
+def fault(package: str) -> Optional[Exception]:
+    """Return why an installed package cannot be imported, if it cannot.
+
+    It is imported to find out, and only where it is known to break: else its import is put off.
+    """
+    if package in sys.modules or not _MAY_BE_BROKEN.get(package, bool)():
+        return None
+    try:
+        importlib.import_module(package)
+    except Exception as error:
+        return error
+    return None
 
 
 def _installed(package: str) -> bool:

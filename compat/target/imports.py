@@ -4,7 +4,8 @@ Nothing of transformers or TTS is changed, on disk or in memory. While `importin
 and only in the thread that entered it, an import hook executes the few TTS modules in `GAPS` with
 an `import` statement of their own, which fills in a name that is missing; every other importer
 sees transformers as it is. A name that is there is never replaced. The same statement puts off the
-import of packages that XTTS does not use, see `deferred`.
+import of packages that XTTS does not use, see `deferred`; one that is known to break, and does,
+counts as stood in for.
 
 On exit the hook is gone, and so is every TTS module that could not have been imported without it:
 whoever imports TTS later in this process meets exactly what they would have met without xcompat.
@@ -241,6 +242,7 @@ class _Hook(importlib.abc.MetaPathFinder):
         self.active = True
         self.thread = threading.get_ident()
         self.modules: set[str] = set()
+        self.faults: dict[str, Optional[Exception]] = {}
 
     def find_spec(
         self, fullname: str, path: Any, target: Any = None
@@ -259,6 +261,12 @@ class _Hook(importlib.abc.MetaPathFinder):
                     spec.loader = _Loader(spec.loader, gaps, self)
                 return spec
         return None
+
+    def fault_of(self, package: str) -> Optional[Exception]:
+        """Return why a package whose import is put off would have failed; found out once."""
+        if package not in self.faults:
+            self.faults[package] = deferred.fault(package)
+        return self.faults[package]
 
     def note(self, module: str, what: str) -> None:
         self.modules.add(module)
@@ -311,6 +319,7 @@ class _Loader(importlib.abc.Loader):
         if self.hook.active:
             later = deferred.stand_in(globals, name, fromlist, level)
             if later is not None:
+                self._note_fault(globals["__name__"], name.partition(".")[0])
                 return later
         fillings = {gap.name: gap for gap in self.gaps if gap.source == name and self.hook.active}
         try:
@@ -325,6 +334,12 @@ class _Loader(importlib.abc.Loader):
             if wanted in fillings and _lacks(found, fillings[wanted])
         }
         return _View(found, values) if values else found
+
+    def _note_fault(self, importer: str, package: str) -> None:
+        """A package that would have failed was not put off but stood in for."""
+        fault = self.hook.fault_of(package)
+        if fault is not None:
+            self.hook.note(importer, f"{package} ({fault})")
 
     def _fill(self, gap: Gap) -> Any:
         self.hook.note(gap.importer, f"{gap.source}.{gap.name}".rstrip("."))

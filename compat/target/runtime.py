@@ -25,6 +25,8 @@ from . import decode, products
 
 PROBE_TOKENS = 4
 _PROBE_PENALTY = 5.0
+_SAMPLED = 12
+"""Tokens by which two ways to sample are told apart; a tiny model has positions for 24."""
 _TOLERANCE = 1e-4
 """Largest difference of latents, of magnitude 1, between this decoder and transformers' GPT-2."""
 
@@ -112,12 +114,14 @@ class Runtime:
                 "get_generator streams what compute_embeddings of the same model returned"
             )
         options = decode.read_options(kwargs, self.decoder.limit, streaming=True)
-        return self._stream(prefix, options)
+        gpt_class: Any = type(self.model.gpt)
+        warpings = stream_warpings(gpt_class) if options.do_sample else 1
+        return self._stream(self.decoder.steps(prefix, options, warpings=warpings))
 
-    def _stream(self, prefix: Any, options: decode.Options) -> Iterator[tuple[Any, Any]]:
+    @staticmethod
+    def _stream(steps: Iterator[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
         import torch
 
-        steps = self.decoder.steps(prefix, options)
         while True:
             # A generator gives its mode to whoever drains it, so it is set anew for each step.
             with torch.inference_mode():
@@ -276,13 +280,47 @@ def reading_fault() -> str:
     return ""
 
 
-def _streamed(gpt: Any, voice: Any, text: Any) -> list[int]:
+@functools.lru_cache(maxsize=None)
+def stream_warpings(gpt_class: Any) -> int:
+    """Return how often the class's own streaming applies temperature, top-k and top-p: 1 or 2.
+
+    TTS's copy of the loop applies them, and newer releases of transformers (4.46.2, for one) put
+    them among the processors that the copy asks for, so that both come to pass with coqui-tts
+    0.25.3. Found by streaming from a tiny model with one seed; 1 where stock cannot stream.
+    """
+    import torch
+
+    sampling: dict[str, Any] = {"temperature": 0.6, "top_k": 0, "top_p": 0.9}
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        try:
+            gpt = _tiny(gpt_class)
+            text, voice = _tiny_inputs(gpt)
+            gpt.init_gpt_for_inference(kv_cache=True)
+            gpt.eval()
+            torch.manual_seed(0)
+            theirs = _streamed(gpt, voice, text, count=_SAMPLED, **sampling)
+        except Exception:
+            return 1
+        decoder = decode.Decoder(gpt)
+        options = decode.Options(
+            _SAMPLED, do_sample=True, repetition_penalty=_PROBE_PENALTY, **sampling
+        )
+        torch.manual_seed(0)
+        steps = decoder.steps(decoder.prefix(voice, text), options, warpings=2)
+        return 2 if [int(token) for token, _ in steps] == theirs else 1
+
+
+def _streamed(
+    gpt: Any, voice: Any, text: Any, *,
+    count: int = PROBE_TOKENS, temperature: float = 1.0, top_k: int = 1, top_p: float = 1.0,
+) -> list[int]:  # fmt: skip
+    """Stream `count` tokens; streaming always samples, and `top_k=1` leaves it no choice."""
     generator = gpt.get_generator(
         fake_inputs=gpt.compute_embeddings(voice, text),
-        do_sample=True,  # streaming always samples; top_k=1 leaves it no choice
-        top_k=1,
-        top_p=1.0,
-        temperature=1.0,
+        do_sample=True,
+        top_k=top_k,
+        top_p=top_p,
+        temperature=temperature,
         num_beams=1,
         num_return_sequences=1,
         length_penalty=1.0,
@@ -291,7 +329,7 @@ def _streamed(gpt: Any, voice: Any, text: Any) -> list[int]:
         output_hidden_states=True,
         return_dict_in_generate=True,
     )
-    return [int(token) for token, _ in itertools.islice(generator, PROBE_TOKENS)]
+    return [int(token) for token, _ in itertools.islice(generator, count)]
 
 
 def _tiny(gpt_class: Any) -> Any:

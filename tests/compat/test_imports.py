@@ -349,6 +349,43 @@ def test_what_is_not_installed_fails_where_it_is_imported(packages: Packages) ->
         importlib.import_module("TTS.tts.utils.helpers")
 
 
+SPACY = {
+    "TTS/tts/models/xtts.py": "from TTS.tts.layers.tokenizer import lang\nclass Xtts: pass\n",
+    "TTS/tts/layers/tokenizer.py": (
+        "from spacy.lang.ar import Arabic\ndef lang(): return Arabic()\n"
+    ),
+    "spacy/__init__.py": "import click\n",
+    "spacy/lang/ar.py": "class Arabic: pass\n",
+}
+
+
+def test_a_package_that_is_broken_is_stood_in_for(
+    packages: Packages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "click", None)
+    packages(SPACY)
+    for _ in range(2):
+        with importing_tts() as filled:
+            tokenizer = importlib.import_module("TTS.tts.layers.tokenizer")
+            _xtts()
+        assert [what.partition(" (")[0] for what in filled] == ["spacy"]
+        for name in ("TTS.tts.layers.tokenizer", "TTS.tts.models.xtts"):
+            assert name not in sys.modules
+            with pytest.raises(ModuleNotFoundError, match="click"):
+                importlib.import_module(name)
+    with pytest.raises(ModuleNotFoundError, match="click"):
+        tokenizer.lang()
+
+
+def test_a_package_that_is_suspected_and_imports_is_not_stood_in_for(packages: Packages) -> None:
+    packages({**SPACY, "click.py": ""})  # thinc and numpy are not installed here
+    with importing_tts() as filled:
+        _xtts()
+    assert filled == []
+    assert "spacy" in sys.modules
+    assert _xtts().Xtts
+
+
 def test_nothing_is_put_off_outside_the_block(packages: Packages) -> None:
     packages(HELPERS)
     helpers = importlib.import_module("TTS.tts.utils.helpers")
