@@ -7,6 +7,7 @@ the interpreter's lock. What is checked is what is written: each byte passes thr
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from array import array
 from typing import TYPE_CHECKING, Final
@@ -153,20 +154,31 @@ class _Crew:
 
     def results(self) -> list[array[int]]:
         """Do the work; return the checksums of the parts in each window."""
-        for helper in self._helpers:
-            helper.start()
         try:
+            self._start_helpers()
             self._work(self._tell)
         except BaseException:
             self._stopped = True
             raise
         finally:
             for helper in self._helpers:
-                helper.join()
+                if helper.is_alive():
+                    helper.join()
         if self._failure:
             raise self._failure
         self._tell()
         return [self._found[number] for number in range(len(self._found))]
+
+    def _start_helpers(self) -> None:
+        """Start them; an interrupt waits, for in the middle of a start it would lose a thread."""
+        if not self._helpers:
+            return
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            for helper in self._helpers:
+                helper.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
     def _tell(self) -> None:
         done = self._done
