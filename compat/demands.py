@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
-from xcompat.domain import distribution_name
+from xcompat.domain import distribution_name, minor_of
 from xcompat.domain.plan import Constraint
 from xcompat.errors import Misuse
 from xcompat.pins import environment_of_requirements
@@ -50,7 +50,7 @@ def target_asked_for(
         return _of_requirements(requirements, python_version, platform, stdin, language)
     found = environment_of(python)
     asked = as_asked(found, python_version, platform, language)
-    minor = ".".join(found.python.split(".")[:2])
+    minor = minor_of(found.python)
     if asked.platform == found.platform and f"{asked.python}.".startswith(f"{minor}."):
         return replace(asked, python=found.python), ()
     if python is not None:

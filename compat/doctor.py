@@ -29,6 +29,7 @@ from xcompat.domain import (
     Run,
     Verdict,
     distribution_name,
+    minor_of,
 )
 from xcompat.specifier import clauses, contains
 
@@ -397,7 +398,7 @@ def _codes(environment: Environment, matrix: Matrix, unsaid: _Unsaid) -> frozens
 def _is_near(measured: Environment, environment: Environment) -> bool:
     """Return whether a run there can speak for `environment` as far as versions go."""
     return (
-        (not environment.python or _minor(measured.python) == _minor(environment.python))
+        (not environment.python or minor_of(measured.python) == minor_of(environment.python))
         # Neither the same versions nor a bracket: what issues concern it does not matter.
         and len(_differing(measured, environment)) <= 1
         and not _numpy_differs(measured, environment)
@@ -519,7 +520,7 @@ def _recorded(capability: Capability, runs: list[Run], environment: Environment)
         }
     )
     if not environment.python:
-        assumed += sorted({f"Python {_minor(run.environment.python)}" for run in runs})
+        assumed += sorted({f"Python {minor_of(run.environment.python)}" for run in runs})
     if capability == "clone" and "torchcodec" in environment.packages:
         assumed += _assumed_ffmpeg(runs, environment)
     note = f"run {_ids(runs)}"
@@ -555,7 +556,7 @@ def _elsewhere(
         return f"{', '.join(told)}, never run on {environment.platform}"
     for run in matrix.runs:
         if run.environment.platform == environment.platform and capability not in run.capabilities:
-            same_python = _minor(run.environment.python) == _minor(environment.python)
+            same_python = minor_of(run.environment.python) == minor_of(environment.python)
             if same_python and not _differing(run.environment, environment):
                 return f"run {run.id} did not try it"
     return "never run with these versions"
@@ -651,7 +652,3 @@ def _version(text: str | None) -> Version | None:
 def _public(version: str | None) -> str | None:
     parsed = _version(version)
     return str(Version(parsed.public)) if parsed else version
-
-
-def _minor(python: str) -> str:
-    return ".".join(python.split(".")[:2])

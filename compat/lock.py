@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xcompat.domain import minor_of
 from xcompat.errors import CannotLook, Misuse, Refusal, XcompatError
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def write_lock(
                 solved.write_text("".join(f"{each}\n" for each in preferred), "utf-8")
             command = [
                 *(uv, "pip", "compile", "-", "--quiet", "--no-progress", "--generate-hashes"),
-                *("--python-version", ".".join(environment.python.split(".")[:2])),
+                *("--python-version", minor_of(environment.python)),
                 *("--python-platform", triple, "--format", format_),
                 *("--custom-compile-command", f"xcompat resolve --lock {file.name}"),
                 *("--output-file", str(solved)),

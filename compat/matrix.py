@@ -28,6 +28,7 @@ from xcompat.domain import (
     Severity,
     Status,
     distribution_name,
+    minor_of,
 )
 from xcompat.errors import CannotLook
 from xcompat.specifier import clauses
@@ -195,7 +196,11 @@ def _is_far(line: str, near: Environment) -> bool:
 
     The line is not parsed for that. One that is written otherwise than by `json` is not far.
     """
-    if near.python and (python := _told(line, "python")) and _minor(python) != _minor(near.python):
+    if (
+        near.python
+        and (python := _told(line, "python"))
+        and minor_of(python) != minor_of(near.python)
+    ):
         return True
     start = line.find('"packages": {')
     if start < 0:
@@ -218,10 +223,6 @@ def _told(line: str, key: str) -> str | None:
         return None
     start += len(key) + 5
     return line[start : line.find('"', start)]
-
-
-def _minor(version: str) -> str:
-    return ".".join(version.split(".")[:2])
 
 
 def _line_of(text: str, key: str) -> int:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from xcompat.domain import DECIDING, Environment, distribution_name
+from xcompat.domain import DECIDING, Environment, distribution_name, minor_of
 from xcompat.errors import CannotLook, Misuse
 
 if TYPE_CHECKING:
@@ -250,5 +250,5 @@ def _marker_environment(python: str, platform: str) -> dict[str, str]:
     }
     if python:
         told["python_full_version"] = python
-        told["python_version"] = ".".join(python.split(".")[:2])
+        told["python_version"] = minor_of(python)
     return told

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xcompat.domain import DECIDING, Environment, distribution_name
+from xcompat.domain import DECIDING, Environment, distribution_name, minor_of
 from xcompat.errors import CannotLook
 from xcompat.ffmpeg import ffmpeg_versions, supported_versions
 from xcompat.integrity import signs_of_damage
@@ -225,7 +225,7 @@ def _pyvenv(path: Path) -> dict[str, str]:
 
 
 def _venv_folders(root: Path, version: str) -> list[Path]:
-    minor = ".".join(version.split(".")[:2])
+    minor = minor_of(version)
     candidates = [root / "Lib" / "site-packages"]
     for lib in ("lib", "lib64"):
         candidates += [
@@ -243,7 +243,7 @@ def _venv_folders(root: Path, version: str) -> list[Path]:
 
 def _base_interpreter(settings: dict[str, str], version: str) -> Path | None:
     home = Path(settings.get("home", ""))
-    minor = ".".join(version.split(".")[:2])
+    minor = minor_of(version)
     names = (f"python{minor}", "python3", "python", "python.exe")
     return next((home / name for name in names if (home / name).is_file()), None)
 

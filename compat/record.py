@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xcompat.child import STAGE_TIMEOUT_SECONDS, ChildOutcome, run_stages
-from xcompat.domain import DECIDING, SAME_FILES
+from xcompat.domain import DECIDING, SAME_FILES, minor_of
 from xcompat.errors import CannotLook
 from xcompat.judge import judge_sound
 from xcompat.smoke import DEFAULT_TEXT, convert_built_in
@@ -150,7 +150,7 @@ def _how_to_repeat(environment: Environment) -> str:
     words = [f"--tts {family}" for family in families[:1]]
     words += [f"--{name} {version.partition('+')[0]}" for name, version in named.items()]
     words += [f"--with '{family}'" for family in families[1:]]
-    words.append(f"--python {'.'.join(environment.python.split('.')[:2])}")
+    words.append(f"--python {minor_of(environment.python)}")
     return f"nox -s matrix -- {' '.join(words)}"
 
 

@@ -23,6 +23,7 @@ from xcompat.domain import (
     KnownIssue,
     Matrix,
     Run,
+    minor_of,
 )
 from xcompat.domain.plan import Change, Conflict, Constraint, Evidence, Plan, Proposal
 from xcompat.transition import (
@@ -133,7 +134,7 @@ class _Question:
         tried: list[tuple[str, str]] = []
         for run in reversed(self.matrix.runs):
             beside = run.environment.packages
-            if "torch" in beside and _minor(beside["torch"]) == _minor(torch):
+            if "torch" in beside and minor_of(beside["torch"]) == minor_of(torch):
                 audio = public(beside.get("torchaudio")) or ""
                 own = audio == public(beside["torch"])
                 tried.append((torch if own else audio, beside.get("torchcodec", "")))
@@ -147,7 +148,7 @@ class _Question:
 
     def with_python_of(self, way: _Way) -> _Question:
         """Return the question for the Python that a way was run with."""
-        python = _minor(way.combination.recorded.python)
+        python = minor_of(way.combination.recorded.python)
         return replace(self, environment=replace(self.environment, python=python))
 
 
@@ -198,7 +199,7 @@ def _works(run: Run) -> frozenset[Capability]:
 def _distance(measured: Environment, environment: Environment) -> tuple[bool, bool]:
     return (
         measured.platform != environment.platform,
-        environment.python != "" and _minor(measured.python) != _minor(environment.python),
+        environment.python != "" and minor_of(measured.python) != minor_of(environment.python),
     )
 
 
@@ -445,7 +446,7 @@ def _notes(question: _Question, way: _Way) -> Iterator[str]:
         yield f"{', '.join(combination.adapted)}: not the version that was run"
     elif not combination.here:
         where = {
-            f"{run.environment.platform} with Python {_minor(run.environment.python)}"
+            f"{run.environment.platform} with Python {minor_of(run.environment.python)}"
             for run in combination.runs
         }
         yield f"run on {', '.join(sorted(where))}"
@@ -639,7 +640,3 @@ def _stopping(question: _Question, environment: Environment) -> tuple[KnownIssue
         for issue in question.knowledge.errors
         if wanted & set(issue.capabilities) and applies(issue, environment)
     )
-
-
-def _minor(version: str) -> str:
-    return ".".join(version.split(".")[:2])

@@ -78,6 +78,11 @@ def distribution_name(name: str) -> str:
     return "TTS" if normalised == "tts" else normalised
 
 
+def minor_of(version: str) -> str:
+    """Return major and minor of a version: `3.11` of `3.11.9`."""
+    return ".".join(version.split(".")[:2])
+
+
 SAME_FILES: tuple[tuple[str, str], ...] = (
     ("TTS", "coqui-tts"),
     ("trainer", "coqui-tts-trainer"),

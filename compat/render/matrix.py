@@ -7,7 +7,7 @@ from collections import defaultdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from xcompat.domain import DECIDING
+from xcompat.domain import DECIDING, minor_of
 from xcompat.render.issue import issues_as_json
 from xcompat.render.text import Page
 
@@ -404,7 +404,7 @@ def _counts(matrix: Matrix) -> str:
 
 
 def _group(run: Run) -> tuple[str, str]:
-    return run.environment.platform, ".".join(run.environment.python.split(".")[:2])
+    return run.environment.platform, minor_of(run.environment.python)
 
 
 def _order(run: Run) -> tuple[object, ...]:

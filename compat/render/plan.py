@@ -7,7 +7,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from xcompat.domain import DECIDING, SAME_FILES
+from xcompat.domain import DECIDING, SAME_FILES, minor_of
 from xcompat.render.diagnosis import (
     command_in,
     diagnosis_as_json,
@@ -146,7 +146,7 @@ def show_applied(applied: Applied) -> None:
 def show_lock(file: str, packages: int, proposal: Proposal, environment: Environment) -> None:
     """Write to stderr what a lock is for and how it is used."""
     page = Page(sys.stderr)
-    python = ".".join(environment.python.split(".")[:2])
+    python = minor_of(environment.python)
     page.prose(
         f"Wrote {file}: {packages} packages with their hashes, for Python {python} on"
         f" {environment.platform}."
