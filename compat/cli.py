@@ -245,7 +245,7 @@ def _apply(
                 "XC217", "there is no terminal to ask you on; nothing was changed", hint="add --yes"
             )
         typer.confirm("Change the environment?", abort=True, err=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _clean_up_when_ended()
     applied = carry_out(prepared, plan, known, render.show_progress)
     if not as_json:
         render.show_applied(applied)
@@ -546,10 +546,14 @@ def smoke(
 
 
 def _clean_up_when_ended() -> None:
-    """Let a termination, or a terminal that closes, end the command as an interruption does."""
+    """Let a termination, or a terminal that closes, end the command as an interruption does.
+
+    Not where the caller has them ignored, as `nohup` does.
+    """
     for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _foretell(environment: Environment, device: str) -> tuple[str, ...]:

@@ -20,28 +20,42 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_the_child_ends_with_the_command(tmp_path: Path, name: str) -> None:
-    model = tmp_path / "model"
-    model.mkdir()
-    (model / "model.safetensors").touch()
-    # A TTS that says who imports it, and then takes its time.
-    package = tmp_path / "packages" / "TTS"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text(
-        f"import os, time\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n"
-        "time.sleep(600)\n"
-    )
-    python = make_interpreter(tmp_path, package.parent)
-    command = [sys.executable, "-m", "xcompat", "smoke", str(model), "--python", str(python)]
-    process = subprocess.Popen([*command, "-o", str(tmp_path / "speech.wav")])
-    written = tmp_path / "pid"
-    deadline = time.monotonic() + 60
-    while not (written.exists() and written.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    child = int(written.read_text())
+    process, child = start_smoke(tmp_path, [])
     process.send_signal(getattr(signal, name))
     assert process.wait(30) == 130
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
+
+
+def test_what_the_caller_has_ignored_ends_nothing(tmp_path: Path) -> None:
+    process, child = start_smoke(tmp_path, ["nohup"])
+    process.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    os.kill(child, 0)
+    process.terminate()
+    assert process.wait(30) == 130
+
+
+def start_smoke(folder: Path, before: list[str]) -> tuple[subprocess.Popen[bytes], int]:
+    """Start a smoke with a TTS that takes its time; return it, and the process of its child."""
+    model = folder / "model"
+    model.mkdir()
+    (model / "model.safetensors").touch()
+    package = folder / "packages" / "TTS"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(
+        f"import os, time\nopen({str(folder / 'pid')!r}, 'w').write(str(os.getpid()))\n"
+        "time.sleep(600)\n"
+    )
+    python = make_interpreter(folder, package.parent)
+    command = [sys.executable, "-m", "xcompat", "smoke", str(model), "--python", str(python)]
+    process = subprocess.Popen([*before, *command, "-o", str(folder / "speech.wav")])
+    written = folder / "pid"
+    deadline = time.monotonic() + 60
+    while not (written.exists() and written.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return process, int(written.read_text())
 
 
 def make_interpreter(folder: Path, packages: Path) -> Path:
