@@ -74,7 +74,7 @@ def convert(
             read, so their checksums are not compared.
         force: Overwrite files that exist in `output`, though never the source.
         fsync: Return only when everything is on the disk, and survives a loss of power. Where files
-            are overwritten, this is done in any case.
+            are overwritten of which nothing is kept, this is done in any case.
         verify: Read the finished files back and compare every tensor with the source.
         sha256: Compute the SHA-256 of the checkpoint, to tell whether it is a published one.
         progress: Called while weights are written.

@@ -27,8 +27,8 @@ class OutputFolder:
     Args:
         path: The folder; it is created, with its parents, where it does not exist.
         advance: Called with the number of bytes that were copied.
-        durable: Bring everything to the disk before a file gets its name. Where files that exist
-            are replaced, this is done in any case.
+        durable: Bring everything to the disk before a file gets its name. Where a file is replaced
+            of which nothing is kept, this is done in any case.
 
     Raises:
         CannotLook: XC111, the folder cannot be written to or the disk is full.
@@ -92,7 +92,9 @@ class OutputFolder:
             OSError: A file cannot be put in place.
         """
         swap = swap or {}
-        durable = self._durable or any(os.path.lexists(file.path) for file in self._files)
+        durable = self._durable or any(
+            os.path.lexists(file.path) and not swap.get(file.path.name) for file in self._files
+        )
         if durable:
             for file in self._files:
                 file.sync()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from builders import checkpoints
-from xcompat.converters import convert, output_file, write_tiny_release
+from xcompat.converters import convert, output_file, repair, write_tiny_release
 from xcompat.errors import Corruption
 
 SYNCED = 6
@@ -56,6 +56,19 @@ def test_what_replaces_another_file_is_on_the_disk_first(source, tmp_path, synce
     synced.clear()
     convert(source, tmp_path / "out", force=True, fsync=False)
     assert (tmp_path / "out" / "model.safetensors").stat().st_ino in synced
+
+
+def test_a_repair_that_keeps_the_original_waits_only_where_that_is_wanted(source, synced):
+    synced.clear()
+    repair(source, fsync=False)
+    assert synced == []
+    assert (source / "model.pth.original").exists()
+
+
+def test_a_repair_that_keeps_nothing_is_on_the_disk_first(source, synced):
+    synced.clear()
+    repair(source, fsync=False, keep_original=False)
+    assert (source / "model.pth").stat().st_ino in synced
 
 
 def test_early_writeback_changes_nothing_and_ends_its_thread(source, tmp_path, monkeypatch):
