@@ -15,6 +15,7 @@ from packaging.version import InvalidVersion, Version
 
 from xcompat.domain import (
     CAPABILITIES,
+    DAMAGE,
     DECIDING,
     SAME_FILES,
     Capability,
@@ -54,8 +55,6 @@ NEEDS: dict[Capability, tuple[Capability, ...]] = {
 """What must work before a capability can. Nothing needs `load`: the others use what
 `xcompat convert` wrote."""
 
-_SPOILING = ("missing-files", "missing-xtts-files", "changed-files", "patched-load")
-"""Signs that code will run which no run has measured."""
 _INDISPENSABLE = ("torch", "torchaudio", "transformers")
 """Distributions without whose versions nobody knows what would be installed."""
 _WITH = re.compile(r"--with '([\w.-]+)")
@@ -185,6 +184,7 @@ def _surroundings_hold(condition: Condition, environment: Environment) -> bool:
         (not condition.languages or environment.language in condition.languages)
         and (not condition.platforms or environment.platform in condition.platforms)
         and (not condition.signs or any(sign in environment.signs for sign in condition.signs))
+        and (not condition.damaged or not environment.damaged.isdisjoint(condition.damaged))
         and (
             not condition.duplicates
             or any(name in environment.duplicates for name in condition.duplicates)
@@ -364,8 +364,7 @@ class _Evidence:
         self._matrix = matrix
         spoiled = (
             # Nobody knows which of the versions would run.
-            environment.duplicates.keys() & set(DECIDING)
-            or environment.signs.keys() & set(_SPOILING)
+            environment.duplicates.keys() & set(DECIDING) or environment.signs.keys() & set(DAMAGE)
         )
         near = () if spoiled else (r for r in matrix.runs if _is_near(r.environment, environment))
         self._near = tuple((run, codes(run)) for run in near)
@@ -402,7 +401,7 @@ def _is_near(measured: Environment, environment: Environment) -> bool:
         # Neither the same versions nor a bracket: what issues concern it does not matter.
         and len(_differing(measured, environment)) <= 1
         and not _numpy_differs(measured, environment)
-        and not measured.signs.keys() & set(_SPOILING)
+        and not measured.signs.keys() & set(DAMAGE)
     )
 
 
@@ -541,7 +540,7 @@ def _elsewhere(
     capability: Capability, environment: Environment, runs: list[Run], matrix: Matrix
 ) -> str:
     """Return what is recorded of the same versions without being an answer here."""
-    if spoiled := environment.signs.keys() & set(_SPOILING):
+    if spoiled := environment.signs.keys() & set(DAMAGE):
         changed = "changed" if spoiled <= {"changed-files", "patched-load"} else "missing"
         return f"files are {changed}: no run speaks for such an environment"
     told = sorted(

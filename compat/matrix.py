@@ -327,6 +327,7 @@ def _condition(table: _Table) -> Condition:
         cuda_mismatch=_pair(table, "cuda_mismatch"),
         system=system,
         duplicates=tuple(distribution_name(n) for n in table.texts("duplicates", ())),
+        damaged=tuple(distribution_name(n) for n in table.texts("damaged", ())),
         signs=_known(table.texts("signs", ()), SIGNS, "signs"),
         languages=_known(table.texts("languages", ()), LANGUAGES, "languages"),
     )

@@ -495,7 +495,7 @@ def _with_reason(question: _Question, way: _Way, change: Change) -> Change:
         why = f"installs the same files as {wanted}" if wanted else "was not there in the run"
     elif change.uninstall and change.name in question.environment.duplicates:
         why = "is there more than once"
-    elif change.uninstall and _is_damaged(question.environment, change.name):
+    elif change.uninstall and change.name in question.environment.damaged:
         why = "its files are not as they were installed"
     elif change.uninstall and change.name in ("torch", "torchaudio"):
         why = "torch and torchaudio must be of one build"
@@ -508,10 +508,6 @@ def _with_reason(question: _Question, way: _Way, change: Change) -> Change:
     else:
         why = "as it was run" if change.then else "in the version that this Python needs"
     return replace(change, why=why)
-
-
-def _is_damaged(environment: Environment, name: str) -> bool:
-    return any(each.startswith(f"{name}:") for told in environment.signs.values() for each in told)
 
 
 def _urgency(issue: KnownIssue) -> tuple[bool, int, str]:

@@ -15,6 +15,7 @@ from packaging.version import InvalidVersion, Version
 
 from xcompat.doctor import Doctor, applies
 from xcompat.domain import (
+    DAMAGE,
     DECIDING,
     SAME_FILES,
     Capability,
@@ -23,6 +24,7 @@ from xcompat.domain import (
     Matrix,
     Row,
     Run,
+    distribution_of,
 )
 from xcompat.domain.plan import Change
 
@@ -36,10 +38,6 @@ costs nothing. Another version of the same TTS costs a third of a swap."""
 
 _ALWAYS_PINNED = ("numpy", "tokenizers")
 """Nobody asks for them by name, and they are what breaks next: pinned to what was run."""
-
-
-_DAMAGE = ("missing-files", "missing-xtts-files", "changed-files", "patched-load")
-"""Signs that name distributions whose files are not those that were installed."""
 
 _SAME = {"numpy": 1, "tokenizers": 2}
 """How many numbers of a version must be those of the run: what is compiled against numpy 1 does
@@ -256,9 +254,9 @@ class Transition:
             sign: tuple(
                 each
                 for each in told
-                if _of(each) in self._installed and _of(each) not in self._then
+                if (name := distribution_of(each)) in self._installed and name not in self._then
             )
-            if sign in _DAMAGE
+            if sign in DAMAGE
             else told
             for sign, told in self._environment.signs.items()
         }
@@ -309,7 +307,7 @@ class Transition:
 
     def _repair(self) -> None:
         """Install anew what is not as it was installed."""
-        for name in _damaged(self._environment):
+        for name in sorted(self._environment.damaged):
             if self._then.setdefault(name, self._installed[name]) is not None:
                 self._first_out.add(name)
 
@@ -557,16 +555,6 @@ def _version(text: str) -> Version | None:
 def _build(version: str) -> str:
     """Return the build of a version or of a specifier: `cu128` of `==2.9.1+cu128`."""
     return version.partition("+")[2].partition(",")[0].strip()
-
-
-def _damaged(environment: Environment) -> list[str]:
-    told = {_of(each) for sign in _DAMAGE for each in environment.signs.get(sign, ())}
-    return sorted(told & environment.packages.keys())
-
-
-def _of(told: str) -> str:
-    """Return the distribution of a sign of damage: `TTS: TTS/api.py` tells of TTS."""
-    return told.partition(":")[0]
 
 
 def _begin(version: str, parts: int) -> list[str]:

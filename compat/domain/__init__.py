@@ -62,6 +62,10 @@ SIGNS: tuple[str, ...] = (
 )
 """What can be seen of an environment beside versions; known issues name them."""
 
+DAMAGE: tuple[str, ...] = ("missing-files", "missing-xtts-files", "changed-files", "patched-load")
+"""Signs that code will run which no run has measured. What was seen begins with the distribution
+that is concerned: `TTS: TTS/api.py`."""
+
 Status = Literal["works", "fails", "unknown"]
 Basis = Literal["recorded", "bracketed", "issue", "none"]
 Verdict = Literal["compatible", "incompatible", "unknown"]
@@ -90,6 +94,11 @@ SAME_FILES: tuple[tuple[str, str], ...] = (
 )
 """Distributions that install the same import package: `TTS`, `trainer`, `coqpit`. Where both are
 installed, uninstalling one takes files of the other along, so both go before one comes back."""
+
+
+def distribution_of(seen: str) -> str:
+    """Return the distribution that a sign of damage tells of."""
+    return seen.partition(":")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +130,12 @@ class Environment:
     """What was seen beside versions (`missing-files`, `checkpoint-html`), and where."""
     language: str = ""
     """Language that shall be spoken, as XTTS names it (`zh-cn`); empty where nobody asked."""
+
+    @property
+    def damaged(self) -> frozenset[str]:
+        """Distributions of whose files some are missing or changed."""
+        seen = (each for sign in DAMAGE for each in self.signs.get(sign, ()))
+        return frozenset(map(distribution_of, seen)) & self.packages.keys()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +187,8 @@ class Condition:
     """Name to specifier, as for packages, of what is not a distribution (`ffmpeg`: `absent`)."""
     duplicates: tuple[str, ...] = ()
     """Distributions of which at least one must be installed more than once."""
+    damaged: tuple[str, ...] = ()
+    """Distributions of which at least one must have files that are missing or changed."""
     signs: tuple[str, ...] = ()
     """Signs of which at least one must have been seen."""
     languages: tuple[str, ...] = ()

@@ -76,4 +76,6 @@ def test_what_was_asked_for_is_never_wrongly_said_to_work(run):
 def test_a_set_that_was_run_is_told_as_it_was(run):
     told = diagnose(run.environment, MATRIX, CAPABILITIES).capabilities
     measured = {name: o.status for name, o in run.capabilities.items() if o.status != "unknown"}
+    if run.environment.damaged:  # Which files lie on top is chance, and no run speaks for others.
+        measured = {name: s for name, s in measured.items() if told[name].status != "unknown"}
     assert {name: told[name].status for name in measured} == measured
