@@ -34,6 +34,8 @@ END64_MAGIC: Final = b"PK\x06\x06"
 LOCATOR64_MAGIC: Final = b"PK\x06\x07"
 DESCRIPTOR_MAGIC: Final = b"PK\x07\x08"
 ZIP64_EXTRA: Final = 1
+VERSION_ZIP64: Final = 45
+"""What a reader needs for zip64 (4.5): the most that a stored record can ask for."""
 MAX16: Final = 0xFFFF
 MAX32: Final = 0xFFFFFFFF
 FLAG_ENCRYPTED: Final = 0x1
@@ -44,6 +46,11 @@ _PAGE: Final = 4096
 _STORAGES: Final = "data/"
 _PATH: Final = re.compile(r"(?:(?!\.\.?(?:/|$))[!-.0-9;-\[\]-~]+(?:/(?!$)|$))+")
 """What torch names a record: printable ASCII without a backslash or a colon."""
+_EXTRAS: Final = frozenset({ZIP64_EXTRA, 0x4246, 0x5455, 0x7875, 0x000A})
+"""Extra fields that change no meaning but that of saturated sizes: zip64, the padding of torch
+(`FB`), and what tools keep of a file's times and owner. Others do: `up` gives another name."""
+_EXTRA_BYTES: Final = 2 * _PAGE
+"""Of a local header: torch pads to 64 bytes, and xcompat to a block of 4096."""
 _DAMAGED_HINT = "The file is incomplete or damaged: download or copy it again."
 _STRICT_HINT = "torch.save does not write such archives: save the checkpoint again with torch."
 
@@ -236,10 +243,10 @@ class _Window:
         """Where the directory begins."""
 
     def read(self, offset: int, size: int) -> bytes:
-        """Return bytes from `offset`, fewer at the end. `size` is less than a page."""
+        """Return bytes from `offset`, fewer at the end."""
         at = offset - self._begin
         if at < 0 or at + size > len(self._data):
-            wanted = min(_PAGE, self.end - offset)
+            wanted = min(max(size, _PAGE), self.end - offset)
             self._data = self._file.read_at(offset, wanted) if wanted > 0 else b""
             self._begin = offset
             at = 0
@@ -287,11 +294,13 @@ def _read_zip64_end(
     expected = file.size - END.size - LOCATOR64.size - END64.size
     if disk or disks != 1 or record_at != expected:
         _refuse("its zip64 record is not where its locator says")
-    (magic, length, _, _, disk, first_disk, here, count, size, start) = END64.unpack(
+    (magic, length, _, needed, disk, first_disk, here, count, size, start) = END64.unpack(
         file.read_at(record_at, END64.size)
     )
     if magic != END64_MAGIC or length != END64.size - 12 or disk or first_disk or here != count:
         _refuse("its zip64 record is malformed")
+    if needed > VERSION_ZIP64:
+        _refuse_version("its zip64 record", needed)
     for wide, told, unknown in zip(
         (start, size, count), narrow, (MAX32, MAX32, MAX16), strict=True
     ):
@@ -322,7 +331,7 @@ def _parse_entry(directory: bytes, position: int) -> tuple[_Entry, int] | None:
     if begin > len(directory):
         return None
     fields = CENTRAL.unpack_from(directory, position)
-    (magic, _, _, flags, method, _, _, crc32, packed, size) = fields[:10]
+    (magic, _, needed, flags, method, _, _, crc32, packed, size) = fields[:10]
     (name_size, extra_size, comment_size, disk, _, _, offset) = fields[10:]
     if magic != CENTRAL_MAGIC:
         raise Corruption("XC102", "the archive's directory is damaged", hint=_DAMAGED_HINT)
@@ -331,8 +340,10 @@ def _parse_entry(directory: bytes, position: int) -> tuple[_Entry, int] | None:
         return None
     raw_name = directory[begin : begin + name_size]
     name = _decode_name(raw_name)
-    if method or comment_size or flags & ~(FLAG_DESCRIPTOR | FLAG_UTF8) or disk not in {0, MAX16}:
+    if method or comment_size or flags & ~(FLAG_DESCRIPTOR | FLAG_UTF8) or disk:
         _refuse_entry(printable(name), flags, method)
+    if needed > VERSION_ZIP64:
+        _refuse_version(f"`{printable(name)}`", needed)
     if extra_size or MAX32 in {size, packed, offset}:
         extra = directory[begin + name_size : begin + name_size + extra_size]
         size, packed, offset = _widen(extra, (size, packed, offset), printable(name))
@@ -351,6 +362,10 @@ def _refuse_entry(shown: str, flags: int, method: int) -> NoReturn:
     _refuse(f"`{shown}` has a comment or lies in another part")
 
 
+def _refuse_version(what: str, needed: int) -> NoReturn:
+    _refuse(f"{what} asks for a reader of version {needed / 10}")
+
+
 def _decode_name(raw: bytes) -> str:
     try:
         return raw.decode()
@@ -359,16 +374,19 @@ def _decode_name(raw: bytes) -> str:
 
 
 def _widen(extra: bytes, narrow: tuple[int, int, int], shown: str) -> tuple[int, int, int]:
-    """Replace the fields that are saturated by those of the zip64 extra field."""
+    """Check the extra fields, and replace sizes that are saturated by those of the zip64 field."""
     wide = b""
     position = 0
-    while position + 4 <= len(extra):
-        kind, size = struct.unpack_from("<2H", extra, position)
+    while position < len(extra):
+        kind, size = struct.unpack("<2H", extra[position : position + 4].ljust(4, b"\xff"))
+        position += 4
+        if kind not in _EXTRAS or position + size > len(extra):
+            _refuse(f"`{shown}` has an extra field {kind:#06x} that is unknown or cut off")
         if kind == ZIP64_EXTRA:
             if wide:
                 _refuse(f"`{shown}` has two zip64 fields")
-            wide = extra[position + 4 : position + 4 + size]
-        position += 4 + size
+            wide = extra[position : position + size]
+        position += size
     fields: list[int] = []
     for value in narrow:
         if value == MAX32:
@@ -419,8 +437,8 @@ def _check_local_header(window: _Window, entry: _Entry) -> int:
     header = window.read(entry.offset, size_of_names)
     if len(header) < size_of_names:
         _refuse(f"`{printable(entry.name)}` lies outside the archive")
-    (magic, _, flags, method, _, _, crc32, packed, size, name_size, extra_size) = LOCAL.unpack_from(
-        header
+    (magic, needed, flags, method, _, _, crc32, packed, size, name_size, extra_size) = (
+        LOCAL.unpack_from(header)
     )
     if magic != LOCAL_MAGIC:
         _refuse(f"`{printable(entry.name)}` has no local header")
@@ -428,10 +446,14 @@ def _check_local_header(window: _Window, entry: _Entry) -> int:
         _refuse(f"`{printable(entry.name)}` has another name in its local header")
     if flags != entry.flags or method:
         _refuse(f"`{printable(entry.name)}` has other flags in its local header")
+    if needed > VERSION_ZIP64:
+        _refuse_version(f"`{printable(entry.name)}`", needed)
     offset: int = entry.offset + size_of_names + extra_size
     if offset + entry.size > window.end:
         _refuse(f"`{printable(entry.name)}` reaches beyond the archive")
-    if MAX32 in {packed, size}:
+    if extra_size > _EXTRA_BYTES:
+        _refuse(f"`{printable(entry.name)}` has extra fields of {extra_size} bytes")
+    if extra_size or MAX32 in {packed, size}:
         extra = window.read(offset - extra_size, extra_size)
         size, packed, _ = _widen(extra, (size, packed, 0), printable(entry.name))
     told = (crc32, packed, size)

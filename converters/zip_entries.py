@@ -27,6 +27,7 @@ from xcompat.converters.archive import (
     LOCATOR64_MAGIC,
     MAX16,
     MAX32,
+    VERSION_ZIP64,
     ZIP64_EXTRA,
 )
 
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 ALIGNMENT: Final = 64
 FLAGS: Final = FLAG_DESCRIPTOR | FLAG_UTF8
 _VERSION: Final = 20
-_VERSION_ZIP64: Final = 45
 _PADDING_EXTRA: Final = b"FB"
 """Identifier of the extra field that torch pads with, and its padding byte is `Z`."""
 
@@ -87,7 +87,7 @@ def local_header(entry: Entry, crc32: int = 0) -> bytes:
     told = MAX32 if entry.is_wide else size
     padding = entry.padding - 4
     extra = wide + _PADDING_EXTRA + struct.pack("<H", padding) + b"Z" * padding
-    version = _VERSION_ZIP64 if entry.is_wide else _VERSION
+    version = VERSION_ZIP64 if entry.is_wide else _VERSION
     header = LOCAL.pack(
         LOCAL_MAGIC, version, entry.flags, 0, 0, 0, checked, told, told, len(entry.name), len(extra)
     )
@@ -111,7 +111,7 @@ def directory(entries: Iterable[tuple[Entry, int]], start: int) -> bytes:
     size = sum(map(len, parts))
     count = len(parts)
     if start >= MAX32 or count >= MAX16:
-        version = _VERSION_ZIP64
+        version = VERSION_ZIP64
         parts.append(
             END64.pack(
                 END64_MAGIC, END64.size - 12, version, version, 0, 0, count, count, size, start
@@ -131,7 +131,7 @@ def _central_header(entry: Entry, crc32: int) -> bytes:
     if not fields:
         extra = b""
     size = min(entry.size, MAX32)
-    version = _VERSION_ZIP64 if fields else _VERSION
+    version = VERSION_ZIP64 if fields else _VERSION
     header = CENTRAL.pack(
         CENTRAL_MAGIC,
         *(version, version, entry.flags, 0, 0, 0, crc32, size, size),

@@ -10,6 +10,7 @@ import gzip
 import io
 import struct
 import tarfile
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -313,6 +314,11 @@ def _end_of(count: int) -> bytes:
     return wide + locator + end
 
 
+UNICODE_PATH = struct.pack("<2HBI", 0x7075, 20, 1, zlib.crc32(b"archive/data/0")) + (
+    b"archive/data/99"
+)
+
+
 def deflated() -> bytes:
     return zipped(method=8)
 
@@ -326,6 +332,16 @@ ZIP = [
     Attack("flag bits", zipped(flags=0x0828), "XC103"),
     Attack("flags in the local header", zipped(local_flags=0x0809), "XC103"),
     Attack("compressed", deflated(), "XC103", says="compressed"),
+    # Readers refuse or ignore what asks for a newer one
+    Attack("version 20.8", zipped(version=208), "XC103", says="version 20.8"),
+    Attack("version in the local header", zipped(local_version=46), "XC103", says="version 4.6"),
+    Attack("version of the zip64 record", zip_forge.archive(
+        genuine(), zip64=True, zip64_version=46), "XC103", says="version 4.6"),
+    # Info-ZIP's Unicode path: a second name, which Python 3.13 takes and torch does not
+    Attack("name in an extra field", zipped(central_extra=UNICODE_PATH), "XC103", says="0x7075"),
+    Attack("name in a local extra field", zipped(local_extra=UNICODE_PATH), "XC103"),
+    Attack("extra field cut off", zipped(central_extra=b"FB\x09\0Z"), "XC103", says="cut off"),
+    Attack("end of the extra fields", zipped(central_extra=b"FB\0\0Z"), "XC103"),
     Attack("duplicate name", zip_forge.archive(
         [*genuine(), zip_forge.Entry("archive/data.pkl", asm.pickle(SYSTEM))]), "XC103"),
     Attack("name in other letters", zip_forge.archive(

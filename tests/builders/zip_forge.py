@@ -21,6 +21,10 @@ class Entry:
     local_flags: int | None = None
     method: int = 0
     told_size: int | None = None
+    version: int = 0
+    """That a reader needs, in tenths."""
+    local_version: int = 0
+    local_extra: bytes = b""
     central_extra: bytes = b""
     offset: int | None = None
     comment: bytes = b""
@@ -38,6 +42,7 @@ def archive(
     *,
     count: int | None = None,
     zip64: bool = False,
+    zip64_version: int = 45,
     comment: bytes = b"",
     start_shift: int = 0,
 ) -> bytes:
@@ -50,13 +55,14 @@ def archive(
         size = len(entry.data) if entry.told_size is None else entry.told_size
         local = (entry.name if entry.local_name is None else entry.local_name).encode()
         flags = entry.flags if entry.local_flags is None else entry.local_flags
-        padding = -(offset + 34 + len(local)) % 64
-        extra = b"FB" + struct.pack("<H", padding) + b"Z" * padding
+        padding = -(offset + 34 + len(local) + len(entry.local_extra)) % 64
+        extra = b"FB" + struct.pack("<H", padding) + b"Z" * padding + entry.local_extra
         deferred = bool(entry.flags & 8)
         told = (0, 0, 0) if deferred else (crc32, size, size)
         body += struct.pack(
-            "<4s5H3I2H", b"PK\3\4", 0, flags, entry.method, 0, 0, *told, len(local), len(extra)
-        )
+            "<4s5H3I2H", b"PK\3\4", entry.local_version, flags, entry.method, 0, 0, *told,
+            len(local), len(extra),
+        )  # fmt: skip
         body += local + extra + entry.data
         if deferred:
             standard = struct.pack("<4s3I", b"PK\7\x08", crc32, size, size)
@@ -64,8 +70,8 @@ def archive(
         name = entry.name.encode()
         at = offset if entry.offset is None else entry.offset
         central += struct.pack(
-            "<4s6H3I5H2I", b"PK\1\2", 0, 0, entry.flags, entry.method, 0, 0, crc32, size, size,
-            len(name), len(entry.central_extra), len(entry.comment), 0, 0, 0, at,
+            "<4s6H3I5H2I", b"PK\1\2", 0, entry.version, entry.flags, entry.method, 0, 0, crc32,
+            size, size, len(name), len(entry.central_extra), len(entry.comment), 0, 0, 0, at,
         )  # fmt: skip
         central += name + entry.central_extra + entry.comment
     number = len(entries) if count is None else count
@@ -73,8 +79,9 @@ def archive(
     end = b""
     if zip64 or number > 0xFFFF:
         end += struct.pack(
-            "<4sQ2H2I4Q", b"PK\6\6", 44, 45, 45, 0, 0, number, number, len(central), start
-        )
+            "<4sQ2H2I4Q", b"PK\6\6", 44, 45, zip64_version, 0, 0, number, number,
+            len(central), start,
+        )  # fmt: skip
         end += struct.pack("<4sIQI", b"PK\6\7", 0, len(body) + len(central), 1)
     narrow = min(number, 0xFFFF)
     end += struct.pack(
