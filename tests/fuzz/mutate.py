@@ -69,7 +69,7 @@ def _entries(data: bytes) -> list[zip_forge.Entry]:
                 zip_forge.Entry(info.filename, data[_start(data, info) :][: info.compress_size])
                 for info in archive.infolist()
             ]
-    except (zipfile.BadZipFile, UnicodeError, struct.error, ValueError, NotImplementedError):
+    except (zipfile.BadZipFile, struct.error, ValueError, OverflowError, NotImplementedError):
         return []
 
 
