@@ -63,12 +63,15 @@ _WITHOUT_EFFECT = ("length_penalty", "early_stopping", "use_cache", "output_hidd
 """Options without an effect on the tokens: the first two concern beam search alone."""
 
 
-def read_options(kwargs: dict[str, Any], limit: int, *, streaming: bool = False) -> Options:
+def read_options(
+    kwargs: dict[str, Any], limit: int, usual: Optional[int] = None, *, streaming: bool = False
+) -> Options:
     """Return the options in the keyword arguments of a `generate` call.
 
     Args:
         kwargs: As TTS and its users pass them on to transformers.
         limit: The longest decode, in tokens, that the model has positions for.
+        usual: How many tokens are decoded at most where the call does not say; `limit` if None.
         streaming: Whether this is `get_generator`, which passes `return_dict_in_generate` for
             itself.
 
@@ -92,7 +95,9 @@ def read_options(kwargs: dict[str, Any], limit: int, *, streaming: bool = False)
     if given:
         name, value = next(iter(given.items()))
         raise UnsupportedOption(_refusal(name, value))
-    options = Options(max_new_tokens=limit if new_tokens is None else int(new_tokens), **chosen)
+    if new_tokens is None:
+        new_tokens = limit if usual is None else usual
+    options = Options(max_new_tokens=int(new_tokens), **chosen)
     _check(options, limit)
     return options
 
@@ -150,9 +155,16 @@ class Decoder:
         self.channels: int = gpt.model_dim
         self.start: int = gpt.start_audio_token
         self.stop: int = gpt.stop_audio_token
-        self.limit: int = gpt.max_gen_mel_tokens
+        self.limit = _longest(gpt)
         self.positions = gpt.mel_pos_embedding.emb.weight
         self._follow(self.positions.device)
+
+    def usual_limit(self, prefix: Any) -> int:
+        """Return how many tokens TTS decodes at most after a prefix, shape (b, n, channels)."""
+        if hasattr(self.gpt, "max_gen_mel_tokens"):
+            return self.limit
+        # TTS up to 0.20.3 counts the prefix and the start token too; one token is always decoded.
+        return max(1, self.limit - int(prefix.shape[1]) - 1)
 
     def prefix(self, cond_latents: Any, text_inputs: Any) -> Any:
         """Embed voice and text, shapes (1 or b, n, channels) and (b, t).
@@ -304,7 +316,7 @@ def check_structure(gpt: Any) -> None:
             f"gpt.model_dim is {channels}, not a multiple of gpt.heads, {heads}"
         )
     audio = _attribute(gpt, "num_audio_tokens")
-    longest = _attribute(gpt, "max_gen_mel_tokens")
+    longest = _longest(gpt)
     for name in ("start_audio_token", "stop_audio_token", "start_text_token", "stop_text_token"):
         if not isinstance(_attribute(gpt, name), int):
             raise products.CannotAttach(f"gpt.{name} is {getattr(gpt, name)!r}, not a token id")
@@ -351,6 +363,12 @@ def _check_transformer(gpt: Any, channels: int, heads: int) -> None:
     # TTS adds its own positions and replaces those of GPT-2 by zeros.
     if list(getattr(_attribute(gpt, "gpt.wpe"), "parameters", list)()):
         raise products.CannotAttach("gpt.gpt.wpe has weights: positions are added twice")
+
+
+def _longest(gpt: Any) -> int:
+    """Return the longest decode that TTS has positions for, in tokens."""
+    name = "max_gen_mel_tokens" if hasattr(gpt, "max_gen_mel_tokens") else "max_mel_tokens"
+    return int(_attribute(gpt, name))
 
 
 def _attribute(owner: Any, path: str) -> Any:

@@ -36,14 +36,14 @@ def compare(
     import torch
 
     with torch.inference_mode():
-        latents, embedding = on_cpu.get_conditioning_latents(audio_path=[reference_wav])
+        latents, *_, embedding = on_cpu.get_conditioning_latents(audio_path=reference_wav)
         voice = (latents.cpu(), embedding.cpu())
         expected = _steps(on_cpu, voice, text_tokens, codes)
         found = _steps(model, voice, text_tokens, codes, expected["forced latents"])
-        mine = model.get_conditioning_latents(audio_path=[reference_wav])
+        mine = model.get_conditioning_latents(audio_path=reference_wav)
     for name, cpus, devices in (
         ("conditioning latents", latents, mine[0]),
-        ("speaker embedding", embedding, mine[1]),
+        ("speaker embedding", embedding, mine[-1]),
     ):
         expected[name], found[name] = cpus.cpu(), devices.cpu()
     return {name: _distance(found[name], expected[name]) for name in STEPS}

@@ -84,15 +84,21 @@ class Runtime:
         """Stand in for `GPT.generate`: codes of shape (b * num_return_sequences, n)."""
         import torch
 
-        options = decode.read_options(kwargs, self.decoder.limit)
         with torch.no_grad():
             prefix = self.decoder.prefix(cond_latents, text_inputs)
+            options = self._options(kwargs, prefix)
             tokens, latents = zip(*self.decoder.steps(prefix, options))
             codes = torch.stack(tokens, dim=1)
             self._last = _Decoded(
                 cond_latents, text_inputs, codes, codes.clone(), torch.stack(latents, dim=1)
             )
         return codes
+
+    def _options(
+        self, kwargs: dict[str, Any], prefix: Any, *, streaming: bool = False
+    ) -> decode.Options:
+        usual = self.decoder.usual_limit(prefix)
+        return decode.read_options(kwargs, self.decoder.limit, usual, streaming=streaming)
 
     def _compute_embeddings(self, cond_latents: Any, text_inputs: Any) -> Any:
         """Stand in for `GPT.compute_embeddings`: fake token ids that stand for the prefix."""
@@ -113,7 +119,7 @@ class Runtime:
             raise decode.UnsupportedOption(
                 "get_generator streams what compute_embeddings of the same model returned"
             )
-        options = decode.read_options(kwargs, self.decoder.limit, streaming=True)
+        options = self._options(kwargs, prefix, streaming=True)
         gpt_class: Any = type(self.model.gpt)
         warpings = stream_warpings(gpt_class) if options.do_sample else 1
         return self._stream(self.decoder.steps(prefix, options, warpings=warpings))
@@ -375,16 +381,12 @@ def _reading_with_soundfile(model: Any) -> Callable[..., Any]:
     """
     method = type(model).get_conditioning_latents
     function = getattr(method, "__wrapped__", method)
-    load_audio = function.__globals__.get("load_audio")
-    if load_audio is None or "load_audio" not in function.__code__.co_names:
-        raise products.CannotAttach("get_conditioning_latents does not call load_audio")
-    if not {"torchaudio", "load"} <= set(load_audio.__code__.co_names):
-        raise products.CannotAttach("load_audio does not call torchaudio.load")
+    if "load_audio" in function.__code__.co_names:
+        load_audio = function.__globals__.get("load_audio")
+        rebound = _with_names(function, load_audio=_with_reader(load_audio))
+    else:  # TTS 0.20.0
+        rebound = _with_reader(function)
     import torch
-
-    torchaudio = load_audio.__globals__["torchaudio"]
-    reading = _with_names(load_audio, torchaudio=_Reader(torchaudio))
-    rebound = _with_names(function, load_audio=reading)
 
     @functools.wraps(function)
     def get_conditioning_latents(*args: Any, **kwargs: Any) -> Any:
@@ -392,6 +394,18 @@ def _reading_with_soundfile(model: Any) -> Callable[..., Any]:
             return rebound(model, *args, **kwargs)
 
     return get_conditioning_latents
+
+
+def _with_reader(function: Any) -> Any:
+    """Copy a function that calls `torchaudio.load` so that it reads through soundfile.
+
+    Raises:
+        CannotAttach: It does not.
+    """
+    code = getattr(function, "__code__", None)
+    if code is None or not {"torchaudio", "load"} <= set(code.co_names):
+        raise products.CannotAttach("get_conditioning_latents does not read by torchaudio.load")
+    return _with_names(function, torchaudio=_Reader(function.__globals__["torchaudio"]))
 
 
 def _with_names(function: Any, **names: Any) -> Any:

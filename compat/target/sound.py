@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import wave
-from typing import TYPE_CHECKING, Any, Tuple
+from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -194,14 +194,16 @@ def _is_text(head: bytes) -> bool:
     return all(char.isprintable() or char in "\t\r\n" for char in text)
 
 
-def tell_reference(path: Path, longest: float, conditioning: float, rate: int) -> Tuple[str, bool]:
+def tell_reference(
+    path: Path, longest: float, conditioning: float, rate: Optional[int]
+) -> Tuple[str, bool]:
     """Say what XTTS reads of a reference recording, what it resamples and what it cuts.
 
     Args:
         path: Any format that libsndfile reads; of another one nothing is known here.
         longest: Seconds that `get_conditioning_latents` reads.
         conditioning: Seconds from which the GPT takes the voice.
-        rate: Sample rate (Hz) to which the recording is brought.
+        rate: Sample rate (Hz) to which the recording is brought; None where it keeps its own.
 
     Returns:
         A sentence, and whether the recording could be looked into.
@@ -233,7 +235,7 @@ def tell_reference(path: Path, longest: float, conditioning: float, rate: int) -
     parts = [f"{path.name}: {seconds:.1f} s at {found} Hz"]
     if samples.shape[1] > 1:
         parts.append(f"{samples.shape[1]} channels are averaged")
-    if found != rate:
+    if rate and found != rate:
         parts.append(f"resampled to {rate} Hz")
     if seconds > longest:
         parts.append(f"cut after {longest:.0f} s")

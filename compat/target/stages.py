@@ -169,7 +169,8 @@ class Smoke:
         """Run all text front ends; the one of the language asked for must work, on the text."""
         tokenizer, language = self.model.tokenizer, self.request["language"]
         tokens = languages.run_front_end(tokenizer, language, self.request["text"])
-        limit = tokenizer.char_limits.get(language.partition("-")[0], 250)
+        limits = getattr(tokenizer, "char_limits", {})  # TTS 0.20.0 has none
+        limit = limits.get(language.partition("-")[0], 250)
         return {"text_tokens": tokens, "characters": limit, **languages.run_all(tokenizer)}
 
     def run_condition(self) -> dict[str, Any]:
@@ -256,10 +257,12 @@ class Smoke:
         _synchronise(self.device)
         started = time.perf_counter()
         limit = {}
-        if not self._is_trained() and self.model.gpt.max_gen_mel_tokens > UNTRAINED_TOKENS:
+        gpt = self.model.gpt
+        longest = getattr(gpt, "max_gen_mel_tokens", gpt.max_mel_tokens)  # TTS up to 0.20.3
+        if not self._is_trained() and longest > UNTRAINED_TOKENS:
             limit["max_new_tokens"] = UNTRAINED_TOKENS
-        out = self.model.inference(
-            self.request["text"], self.request["language"], *self.voice, **self._sampling(), **limit
+        out = self._inference(
+            self.request["text"], self.request["language"], self.voice, **self._sampling(), **limit
         )
         _synchronise(self.device)
         return out["wav"], time.perf_counter() - started
@@ -335,10 +338,10 @@ class Smoke:
         if not self.request.get("speak_cloned"):
             return {"shapes": [list(part.shape) for part in voice]}
         started = time.perf_counter()
-        out = self.model.inference(
+        out = self._inference(
             CHECK_TEXTS[1],
             "en",
-            *voice,
+            voice,
             top_k=1,
             repetition_penalty=CHECK_PENALTY,
             max_new_tokens=CHECK_TOKENS,
@@ -388,8 +391,10 @@ class Smoke:
         import inspect
 
         defaults = inspect.signature(type(self.model).get_conditioning_latents).parameters
-        limits = [defaults[name].default for name in ("max_ref_length", "gpt_cond_len", "load_sr")]
-        return sound.tell_reference(Path(path), *limits)
+        longest, conditioning = (defaults[n].default for n in ("max_ref_length", "gpt_cond_len"))
+        # TTS 0.20.0 takes a recording at the rate that it has.
+        rate = defaults["load_sr"].default if "load_sr" in defaults else None
+        return sound.tell_reference(Path(path), longest, conditioning, rate)
 
     def _rate(self) -> int:
         return int(self.model.config.audio["output_sample_rate"])
@@ -434,8 +439,18 @@ class Smoke:
             )
         return [int(code) for code in out[0]]
 
+    def _inference(self, text: str, language: str, voice: Any, **options: Any) -> Any:
+        import inspect
+
+        function = self.model.inference
+        if "diffusion_conditioning" in inspect.signature(function).parameters:  # TTS 0.20.0
+            options["diffusion_conditioning"] = None
+        return function(text, language, *voice, **options)
+
     def _cloned(self, path: str) -> Any:
-        return self.model.get_conditioning_latents(audio_path=[path])
+        """Return conditioning latents and speaker embedding of a recording."""
+        latents, *_, embedding = self.model.get_conditioning_latents(audio_path=path)
+        return latents, embedding
 
     def _heard(
         self, samples: Any, seconds: float, codes: list[int], wav: Optional[str]

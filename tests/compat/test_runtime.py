@@ -149,6 +149,19 @@ def test_the_known_structure_is_accepted() -> None:
     decode.check_structure(gpt())
 
 
+def test_tts_up_to_0_20_3_counts_the_prefix_into_its_usual_limit() -> None:
+    newer = SimpleNamespace(gpt=gpt(), limit=20)
+    parts = vars(gpt(max_mel_tokens=25))
+    del parts["max_gen_mel_tokens"]
+    older = SimpleNamespace(gpt=SimpleNamespace(**parts), limit=25)
+    decode.check_structure(older.gpt)
+    for prefix, usual in ((7, 17), (24, 1), (40, 1)):
+        assert decode.Decoder.usual_limit(older, SimpleNamespace(shape=(1, prefix, 8))) == usual
+        assert decode.Decoder.usual_limit(newer, SimpleNamespace(shape=(1, prefix, 8))) == 20
+    assert decode.read_options({}, 25, 17).max_new_tokens == 17
+    assert decode.read_options({"max_new_tokens": 20}, 25, 17).max_new_tokens == 20
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
