@@ -57,7 +57,8 @@ NEEDS: dict[Capability, tuple[Capability, ...]] = {
 
 _INDISPENSABLE = ("torch", "torchaudio", "transformers")
 """Distributions without whose versions nobody knows what would be installed."""
-_WITH = re.compile(r"--with '([\w.-]+)")
+_BESIDE = re.compile(r"--(?:with '|(?=torchcodec ))([\w.-]+)")
+"""What a run asked for that no TTS brings along: torchcodec, and whatever was named `--with`."""
 _SPOKEN: tuple[Capability, ...] = ("speak", "stream", "api")
 """What a run did with an English sentence."""
 
@@ -346,7 +347,7 @@ def _unsaid(environment: Environment, runs: list[Run]) -> list[str]:
 
 
 def _besides(run: Run) -> list[str]:
-    return [distribution_name(name) for name in _WITH.findall(run.command)]
+    return [distribution_name(name) for name in _BESIDE.findall(run.command)]
 
 
 class _Evidence:
