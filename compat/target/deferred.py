@@ -19,8 +19,8 @@ from typing import Any, Callable, ContextManager, Optional, Sequence
 
 SOURCES = {
     "TTS": (
-        *("librosa", "matplotlib", "num2words", "pandas", "pypinyin", "scipy", "soundfile"),
-        *("spacy", "TTS.tts.utils.visual"),
+        *("bangla", "librosa", "matplotlib", "num2words", "pandas", "pypinyin", "scipy"),
+        *("soundfile", "spacy", "TTS.tts.utils.visual"),
     ),
     # One function, for assisted generation.
     "transformers.generation.candidate_generator": ("sklearn",),
@@ -45,7 +45,15 @@ def _spacy_may_be_broken() -> bool:
     return thinc < [8, 3] and numpy >= [2]
 
 
-_MAY_BE_BROKEN: dict[str, Callable[[], bool]] = {"spacy": _spacy_may_be_broken}
+def _bangla_may_be_broken() -> bool:
+    # From 0.0.5 on it writes types as Python 3.10 does, and declares nothing.
+    return sys.version_info < (3, 10)
+
+
+_MAY_BE_BROKEN: dict[str, Callable[[], bool]] = {
+    "bangla": _bangla_may_be_broken,
+    "spacy": _spacy_may_be_broken,
+}
 """Packages that TTS cannot do without when it is imported as ever, and that are known to break."""
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from xcompat import importing_tts
-from xcompat.target import imports
+from xcompat.target import deferred, imports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -384,6 +384,22 @@ def test_a_package_that_is_suspected_and_imports_is_not_stood_in_for(packages: P
     assert filled == []
     assert "spacy" in sys.modules
     assert _xtts().Xtts
+
+
+@pytest.mark.parametrize(("python", "broken"), [((3, 9), ["bangla"]), ((3, 10), [])])
+def test_bengali_is_stood_in_for_where_python_cannot_read_it(
+    packages: Packages, monkeypatch: pytest.MonkeyPatch, python: tuple[int, int], broken: list[str]
+) -> None:
+    monkeypatch.setattr(deferred.sys, "version_info", python)
+    packages(
+        {
+            "TTS/tts/models/xtts.py": "import bangla\nclass Xtts: pass\n",
+            "bangla/__init__.py": "raise TypeError('unsupported operand')\n",
+        }
+    )
+    with importing_tts() as filled:
+        assert _xtts().Xtts
+    assert [what.partition(" (")[0] for what in filled] == broken
 
 
 def test_nothing_is_put_off_outside_the_block(packages: Packages) -> None:
