@@ -31,7 +31,7 @@ BLOCK: Final = 4096
 WRITEBACK_BYTES: Final = 32 << 20
 """How much is written between two requests to the disk."""
 RESERVED_BYTES: Final = 1 << 20
-"""From how many bytes on their space is asked for at once."""
+"""From how many bytes on the space of a file is asked for at once."""
 _FICLONERANGE: Final = 0x4020940D
 """ioctl of Linux (linux/fs.h): let a range of one file share its blocks with another file."""
 
@@ -41,6 +41,12 @@ class OutputFile:
 
     While it is open it is locked, which tells it from what an ended process left behind.
 
+    Args:
+        path: Where it will be.
+        advance: Called with the number of bytes that were copied.
+        durable: Whether it is brought to the disk while it grows.
+        size: How many bytes it will have; 0 where nobody knows yet.
+
     Attributes:
         path: Where it will be.
         temporary: Where it is.
@@ -48,11 +54,14 @@ class OutputFile:
         crc32: CRC-32 of these bytes.
     """
 
-    def __init__(self, path: Path, advance: Callable[[int], None], *, durable: bool) -> None:
+    def __init__(
+        self, path: Path, advance: Callable[[int], None], *, durable: bool, size: int = 0
+    ) -> None:
         self.path = path
         self.position = 0
         self.crc32 = 0
         self._advance = advance
+        self._unreserved = size
         remove_abandoned(path)
         self.temporary, descriptor = _create_locked(path)
         self._file = os.fdopen(descriptor, "wb", buffering=0)
@@ -71,7 +80,7 @@ class OutputFile:
         Raises:
             Corruption, CannotLook: The source cannot be read.
         """
-        self._reserve(ranges.total)
+        self._reserve()
         found = transfer(source, ranges, self._write_at, self._grown, self.position)
         for part, (_, size) in zip(found, ranges, strict=True):
             self.crc32 = checksum.crc32_combine(self.crc32, part, size)
@@ -155,11 +164,14 @@ class OutputFile:
             self._writeback.follow(self.position)
         self._advance(size)
 
-    def _reserve(self, size: int) -> None:
-        """Ask for the space of what is to be appended at once: writing is a third faster then.
+    def _reserve(self) -> None:
+        """Ask for the space of the whole file at once, before the first copy.
 
-        Where it cannot be had like that, nothing is lost, and writing tells what is wrong.
+        Writing is a third faster then, and ext4 does not bring the file to the disk when it takes
+        the name of another one. Where the space cannot be had like that, nothing is lost, and
+        writing tells what is wrong.
         """
+        size, self._unreserved = self._unreserved, 0
         if size < RESERVED_BYTES or not hasattr(os, "posix_fallocate"):
             return
         with contextlib.suppress(OSError):
@@ -167,7 +179,7 @@ class OutputFile:
             # not where a file is open for appending.
             descriptor = os.open(self.temporary, os.O_WRONLY | os.O_APPEND)
             try:
-                os.posix_fallocate(descriptor, self.position, size)
+                os.posix_fallocate(descriptor, 0, size)
             finally:
                 os.close(descriptor)
 

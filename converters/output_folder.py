@@ -65,9 +65,9 @@ class OutputFolder:
         if not self._committed:
             self._roll_back()
 
-    def create(self, name: str) -> OutputFile:
-        """Begin a file; files are put in place in the order of their creation."""
-        file = OutputFile(self.path / name, self._advance, durable=self._durable)
+    def create(self, name: str, size: int = 0) -> OutputFile:
+        """Begin a file; files are put in place in the order of their creation. See OutputFile."""
+        file = OutputFile(self.path / name, self._advance, durable=self._durable, size=size)
         self._files.append(file)
         return file
 

@@ -82,7 +82,7 @@ def write(
         _require_room(plan)
         checksums: dict[str, str] = {}
         for name, layout in plan.outputs.items():
-            output = folder.create(name)
+            output = folder.create(name, layout.size)
             layout.write(output)
             if output.position != layout.size:
                 raise AssertionError(f"{name} has {output.position} bytes, not {layout.size}")
@@ -109,7 +109,7 @@ def write(
         )
         if plan.has_manifest:
             manifest = _manifest(conversion)
-            folder.create(MANIFEST).write(manifest)
+            folder.create(MANIFEST, len(manifest)).write(manifest)
             listed = WrittenFile(path=MANIFEST, size=len(manifest))
             conversion = replace(conversion, files=(*conversion.files, listed))
         folder.commit(last=plan.models, replace=replace_files, swap=swap)
