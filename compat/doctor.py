@@ -365,7 +365,7 @@ class _Evidence:
         self._matrix = matrix
         spoiled = (
             # Nobody knows which of the versions would run.
-            environment.duplicates.keys() & set(DECIDING) or environment.signs.keys() & set(DAMAGE)
+            environment.duplicates.keys() & set(DECIDING) or environment.signs.keys() & DAMAGE
         )
         near = () if spoiled else (r for r in matrix.runs if _is_near(r.environment, environment))
         self._near = tuple((run, codes(run)) for run in near)
@@ -402,7 +402,7 @@ def _is_near(measured: Environment, environment: Environment) -> bool:
         # Neither the same versions nor a bracket: what issues concern it does not matter.
         and len(_differing(measured, environment)) <= 1
         and not _numpy_differs(measured, environment)
-        and not measured.signs.keys() & set(DAMAGE)
+        and not measured.signs.keys() & DAMAGE
     )
 
 
@@ -541,7 +541,7 @@ def _elsewhere(
     capability: Capability, environment: Environment, runs: list[Run], matrix: Matrix
 ) -> str:
     """Return what is recorded of the same versions without being an answer here."""
-    if spoiled := environment.signs.keys() & set(DAMAGE):
+    if spoiled := environment.signs.keys() & DAMAGE:
         changed = "changed" if spoiled <= {"changed-files", "patched-load"} else "missing"
         return f"files are {changed}: no run speaks for such an environment"
     told = sorted(

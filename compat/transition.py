@@ -25,6 +25,7 @@ from xcompat.domain import (
     Row,
     Run,
     distribution_of,
+    minor_of,
 )
 from xcompat.domain.plan import Change
 
@@ -110,8 +111,8 @@ class Knowledge:
         for run in matrix.runs:
             packages = run.environment.packages
             if {"transformers", "tokenizers"} <= packages.keys():
-                minors = self.tokenizers.setdefault(_minor(packages["transformers"]), set())
-                minors.add(_minor(packages["tokenizers"]))
+                minors = self.tokenizers.setdefault(minor_of(packages["transformers"]), set())
+                minors.add(minor_of(packages["tokenizers"]))
         self._versions: dict[str, list[str]] = {}
         self._builds: dict[tuple[str, str, str], set[str]] = {}
         for run in matrix.runs:
@@ -166,7 +167,7 @@ class Transition:
         self._installed = environment.packages
         self._recorded = combination.recorded.packages
         python = environment.python
-        self._same_python = not python or _minor(combination.recorded.python) == _minor(python)
+        self._same_python = not python or minor_of(combination.recorded.python) == minor_of(python)
         self._kept_build = {name: _build(told) for name, told in keep.items() if "+" in told}
         self._result: tuple[object, Environment] | None = None
         self._then: dict[str, str | None] = {}
@@ -269,7 +270,7 @@ class Transition:
     def is_installable(self) -> bool:
         """Return whether transformers can have a tokenizers that is kept: it asks for one minor."""
         kept = self._keep.get("tokenizers", "")
-        asked = self._knowledge.tokenizers.get(_minor(self._combination.packages["transformers"]))
+        asked = self._knowledge.tokenizers.get(minor_of(self._combination.packages["transformers"]))
         return not asked or any(is_satisfiable(f"{kept},=={minor}.*") for minor in asked)
 
     def _decide(self) -> None:
@@ -559,7 +560,3 @@ def _build(version: str) -> str:
 
 def _begin(version: str, parts: int) -> list[str]:
     return version.split(".")[:parts]
-
-
-def _minor(version: str) -> str:
-    return ".".join(_begin(version, 2))

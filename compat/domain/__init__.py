@@ -62,7 +62,9 @@ SIGNS: tuple[str, ...] = (
 )
 """What can be seen of an environment beside versions; known issues name them."""
 
-DAMAGE: tuple[str, ...] = ("missing-files", "missing-xtts-files", "changed-files", "patched-load")
+DAMAGE: frozenset[str] = frozenset(
+    {"missing-files", "missing-xtts-files", "changed-files", "patched-load"}
+)
 """Signs that code will run which no run has measured. What was seen begins with the distribution
 that is concerned: `TTS: TTS/api.py`."""
 

@@ -155,7 +155,7 @@ class Decoder:
         self.channels: int = gpt.model_dim
         self.start: int = gpt.start_audio_token
         self.stop: int = gpt.stop_audio_token
-        self.limit = _longest(gpt)
+        self.limit = longest_decode(gpt)
         self.positions = gpt.mel_pos_embedding.emb.weight
         self._follow(self.positions.device)
 
@@ -316,7 +316,7 @@ def check_structure(gpt: Any) -> None:
             f"gpt.model_dim is {channels}, not a multiple of gpt.heads, {heads}"
         )
     audio = _attribute(gpt, "num_audio_tokens")
-    longest = _longest(gpt)
+    longest = longest_decode(gpt)
     for name in ("start_audio_token", "stop_audio_token", "start_text_token", "stop_text_token"):
         if not isinstance(_attribute(gpt, name), int):
             raise products.CannotAttach(f"gpt.{name} is {getattr(gpt, name)!r}, not a token id")
@@ -365,8 +365,12 @@ def _check_transformer(gpt: Any, channels: int, heads: int) -> None:
         raise products.CannotAttach("gpt.gpt.wpe has weights: positions are added twice")
 
 
-def _longest(gpt: Any) -> int:
-    """Return the longest decode that TTS has positions for, in tokens."""
+def longest_decode(gpt: Any) -> int:
+    """Return the longest decode that TTS has positions for, in tokens.
+
+    Raises:
+        CannotAttach: This TTS says it under no name that is known.
+    """
     name = "max_gen_mel_tokens" if hasattr(gpt, "max_gen_mel_tokens") else "max_mel_tokens"
     return int(_attribute(gpt, name))
 

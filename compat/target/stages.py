@@ -24,6 +24,7 @@ from typing import Any, Callable, Optional
 
 from . import (
     checkpoint,
+    decode,
     fallback,
     imports,
     intermediates,
@@ -257,9 +258,7 @@ class Smoke:
         _synchronise(self.device)
         started = time.perf_counter()
         limit = {}
-        gpt = self.model.gpt
-        longest = getattr(gpt, "max_gen_mel_tokens", gpt.max_mel_tokens)  # TTS up to 0.20.3
-        if not self._is_trained() and longest > UNTRAINED_TOKENS:
+        if not self._is_trained() and decode.longest_decode(self.model.gpt) > UNTRAINED_TOKENS:
             limit["max_new_tokens"] = UNTRAINED_TOKENS
         out = self._inference(
             self.request["text"], self.request["language"], self.voice, **self._sampling(), **limit
