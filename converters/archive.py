@@ -27,6 +27,7 @@ END64: Final = struct.Struct("<4sQ2H2I4Q")
 LOCATOR64: Final = struct.Struct("<4sIQI")
 DESCRIPTOR: Final = struct.Struct("<4sIII")
 DESCRIPTOR64: Final = struct.Struct("<4sIQQ")
+_EXTRA: Final = struct.Struct("<2H")
 LOCAL_MAGIC: Final = b"PK\x03\x04"
 CENTRAL_MAGIC: Final = b"PK\x01\x02"
 END_MAGIC: Final = b"PK\x05\x06"
@@ -87,16 +88,20 @@ class Records(Mapping[str, ArchiveRecord]):
         self._row_of_name: dict[str, int] = {}
 
     def __getitem__(self, name: str) -> ArchiveRecord:
-        row = self._row(name)
-        if row < 0:
+        record = self._record(name, self._row(name))
+        if record is None:
             raise KeyError(name)
-        return ArchiveRecord(
-            name,
-            self._offsets[row],
-            self._sizes[row],
-            self._checksums[row],
-            *self._headers[row : row + 2],
-        )
+        return record
+
+    def of_storage(self, key: int | str) -> ArchiveRecord | None:
+        """Return the record that holds a storage, None where there is none."""
+        name = f"{_STORAGES}{key}"
+        row = self._row_of_name.get(name, -1) if isinstance(key, str) else self._row_of(key)
+        return self._record(name, row)
+
+    def has_storage(self, number: int) -> bool:
+        """Whether there is a record for the storage of that number."""
+        return self._row_of(number) >= 0
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self._row(name) >= 0
@@ -113,28 +118,50 @@ class Records(Mapping[str, ArchiveRecord]):
         """Whether there is a checksum other than zero."""
         return any(self._checksums)
 
-    def append(self, name: str, offset: int, size: int, crc32: int, end: int) -> None:
-        """Add a record whose name is new, and which begins where the last one ends."""
+    def append(self, key: int | str, offset: int, size: int, crc32: int, end: int) -> None:
+        """Add a record that begins where the last one ends.
+
+        Args:
+            key: Its name, which is new, or the number of the storage that it holds.
+            offset: Of the first data byte in the file.
+            size: In bytes.
+            crc32: As the archive records it.
+            end: Offset behind the record and its data descriptor.
+        """
         row = len(self._sizes)
         self._headers.append(end)
         self._offsets.append(offset)
         self._sizes.append(size)
         self._checksums.append(crc32)
-        self._numbers.append(number := storage_number(name))
-        if number < 0:
-            self._names[row] = name
-            self._row_of_name[name] = row
+        if isinstance(key, str):
+            self._numbers.append(-1)
+            self._names[row] = key
+            self._row_of_name[key] = row
             return
-        if missing := number + 1 - len(self._row_of_number):
+        self._numbers.append(key)
+        if missing := key + 1 - len(self._row_of_number):
             self._row_of_number.extend(array("i", [-1]) * max(missing, 0))
-        self._row_of_number[number] = row
+        self._row_of_number[key] = row
 
     def _row(self, name: str) -> int:
         """Return the row of a record, -1 where there is none."""
         number = storage_number(name)
-        if number < 0:
-            return self._row_of_name.get(name, -1)
+        return self._row_of_name.get(name, -1) if number < 0 else self._row_of(number)
+
+    def _row_of(self, number: int) -> int:
         return self._row_of_number[number] if number < len(self._row_of_number) else -1
+
+    def _record(self, name: str, row: int) -> ArchiveRecord | None:
+        if row < 0:
+            return None
+        return ArchiveRecord(
+            name,
+            self._offsets[row],
+            self._sizes[row],
+            self._checksums[row],
+            self._headers[row],
+            self._headers[row + 1],
+        )
 
 
 def storage_number(name: str) -> int:
@@ -212,12 +239,12 @@ def read_archive(file: SourceFile) -> Archive:
     position = 0
     # torch writes the directory in the order of the records.
     for entry in _entries(file, start, end, count):
-        name = names.check(entry.name)
+        key = names.check(entry.name)
         if entry.offset != position:
             _refuse(f"unaccounted or shared bytes before `{printable(entry.name)}`")
         offset = _check_local_header(window, entry)
         position = _check_descriptor(window, entry, offset + entry.size)
-        records.append(name, offset, entry.size, entry.crc32, position)
+        records.append(key, offset, entry.size, entry.crc32, position)
     if position != start:
         _refuse("unaccounted bytes before the directory")
     return Archive(names.root, records, records.checksummed)
@@ -346,7 +373,7 @@ def _parse_entry(directory: bytes, position: int) -> tuple[_Entry, int] | None:
         _refuse_version(f"`{printable(name)}`", needed)
     if extra_size or MAX32 in {size, packed, offset}:
         extra = directory[begin + name_size : begin + name_size + extra_size]
-        size, packed, offset = _widen(extra, (size, packed, offset), printable(name))
+        size, packed, offset = _widen(extra, (size, packed, offset), name)
     if size != packed:
         _refuse(f"`{printable(name)}` is stored in {packed} bytes but has {size}")
     return _Entry(name, raw_name, flags, size, crc32, offset), end
@@ -373,31 +400,34 @@ def _decode_name(raw: bytes) -> str:
         _refuse(f"the name {raw!r:.100} is not Unicode")
 
 
-def _widen(extra: bytes, narrow: tuple[int, int, int], shown: str) -> tuple[int, int, int]:
+def _widen(extra: bytes, narrow: tuple[int, int, int], name: str) -> tuple[int, int, int]:
     """Check the extra fields, and replace sizes that are saturated by those of the zip64 field."""
     wide = b""
     position = 0
     while position < len(extra):
-        kind, size = struct.unpack("<2H", extra[position : position + 4].ljust(4, b"\xff"))
+        kind, size = _EXTRA.unpack(extra[position : position + 4].ljust(4, b"\xff"))
         position += 4
         if kind not in _EXTRAS or position + size > len(extra):
+            shown = printable(name)
             _refuse(f"`{shown}` has an extra field {kind:#06x} that is unknown or cut off")
         if kind == ZIP64_EXTRA:
             if wide:
-                _refuse(f"`{shown}` has two zip64 fields")
+                _refuse(f"`{printable(name)}` has two zip64 fields")
             wide = extra[position : position + size]
         position += size
+    if not wide and MAX32 not in narrow:
+        return narrow
     fields: list[int] = []
     for value in narrow:
         if value == MAX32:
             if len(wide) < 8:
-                _refuse(f"`{shown}` lacks its zip64 sizes")
+                _refuse(f"`{printable(name)}` lacks its zip64 sizes")
             fields.append(int.from_bytes(wide[:8], "little"))
             wide = wide[8:]
         else:
             fields.append(value)
     if wide:
-        _refuse(f"`{shown}` has zip64 sizes that nothing refers to")
+        _refuse(f"`{printable(name)}` has zip64 sizes that nothing refers to")
     return fields[0], fields[1], fields[2]
 
 
@@ -409,13 +439,14 @@ class _Names:
         self._records = records
         self._seen: set[str] = set()
 
-    def check(self, name: str) -> str:
-        """Return a name without the top folder."""
+    def check(self, name: str) -> int | str:
+        """Return a name without the top folder, or the number of the storage that it names."""
         root, _, inner = name.partition("/")
-        if root == self.root and storage_number(inner) >= 0:
-            if inner in self._records:
+        number = storage_number(inner)
+        if root == self.root and number >= 0:
+            if self._records.has_storage(number):
                 _refuse(f"`{printable(name)}` is there twice")
-            return inner
+            return number
         if not _PATH.fullmatch(inner) or root in {"", ".", ".."}:
             _refuse(f"`{printable(name)}` is not a path below one top folder")
         if not self.root:
@@ -455,7 +486,7 @@ def _check_local_header(window: _Window, entry: _Entry) -> int:
         _refuse(f"`{printable(entry.name)}` has extra fields of {extra_size} bytes")
     if extra_size or MAX32 in {packed, size}:
         extra = window.read(offset - extra_size, extra_size)
-        size, packed, _ = _widen(extra, (size, packed, 0), printable(entry.name))
+        size, packed, _ = _widen(extra, (size, packed, 0), entry.name)
     told = (crc32, packed, size)
     deferred = flags & FLAG_DESCRIPTOR and told == (0, 0, 0)
     if not deferred and told != (entry.crc32, entry.size, entry.size):

@@ -43,7 +43,7 @@ class Checkpoint(TensorFile):
 
     def find(self, storage: Storage) -> ArchiveRecord | None:
         """Return the record that holds a storage, None where there is none."""
-        return self.archive.records.get(f"data/{storage.key}")
+        return self.archive.records.of_storage(storage.key)
 
     def _read_pickle(self) -> Any:
         records = self.archive.records

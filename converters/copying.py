@@ -79,44 +79,41 @@ def transfer(
         OSError: What `write` raises.
     """
     crew = _Crew(source, ranges, write, advance, begin)
-    return _joined(ranges, crew.results())
+    return _joined(ranges, begin, crew.results())
 
 
-def _windows(ranges: Ranges) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """Yield the offset of each window among all bytes, and the parts of ranges in it."""
-    at = 0
-    room = WINDOW_BYTES
+def _windows(ranges: Ranges, begin: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """Yield where each window begins in the output, and the parts of ranges in it.
+
+    Windows end where buffers do, so that no page is written by two threads.
+    """
+    at = position = begin
     parts: list[tuple[int, int]] = []
     for offset, size in ranges:
-        while size > room:
-            parts.append((offset, room))
-            yield at, parts
-            at += WINDOW_BYTES
-            offset += room  # noqa: PLW2901 - the rest of the range
-            size -= room  # noqa: PLW2901
-            room = WINDOW_BYTES
-            parts = []
-        parts.append((offset, size))
-        room -= size
-        if len(parts) == _WINDOW_RANGES:
-            yield at, parts
-            at += WINDOW_BYTES - room
-            room = WINDOW_BYTES
-            parts = []
+        while size:
+            part = min(size, WINDOW_BYTES - position % WINDOW_BYTES)
+            parts.append((offset, part))
+            offset += part  # noqa: PLW2901 - the rest of the range
+            size -= part  # noqa: PLW2901
+            position += part
+            if position % WINDOW_BYTES == 0 or len(parts) == _WINDOW_RANGES:
+                yield at, parts
+                at = position
+                parts = []
     if parts:
         yield at, parts
 
 
-def _joined(ranges: Ranges, results: list[array[int]]) -> array[int]:
+def _joined(ranges: Ranges, begin: int, results: list[array[int]]) -> array[int]:
     """Combine the checksums of parts into those of ranges."""
     parts = (
         (size, crc32)
-        for (_, window), checksums in zip(_windows(ranges), results, strict=True)
+        for (_, window), checksums in zip(_windows(ranges, begin), results, strict=True)
         for (_, size), crc32 in zip(window, checksums, strict=True)
     )
     found = array("I")
     for _, size in ranges:
-        done, crc32 = next(parts)
+        done = crc32 = 0
         while done < size:
             more, part = next(parts)
             crc32 = checksum.crc32_combine(crc32, part, more)
@@ -139,8 +136,7 @@ class _Crew:
         self._source = source
         self._write = write
         self._advance = advance
-        self._begin = begin
-        self._windows = enumerate(_windows(ranges))
+        self._windows = enumerate(_windows(ranges, begin))
         self._lock = threading.Lock()
         self._found: dict[int, array[int]] = {}
         self._helpers = [
@@ -200,7 +196,7 @@ class _Crew:
                 number, (at, parts) = next(self._windows, (-1, (0, [])))
             if number < 0:
                 return
-            self._found[number] = self._pass_on(buffer, self._begin + at, parts, tell)
+            self._found[number] = self._pass_on(buffer, at, parts, tell)
 
     def _pass_on(
         self,

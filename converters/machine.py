@@ -366,11 +366,10 @@ class Machine:
     def _put(self, argument: bytes) -> None:
         index = int.from_bytes(argument, "little")
         value = self._stack[-1]
-        if index >= limits.MEMO:
-            limits.check("memo entries of the pickle", index + 1, limits.MEMO)
         states = self._memo_states
         if index >= len(states):
-            states.extend(bytes(index + _MEMO_STEP - len(states)))
+            limits.check("memo entries of the pickle", index + 1, limits.MEMO)
+            states.extend(bytes(min(index + _MEMO_STEP, limits.MEMO) - len(states)))
         state = states[index]
         states[index] = _WRITTEN
         self._memo_size += 1

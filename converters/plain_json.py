@@ -10,14 +10,12 @@ from __future__ import annotations
 import codecs
 import json
 import math
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from collections import Counter
+from typing import Any, Final, TypeAlias
 
 from xcompat.converters import limits
 from xcompat.converters.values import Record, printable
 from xcompat.errors import Corruption, Refusal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 def to_plain(value: Any, path: str) -> Any:
@@ -63,17 +61,14 @@ class _Plain:
         within = (*within, id(value))
         if len(within) > limits.NESTING:
             limits.check(f"nesting of {_shown(path)}", len(within), limits.NESTING)
-        match value:
-            case Record():
-                return self._object(value.state, path, within)
-            case dict():
-                return self._object(value, path, within)
-            case list() | tuple():
-                return self._array(value, path, within)
-            case _:
-                raise _unrepresentable(
-                    path, f"is of type {type(value).__name__}, which JSON does not have"
-                )
+        if isinstance(value, Record):
+            return self._object(value.state, path, within)
+        if isinstance(value, dict):
+            return self._object(value, path, within)
+        if type(value) in {list, tuple}:
+            return self._array(value, path, within)
+        kind = type(value).__name__
+        raise _unrepresentable(path, f"is of type {kind}, which JSON does not have")
 
     @staticmethod
     def _check_number(value: float | None, path: _Path) -> None:
@@ -179,12 +174,11 @@ def load_object(content: bytes, name: str) -> dict[str, Any]:
     return value
 
 
-def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"the key `{printable(key)}` is there twice")
-        found[key] = value
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key `{printable(twice)}` is there twice")
     return found
 
 

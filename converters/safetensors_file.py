@@ -78,8 +78,9 @@ class SafetensorsLayout:
         for name in self._names:
             item = self._items[name]
             end = position + item.nbytes
+            shape = ",".join(map(str, item.shape))
             yield (
-                f',{_json(name)}:{{"dtype":"{item.dtype.name}","shape":{_json(item.shape)},'
+                f',{_json(name)}:{{"dtype":"{item.dtype.name}","shape":[{shape}],'
                 f'"data_offsets":[{position},{end}]}}'
             ).encode()
             position = end

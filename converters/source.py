@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 BUFFER_BYTES: Final = 256 << 10
-"""Fits the second-level cache; 1 MiB and more were measured to be slower."""
+"""Fits the second-level cache, and less makes more calls. 512 KiB were measured to be 5 % faster
+while memory is free, but half as fast once files fill it; 2 MiB take three times as long."""
 SMALL_BYTES: Final = 32 << 10
 """How much of a pickle or of a directory is read at a time."""
 

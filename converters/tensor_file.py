@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from math import prod
+from operator import mul
 from typing import TYPE_CHECKING, Any, Final
 
 from xcompat.converters import limits
@@ -116,24 +118,22 @@ class TensorFile:
                 f"its storage has {record.size} bytes, not the {storage.nbytes} of "
                 f"{storage.numel} elements of {storage.dtype.name}",
             )
-        if len(tensor.shape) > limits.TENSOR_DIMENSIONS:
+        _, _, offset, shape, stride = tensor.view
+        if len(shape) > limits.TENSOR_DIMENSIONS:
             what = f"dimensions of tensor `{printable(name)}`"
-            limits.check(what, len(tensor.shape), limits.TENSOR_DIMENSIONS)
-        if len(tensor.shape) != len(tensor.stride):
-            raise _lie(
-                name, f"it has {len(tensor.shape)} dimensions, but {len(tensor.stride)} strides"
-            )
-        if any(not 0 <= number < _BIG for number in (tensor.offset, *tensor.shape, *tensor.stride)):
+            limits.check(what, len(shape), limits.TENSOR_DIMENSIONS)
+        if len(shape) != len(stride):
+            raise _lie(name, f"it has {len(shape)} dimensions, but {len(stride)} strides")
+        numbers = (offset, *shape, *stride)
+        if min(numbers) < 0 or max(numbers) >= _BIG:
             raise _lie(name, "its offset, shape or strides are out of range")
-        last = tensor.offset + sum(
-            (size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride, strict=True)
-        )
-        if tensor.offset > storage.numel or (tensor.numel and last >= storage.numel):
+        last = offset + sum(map(mul, shape, stride)) - sum(stride)
+        numel = prod(shape)
+        if offset > storage.numel or (numel and last >= storage.numel):
             raise _lie(
-                name,
-                f"it reaches to element {max(last, tensor.offset)} of a storage of {storage.numel}",
+                name, f"it reaches to element {max(last, offset)} of a storage of {storage.numel}"
             )
-        if tensor.numel > storage.numel:
+        if numel > storage.numel:
             what = f"bytes of the expanded tensor `{printable(name)}`"
             limits.check(what, tensor.nbytes, limits.BROADCAST_BYTES)
 

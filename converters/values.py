@@ -77,8 +77,7 @@ class Record:
     """Whether the attributes have been set; a pickle may do it once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Storage:
+class Storage(NamedTuple):
     """A flat array in a checkpoint: the record `data/<key>` of its archive."""
 
     key: int | str
@@ -161,8 +160,7 @@ class Tensor:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class Cast:
+class Cast(NamedTuple):
     """A tensor that is to be written with elements of another type."""
 
     name: str

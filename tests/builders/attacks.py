@@ -498,6 +498,7 @@ VALUES = [
     Attack("number as a key", in_config(
         asm.EMPTY_DICT + asm.number(1) + asm.NONE + asm.SETITEM), "XC108"),
     Attack("tensor", in_config(asm.tensor(asm.storage("0", 6), (6,))), "XC108"),
+    Attack("storage", in_config(asm.storage("0", 6)), "XC108", says="of type Storage"),
 ]  # fmt: skip
 
 OTHER_MODELS = [
