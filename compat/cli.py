@@ -5,9 +5,7 @@ Every command imports what it needs when it runs, so that help and diagnosis sta
 
 from __future__ import annotations
 
-import atexit
 import copy
-import gc
 import os
 import signal
 import sys
@@ -668,10 +666,6 @@ def _run() -> int | None:
 
 def main() -> NoReturn:
     """Run the command line and exit with one of the documented codes."""
-    # A process this short makes no garbage to speak of; looking for it is a tenth of the start, and
-    # as much again at the end, where Python does so unless nothing is left to look at.
-    gc.disable()
-    atexit.register(gc.freeze)
     _replace_closed_streams()
     try:
         status = _run()

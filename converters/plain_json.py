@@ -52,7 +52,9 @@ class _Plain:
         self._count += 1
         self._check_limits()
         if isinstance(value, str):
-            return self._text(value, path)
+            self._check_text(value, path)
+            self._check_limits()
+            return value
         if isinstance(value, (int, float, type(None))):
             self._check_number(value, path)
             return value
@@ -79,16 +81,14 @@ class _Plain:
         elif value is not None and math.isnan(value):
             raise _unrepresentable(path, "is NaN, a number that JSON does not have")
 
-    def _text(self, text: str, path: _Path) -> str:
+    def _check_text(self, text: str, path: _Path) -> None:
         self._characters += len(text)
-        self._check_limits()
         if text.isascii():
-            return text
+            return
         try:
             text.encode()
         except UnicodeEncodeError:
             raise _unrepresentable(path, "holds text that is not Unicode") from None
-        return text
 
     def _array(
         self, items: list[Any] | tuple[Any, ...], path: _Path, within: tuple[int, ...]
@@ -119,11 +119,12 @@ class _Plain:
                 raise _unrepresentable(
                     path, f"has the key {printable(repr(key))}, which is not text"
                 )
+            self._check_text(key, path)
             if type(item) is int and _WIDEST > item > -_WIDEST:
                 self._count += 1  # the many numbers of a vocabulary
-                plain[self._text(key, path)] = item
-                continue
-            plain[self._text(key, path)] = self.convert(item, (path, key), within)
+                plain[key] = item
+            else:
+                plain[key] = self.convert(item, (path, key), within)
         self._check_limits()
         return plain
 

@@ -28,7 +28,7 @@ from xcompat.converters.pickle_writer import pickle_bytes
 from xcompat.converters.values import F32, Storage, Tensor, packed
 
 ROUNDS = 5
-XCOMPAT = [sys.executable, "-m", "xcompat"]
+XCOMPAT = [str(Path(sys.executable).with_name("xcompat"))]
 FLOOR = [sys.executable, "-c", "import typer, rich.table"]
 BY_HAND = """
 import sys, torch
@@ -70,12 +70,10 @@ def run(commands: list[list[str]]) -> Cost:
         return Cost(*map(float, told.read().split()))
 
 
-def compare(
-    label: str, ours: list[list[str]], theirs: list[list[str]], output: Path, rounds: int = ROUNDS
-) -> None:
+def compare(label: str, ours: list[list[str]], theirs: list[list[str]], output: Path) -> None:
     """Run both lists of commands in turn; print the median ratios and the medians."""
     pairs: list[tuple[Cost, Cost]] = []
-    for round_ in range(rounds + 1):
+    for round_ in range(ROUNDS + 1):
         costs = []
         for commands in (ours, theirs):
             shutil.rmtree(output, ignore_errors=True)
@@ -89,8 +87,8 @@ def compare(
         for field in Cost._fields
     )
     print(
-        f"{label}: {wall:.2f} times the wall time, {cpu:.2f} the CPU time, {memory:.3f} the memory "
-        f"(medians of {rounds} pairs: {statistics.median(a.wall for a, _ in pairs):.3f} s, "
+        f"{label}: {wall:.3g} times the wall time, {cpu:.3g} the CPU time, {memory:.3g} the memory "
+        f"(medians of {ROUNDS} pairs: {statistics.median(a.wall for a, _ in pairs):.3f} s, "
         f"{statistics.median(a.memory for a, _ in pairs):.0f} MiB and "
         f"{statistics.median(b.wall for _, b in pairs):.3f} s)",
         flush=True,
@@ -221,7 +219,6 @@ def conversions(source: Path, output: Path, folder: Path, tts: str | None) -> No
             [[*convert, "--no-fsync"]],
             [by_hand],
             output,
-            rounds=2,
         )
 
 
