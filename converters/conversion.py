@@ -7,7 +7,6 @@ from file to file through one buffer: nothing here grows with the size of a mode
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from xcompat.converters.checkpoint import Checkpoint
@@ -88,11 +87,11 @@ def convert(
     target = output if output is not None else default_output(source)
     with contextlib.ExitStack() as stack:
         files, plan = _read(source, target, stack, format, dtype)
-        plan = replace(plan, conversion=replace(plan.conversion, source=str(source)))
+        plan = plan._replace(conversion=plan.conversion._replace(source=str(source)))
         with output_errors(target):
             plan = _settle_conflicts(plan, files, force=force)
             if dry_run:
-                return replace(plan.conversion, dry_run=True)
+                return plan.conversion._replace(dry_run=True)
             return write(
                 plan,
                 durable=fsync,
@@ -178,10 +177,9 @@ def _settle_conflicts(plan: Plan, files: ModelFiles, *, force: bool) -> Plan:
         )
     outputs = {name: layout for name, layout in plan.outputs.items() if name not in kept}
     written = tuple(file for file in plan.conversion.files if file.path not in kept)
-    return replace(
-        plan,
+    return plan._replace(
         outputs=outputs,
-        conversion=replace(plan.conversion, files=written, kept=tuple(kept)),
+        conversion=plan.conversion._replace(files=written, kept=tuple(kept)),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xcompat.converters.checkpoint import Checkpoint
@@ -79,7 +78,7 @@ def repair(
             model_name=name,
         )
         plan = _only_what_changes(plan, files, name)
-        plan = replace(plan, conversion=replace(plan.conversion, source=str(source), in_place=True))
+        plan = plan._replace(conversion=plan.conversion._replace(source=str(source), in_place=True))
         changes = (
             dtype,
             *plan.conversion.renamed,
@@ -87,16 +86,16 @@ def repair(
         )
         if checkpoint.names_only_tensors and not any(changes):
             note = f"{name} holds only tensors and plain values: every TTS loads it as it is"
-            return replace(plan.conversion, files=(), dry_run=dry_run, notes=(note,))
+            return plan.conversion._replace(files=(), dry_run=dry_run, notes=(note,))
         with output_errors(folder):
             kept_as = _original_name(files.checkpoint) if keep_original else ""
             if kept_as:
                 original = str(folder / kept_as)
-                plan = replace(plan, conversion=replace(plan.conversion, original=original))
+                plan = plan._replace(conversion=plan.conversion._replace(original=original))
             if not os.access(folder, os.W_OK):
                 raise PermissionError(13, "Permission denied")
             if dry_run:
-                return replace(plan.conversion, dry_run=True)
+                return plan.conversion._replace(dry_run=True)
             return write(
                 plan,
                 durable=fsync,
@@ -112,11 +111,9 @@ def _only_what_changes(plan: Plan, files: ModelFiles, name: str) -> Plan:
     """Leave the companions alone that are there already."""
     there = {path.name for path in files.all()} - {name}
     kept = tuple(output for output in plan.outputs if output in there)
-    return replace(
-        plan,
+    return plan._replace(
         outputs={key: layout for key, layout in plan.outputs.items() if key not in kept},
-        conversion=replace(
-            plan.conversion,
+        conversion=plan.conversion._replace(
             files=tuple(file for file in plan.conversion.files if file.path not in kept),
             kept=kept,
             # The files that only training needs stay where they are.

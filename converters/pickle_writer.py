@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import Any
 
 from xcompat.converters.machine import GLOBALS, ORDERED_DICT, REBUILD_TENSOR
 from xcompat.converters.opcodes import Op
-from xcompat.converters.values import Global, Record, StateDict, Storage, Tensor
+from xcompat.converters.values import Global, Record, StateDict, Storage, Tensor, View
 
 _PROTOCOL = 2
 
@@ -24,6 +25,15 @@ def pickle_bytes(value: Any) -> bytes:
     writer.op(Op.PROTO, bytes([_PROTOCOL]))
     writer.value(value)
     writer.op(Op.STOP)
+    return bytes(writer.out)
+
+
+@lru_cache(maxsize=1000)
+def _geometry(view: View) -> bytes:
+    """Return the offset, shape and strides of a view, pickled: a model has few that differ."""
+    writer = _Writer()
+    for value in (view.offset, view.shape, view.stride):
+        writer.value(value)
     return bytes(writer.out)
 
 
@@ -130,9 +140,7 @@ class _Writer:
         self._global(REBUILD_TENSOR)
         self.op(Op.MARK)
         self._storage(tensor.storage)
-        self.value(tensor.offset)
-        self._tuple(*tensor.shape)
-        self._tuple(*tensor.stride)
+        self.out += _geometry(tensor.view)
         self.op(Op.NEWFALSE)
         self._reduce(ORDERED_DICT)
         self.op(Op.TUPLE)

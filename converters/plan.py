@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
 from xcompat.converters import xtts
 from xcompat.converters.casting import is_castable
@@ -54,8 +53,7 @@ class Layout(Protocol):
         """Read back what was written; tell what is not as it should be, "" if nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """A small file: its bytes."""
 
     data: bytes
@@ -74,8 +72,7 @@ class Content:
         return "" if path.read_bytes() == self.data else "other bytes than were written"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """Everything that will be written to one folder."""
 
     target: Path

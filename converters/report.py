@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenFile:
+class WrittenFile(NamedTuple):
     """A file of a conversion's output."""
 
     path: str
@@ -22,8 +20,7 @@ class WrittenFile:
     """`sha256:...`, of a model `crc32:...`; empty in a dry run."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dropped:
+class Dropped(NamedTuple):
     """A part of a checkpoint that a conversion leaves out."""
 
     what: str
@@ -32,8 +29,7 @@ class Dropped:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CastReport:
+class CastReport(NamedTuple):
     """What casting to a narrower type did to the weights."""
 
     dtype: str
@@ -51,8 +47,7 @@ class CastReport:
     worst_error: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conversion:
+class Conversion(NamedTuple):
     """What a conversion did, or, as a dry run, would do."""
 
     source: str

@@ -7,8 +7,7 @@ Elsewhere they are copied, and their checksums compared.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xcompat.converters import checksum
 from xcompat.converters.archive import LOCAL, ArchiveRecord, check_crc32
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
     from xcompat.converters.values import Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
+class _Run(NamedTuple):
     """Records that follow each other in the source, and will in the output."""
 
     first: Entry
@@ -84,14 +82,14 @@ class RecordsLayout:
             position = entry.end
         self._runs: list[_Run] = []
         for records in _consecutive(map(source.record, {tensor.storage for tensor in tensors})):
-            here = replace(self._entry(records[0]), offset=position)
+            here = self._entry(records[0])._replace(offset=position)
             first = place(here, alignment=BLOCK, phase=records[0].offset % BLOCK)
             run = _Run(first, records)
             self._runs.append(run)
             entries.append((first, records[0].crc32))
             for record in records[1:]:
                 entry = self._entry(record)
-                moved = replace(entry, offset=entry.offset + run.shift)
+                moved = entry._replace(offset=entry.offset + run.shift)
                 entries.append((moved, record.crc32))
             position = first.data + run.size
         self._directory = directory(entries, position)

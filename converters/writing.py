@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict
 
@@ -92,10 +91,9 @@ def write(
         digest = official.sha256_of(plan.sources[0].file) if sha256 else ""
         for source in plan.sources:
             source.file.check_unchanged()
-        conversion = replace(
-            plan.conversion,
+        conversion = plan.conversion._replace(
             files=tuple(
-                replace(file, checksum=checksums[file.path]) for file in plan.conversion.files
+                file._replace(checksum=checksums[file.path]) for file in plan.conversion.files
             ),
             cast=_measured(plan),
             shared=sum(
@@ -111,7 +109,7 @@ def write(
             manifest = _manifest(conversion)
             folder.create(MANIFEST, len(manifest)).write(manifest)
             listed = WrittenFile(path=MANIFEST, size=len(manifest))
-            conversion = replace(conversion, files=(*conversion.files, listed))
+            conversion = conversion._replace(files=(*conversion.files, listed))
         folder.commit(last=plan.models, replace=replace_files, swap=swap)
     return conversion
 
@@ -165,8 +163,7 @@ def _measured(plan: Plan) -> CastReport | None:
     relative = {name: error / norm if norm else 0.0 for name, (error, norm) in casts.items()}
     worst = max(relative, key=relative.__getitem__)
     norm = math.hypot(*(norm for _, norm in casts.values()))
-    return replace(
-        plan.conversion.cast,
+    return plan.conversion.cast._replace(
         error=math.hypot(*(error for error, _ in casts.values())) / norm if norm else 0.0,
         worst=worst,
         worst_error=relative[worst],
@@ -200,7 +197,7 @@ def _manifest(conversion: Conversion) -> bytes:
                 {"what": item.what, "tensors": item.tensors, "reason": item.reason}
                 for item in conversion.dropped
             ],
-            "cast": conversion.cast and asdict(conversion.cast),
+            "cast": conversion.cast and conversion.cast._asdict(),
             "verified": conversion.verified,
             "notes": list(conversion.notes),
         }

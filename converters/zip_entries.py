@@ -8,8 +8,7 @@ after it was copied.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from xcompat.converters.archive import (
     CENTRAL,
@@ -41,8 +40,7 @@ _PADDING_EXTRA: Final = b"FB"
 """Identifier of the extra field that torch pads with, and its padding byte is `Z`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A record and its place."""
 
     name: bytes
@@ -73,7 +71,7 @@ class Entry:
 def place(entry: Entry, *, alignment: int = ALIGNMENT, phase: int = 0) -> Entry:
     """Return an entry padded so that its data begins at `phase` modulo `alignment`."""
     # The padding field has a header of four bytes itself.
-    return replace(entry, padding=4 + (phase - entry.data - 4) % alignment)
+    return entry._replace(padding=4 + (phase - entry.data - 4) % alignment)
 
 
 def local_header(entry: Entry, crc32: int = 0) -> bytes:
@@ -127,9 +125,9 @@ def _central_header(entry: Entry, crc32: int) -> bytes:
     fields = [entry.size, entry.size] if entry.is_wide else []
     if entry.offset >= MAX32:
         fields.append(entry.offset)
-    extra = struct.pack(f"<2H{len(fields)}Q", ZIP64_EXTRA, 8 * len(fields), *fields)
-    if not fields:
-        extra = b""
+    extra = b""
+    if fields:
+        extra = struct.pack(f"<2H{len(fields)}Q", ZIP64_EXTRA, 8 * len(fields), *fields)
     size = min(entry.size, MAX32)
     version = VERSION_ZIP64 if fields else _VERSION
     header = CENTRAL.pack(

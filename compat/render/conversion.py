@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from xcompat.render.text import Page, size
@@ -43,7 +42,7 @@ def conversion_as_json(conversion: Conversion) -> dict[str, Any]:
             for item in conversion.dropped
         ],
         "license": conversion.licence,
-        "cast": asdict(conversion.cast) if conversion.cast else None,
+        "cast": conversion.cast._asdict() if conversion.cast else None,
         "in_place": conversion.in_place,
         "original": conversion.original,
         "shared": conversion.shared,
