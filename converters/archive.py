@@ -69,10 +69,12 @@ class ArchiveRecord(NamedTuple):
     """Offset of the local header."""
     end: int
     """Offset behind the record and its data descriptor."""
+    flags: int = 0
+    """General purpose bits of the zip format."""
 
 
 class Records(Mapping[str, ArchiveRecord]):
-    """The records of an archive by name, in the order of the file; 40 bytes of memory for each.
+    """The records of an archive by name, in the order of the file; 42 bytes of memory for each.
 
     torch numbers the records of storages: these need no name of their own.
     """
@@ -82,33 +84,41 @@ class Records(Mapping[str, ArchiveRecord]):
         self._offsets = array("Q")
         self._sizes = array("Q")
         self._checksums = array("I")
+        self._flags = array("H")
         self._numbers = array("i")
         self._names: dict[int, str] = {}
         self._row_of_number = array("i")
         self._row_of_name: dict[str, int] = {}
 
     def __getitem__(self, name: str) -> ArchiveRecord:
-        record = self._record(name, self._row(name))
-        if record is None:
+        row = self._row(name)
+        if row < 0:
             raise KeyError(name)
-        return record
-
-    def of_storage(self, key: int | str) -> ArchiveRecord | None:
-        """Return the record that holds a storage, None where there is none."""
-        name = f"{_STORAGES}{key}"
-        row = self._row_of_name.get(name, -1) if isinstance(key, str) else self._row_of(key)
-        return self._record(name, row)
-
-    def has_storage(self, number: int) -> bool:
-        """Whether there is a record for the storage of that number."""
-        return self._row_of(number) >= 0
+        return self.at(row)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self._row(name) >= 0
 
     def __iter__(self) -> Iterator[str]:
-        for row, number in enumerate(self._numbers):
-            yield self._names[row] if number < 0 else f"{_STORAGES}{number}"
+        return map(self._name, range(len(self)))
+
+    def at(self, row: int) -> ArchiveRecord:
+        """Return a record by its place among all."""
+        return ArchiveRecord(
+            self._name(row),
+            self._offsets[row],
+            self._sizes[row],
+            self._checksums[row],
+            self._headers[row],
+            self._headers[row + 1],
+            self._flags[row],
+        )
+
+    def row_of_storage(self, key: int | str) -> int:
+        """Return the place of the record that holds a storage, -1 where there is none."""
+        if isinstance(key, str):
+            return self._row_of_name.get(f"{_STORAGES}{key}", -1)
+        return self._row_of_number[key] if key < len(self._row_of_number) else -1
 
     def __len__(self) -> int:
         return len(self._sizes)
@@ -118,21 +128,21 @@ class Records(Mapping[str, ArchiveRecord]):
         """Whether there is a checksum other than zero."""
         return any(self._checksums)
 
-    def append(self, key: int | str, offset: int, size: int, crc32: int, end: int) -> None:
+    def append(self, key: int | str, entry: _Entry, offset: int, end: int) -> None:
         """Add a record that begins where the last one ends.
 
         Args:
             key: Its name, which is new, or the number of the storage that it holds.
+            entry: What the directory says of it.
             offset: Of the first data byte in the file.
-            size: In bytes.
-            crc32: As the archive records it.
             end: Offset behind the record and its data descriptor.
         """
         row = len(self._sizes)
         self._headers.append(end)
         self._offsets.append(offset)
-        self._sizes.append(size)
-        self._checksums.append(crc32)
+        self._sizes.append(entry.size)
+        self._checksums.append(entry.crc32)
+        self._flags.append(entry.flags)
         if isinstance(key, str):
             self._numbers.append(-1)
             self._names[row] = key
@@ -146,22 +156,11 @@ class Records(Mapping[str, ArchiveRecord]):
     def _row(self, name: str) -> int:
         """Return the row of a record, -1 where there is none."""
         number = storage_number(name)
-        return self._row_of_name.get(name, -1) if number < 0 else self._row_of(number)
+        return self._row_of_name.get(name, -1) if number < 0 else self.row_of_storage(number)
 
-    def _row_of(self, number: int) -> int:
-        return self._row_of_number[number] if number < len(self._row_of_number) else -1
-
-    def _record(self, name: str, row: int) -> ArchiveRecord | None:
-        if row < 0:
-            return None
-        return ArchiveRecord(
-            name,
-            self._offsets[row],
-            self._sizes[row],
-            self._checksums[row],
-            self._headers[row],
-            self._headers[row + 1],
-        )
+    def _name(self, row: int) -> str:
+        number = self._numbers[row]
+        return self._names[row] if number < 0 else f"{_STORAGES}{number}"
 
 
 def storage_number(name: str) -> int:
@@ -244,7 +243,7 @@ def read_archive(file: SourceFile) -> Archive:
             _refuse(f"unaccounted or shared bytes before `{printable(entry.name)}`")
         offset = _check_local_header(window, entry)
         position = _check_descriptor(window, entry, offset + entry.size)
-        records.append(key, offset, entry.size, entry.crc32, position)
+        records.append(key, entry, offset, position)
     if position != start:
         _refuse("unaccounted bytes before the directory")
     return Archive(names.root, records, records.checksummed)
@@ -444,7 +443,7 @@ class _Names:
         root, _, inner = name.partition("/")
         number = storage_number(inner)
         if root == self.root and number >= 0:
-            if self._records.has_storage(number):
+            if self._records.row_of_storage(number) >= 0:
                 _refuse(f"`{printable(name)}` is there twice")
             return number
         if not _PATH.fullmatch(inner) or root in {"", ".", ".."}:

@@ -43,7 +43,8 @@ class Checkpoint(TensorFile):
 
     def find(self, storage: Storage) -> ArchiveRecord | None:
         """Return the record that holds a storage, None where there is none."""
-        return self.archive.records.of_storage(storage.key)
+        row = self.archive.records.row_of_storage(storage.key)
+        return None if row < 0 else self.archive.records.at(row)
 
     def _read_pickle(self) -> Any:
         records = self.archive.records

@@ -4,42 +4,90 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
+from xcompat.converters import checksum
 from xcompat.converters.machine import GLOBALS, ORDERED_DICT, REBUILD_TENSOR
 from xcompat.converters.opcodes import Op
 from xcompat.converters.values import Global, Record, StateDict, Storage, Tensor, View
 
-_PROTOCOL = 2
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PROTOCOL: Final = 2
+_PIECE_BYTES: Final = 64 << 10
+_KEPT_BYTES: Final = 1 << 20
+"""Five times the pickle of a release."""
+
+
+class Pickled:
+    """The pickle of a value: what is long is not kept, but made anew each time it is written.
+
+    Attributes:
+        size: In bytes.
+        crc32: Its checksum.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+        self._kept = b""
+        self.size = 0
+        self.crc32 = 0
+        write_pickle(value, self._measure)
+
+    def _measure(self, piece: bytes) -> None:
+        self.size += len(piece)
+        self.crc32 = checksum.crc32(piece, self.crc32)
+        self._kept = self._kept + piece if self.size <= _KEPT_BYTES else b""
+
+    def write(self, write: Callable[[bytes], object]) -> None:
+        """Pass it on in pieces."""
+        if self._kept:
+            write(self._kept)
+        else:
+            write_pickle(self._value, write)
 
 
 def pickle_bytes(value: Any) -> bytes:
-    """Return the pickle of a value made of the types that `Machine` yields.
+    """Return the pickle of a value; see `write_pickle`."""
+    pieces: list[bytes] = []
+    write_pickle(value, pieces.append)
+    return b"".join(pieces)
+
+
+def write_pickle(value: Any, write: Callable[[bytes], object]) -> None:
+    """Pass on the pickle of a value made of the types that `Machine` yields, in pieces.
 
     Dicts keep their order. Globals are memoised, values are not: equal parts are written again.
 
     Raises:
         TypeError: The value holds something else.
     """
-    writer = _Writer()
+    writer = _Writer(write)
     writer.op(Op.PROTO, bytes([_PROTOCOL]))
     writer.value(value)
     writer.op(Op.STOP)
-    return bytes(writer.out)
+    write(bytes(writer.out))
 
 
 @lru_cache(maxsize=1000)
 def _geometry(view: View) -> bytes:
     """Return the offset, shape and strides of a view, pickled: a model has few that differ."""
-    writer = _Writer()
+    writer = _Writer(_nowhere)
     for value in (view.offset, view.shape, view.stride):
         writer.value(value)
     return bytes(writer.out)
 
 
+def _nowhere(_: bytes) -> None:
+    raise AssertionError("a geometry is shorter than a piece")
+
+
 class _Writer:
-    def __init__(self) -> None:
+    def __init__(self, write: Callable[[bytes], object]) -> None:
         self.out = bytearray()
+        """What was not passed on yet."""
+        self._write = write
         self._memo: dict[Global, int] = {}
 
     def op(self, op: Op, argument: bytes = b"") -> None:
@@ -104,6 +152,9 @@ class _Writer:
                 self._tensor(item)
             else:
                 self.value(item)
+            if len(self.out) >= _PIECE_BYTES:
+                self._write(bytes(self.out))
+                self.out.clear()
         self.op(Op.SETITEMS)
 
     def _tuple(self, *values: Any) -> None:

@@ -173,7 +173,8 @@ def _model_outputs(  # noqa: PLR0917
 ) -> dict[str, Layout]:
     outputs: dict[str, Layout] = {}
     if model_format != "safetensors":
-        value = {"config": config, "model": StateDict(tensors)}
+        model_value = tensors if isinstance(tensors, StateDict) else StateDict(tensors)
+        value = {"config": config, "model": model_value}
         if isinstance(checkpoint, Checkpoint) and tensors is model.tensors:
             outputs[model_name] = RecordsLayout(checkpoint, value, model.tensors.values())
         else:

@@ -7,18 +7,26 @@ Elsewhere they are copied, and their checksums compared.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from xcompat.converters import checksum
-from xcompat.converters.archive import LOCAL, ArchiveRecord, check_crc32
+from xcompat.converters.archive import ArchiveRecord, check_crc32
 from xcompat.converters.checkpoint import Checkpoint
 from xcompat.converters.copying import Ranges
 from xcompat.converters.output_file import BLOCK
 from xcompat.converters.packing import checksums_of
-from xcompat.converters.pickle_writer import pickle_bytes
+from xcompat.converters.pickle_writer import Pickled
 from xcompat.converters.torch_file import SMALL_RECORDS
 from xcompat.converters.values import printable
-from xcompat.converters.zip_entries import Entry, descriptor, directory, local_header, place
+from xcompat.converters.zip_entries import (
+    Entry,
+    central_header,
+    descriptor,
+    directory_end,
+    local_header,
+    place,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,34 +35,27 @@ if TYPE_CHECKING:
     from xcompat.converters.output_file import OutputFile
     from xcompat.converters.values import Tensor
 
+_AT_ONCE: Final = 2_000
+"""Records that are copied together, and headers that are written together, at most."""
+
 
 class _Run(NamedTuple):
     """Records that follow each other in the source, and will in the output."""
 
+    rows: range
+    """Their places among the records of the source, which lie in it without a gap."""
     first: Entry
     """The first one, with a local header of its own that puts its data where it should be."""
-    records: list[ArchiveRecord]
-
-    @property
-    def shift(self) -> int:
-        """How far the records move."""
-        return self.first.data - self.records[0].offset
-
-    def gaps(self) -> Iterator[tuple[int, int]]:
-        """Yield start and end of what lies behind the data of each record in the source."""
-        for record, following in zip(self.records, self.records[1:], strict=False):
-            yield record.offset + record.size, following.offset
-        last = self.records[-1]
-        yield last.offset + last.size, last.end
-
-    @property
-    def size(self) -> int:
-        """Bytes from the data of the first record to behind the descriptor of the last."""
-        return self.records[-1].end - self.records[0].offset
+    shift: int
+    """How far the records move."""
+    end: int
+    """Offset in the output behind the last one."""
 
 
 class RecordsLayout:
     """A `.pth` file made of new small records and of the source's own storages.
+
+    Nothing is kept for a record but whether it is wanted: its place is computed when it is needed.
 
     Args:
         source: The checkpoint that holds the tensors.
@@ -68,33 +69,68 @@ class RecordsLayout:
 
     def __init__(self, source: Checkpoint, value: Any, tensors: Iterable[Tensor]) -> None:
         self._source = source
+        self._records = source.archive.records
         self._value = value
-        # Without checksums in the source there can be none in the output: they are all or nothing.
-        self._checksum = checksum.crc32 if source.checksummed else _no_checksum
-        self._small: list[tuple[Entry, bytes]] = []
-        entries: list[tuple[Entry, int]] = []
+        self._pickled = Pickled(value)
+        self._small: list[tuple[Entry, int]] = []
         position = 0
-        for name, content in {"data.pkl": pickle_bytes(value), **SMALL_RECORDS}.items():
-            full_name = f"{source.archive.root}/{name}".encode()
-            entry = place(Entry(full_name, len(content), position))
-            self._small.append((entry, content))
-            entries.append((entry, self._checksum(content)))
+        for name, (size, crc32) in self._small_records().items():
+            entry = place(Entry(self._full_name(name), size, position))
+            # Without checksums in the source there can be none: they are all or nothing.
+            self._small.append((entry, crc32 if source.checksummed else 0))
             position = entry.end
-        self._runs: list[_Run] = []
-        for records in _consecutive(map(source.record, {tensor.storage for tensor in tensors})):
-            here = self._entry(records[0])._replace(offset=position)
-            first = place(here, alignment=BLOCK, phase=records[0].offset % BLOCK)
-            run = _Run(first, records)
-            self._runs.append(run)
-            entries.append((first, records[0].crc32))
-            for record in records[1:]:
-                entry = self._entry(record)
-                moved = entry._replace(offset=entry.offset + run.shift)
-                entries.append((moved, record.crc32))
-            position = first.data + run.size
-        self._directory = directory(entries, position)
-        self.size = position + len(self._directory)
+        self._wanted = bytearray(len(self._records))
+        for tensor in tensors:
+            self._wanted[self._records.row_of_storage(tensor.key)] = 1
+        count = size = 0
+        for header in self._directory():
+            count += 1
+            size += len(header)
+        for run in self._runs():
+            position = run.end
+        self._end = directory_end(count, size, position)
+        self.size = position + size + len(self._end)
         self.shared = 0
+
+    def _small_records(self) -> dict[str, tuple[int, int]]:
+        """Return size and checksum of what is written anew."""
+        return {
+            "data.pkl": (self._pickled.size, self._pickled.crc32),
+            **{
+                name: (len(content), checksum.crc32(content))
+                for name, content in SMALL_RECORDS.items()
+            },
+        }
+
+    def _full_name(self, name: str) -> bytes:
+        return f"{self._source.archive.root}/{name}".encode()
+
+    def _entry(self, record: ArchiveRecord, offset: int) -> Entry:
+        return Entry(self._full_name(record.name), record.size, offset, flags=record.flags)
+
+    def _runs(self) -> Iterator[_Run]:
+        """Yield what follows each other in the source, with its place in the output."""
+        position = self._small[-1][0].end
+        begin = self._wanted.find(1)
+        while begin >= 0:
+            end = self._wanted.find(0, begin)
+            rows = range(begin, end if end >= 0 else len(self._wanted))
+            record = self._records.at(rows[0])
+            entry = self._entry(record, position)
+            first = place(entry, alignment=BLOCK, phase=record.offset % BLOCK)
+            shift = first.data - record.offset
+            position = self._records.at(rows[-1]).end + shift
+            yield _Run(rows, first, shift, position)
+            begin = self._wanted.find(1, rows.stop)
+
+    def _directory(self) -> Iterator[bytes]:
+        """Yield the central header of each record."""
+        for entry, crc32 in self._small:
+            yield central_header(entry, crc32)
+        for run in self._runs():
+            yield central_header(run.first, self._records.at(run.rows[0]).crc32)
+            for record in map(self._records.at, run.rows[1:]):
+                yield central_header(self._entry(record, record.header + run.shift), record.crc32)
 
     def write(self, output: OutputFile) -> None:
         """Write the file.
@@ -102,15 +138,21 @@ class RecordsLayout:
         Raises:
             Corruption: XC102, the source is damaged.
         """
-        for entry, content in self._small:
+        for (entry, crc32), name in zip(self._small, self._small_records(), strict=True):
             output.write(local_header(entry))
-            output.write(content)
-            output.write(descriptor(entry, self._checksum(content)))
+            if name in SMALL_RECORDS:
+                output.write(SMALL_RECORDS[name])
+            else:
+                self._pickled.write(output.write)
+            output.write(descriptor(entry, crc32))
         with self._source.naming():
-            for run in self._runs:
-                output.write(local_header(run.first, run.records[0].crc32))
+            for run in self._runs():
+                output.write(local_header(run.first, self._records.at(run.rows[0]).crc32))
                 self._write_run(output, run)
-        output.write(self._directory)
+        headers = self._directory()
+        while piece := b"".join(islice(headers, _AT_ONCE)):
+            output.write(piece)
+        output.write(self._end)
 
     def differs(self, path: Path) -> str:
         """Read back what was written; tell what is not as it should be, "" if nothing.
@@ -121,55 +163,49 @@ class RecordsLayout:
         with Checkpoint(path) as file:
             if file.value != self._value:
                 return "another structure than was written"
-            kept = [record for run in self._runs for record in run.records]
-            written = (file.archive.records[record.name] for record in kept)
+            written = (file.archive.records[record.name] for record in self._kept())
             read = checksums_of(file.file, written)
-            expected: Iterable[int] = (record.crc32 for record in kept)
+            expected: Iterable[int] = (record.crc32 for record in self._kept())
             if not self._source.checksummed:
-                expected = checksums_of(self._source.file, kept)
-            for record, now, before in zip(kept, read, expected, strict=True):
+                expected = checksums_of(self._source.file, self._kept())
+            for record, now, before in zip(self._kept(), read, expected, strict=True):
                 if now != before:
                     return f"other bytes of record `{printable(record.name)}`"
         return ""
 
-    def _entry(self, record: ArchiveRecord) -> Entry:
-        """Return the entry of a record as it is in the source, without padding."""
-        header = self._source.file.read_at(record.header, record.offset - record.header)
-        fields = LOCAL.unpack_from(header)
-        name = header[LOCAL.size : LOCAL.size + fields[9]]
-        return Entry(name, record.size, record.header, flags=fields[2])
+    def _kept(self) -> Iterator[ArchiveRecord]:
+        """Yield the records of the source that go into the output."""
+        return (self._records.at(row) for run in self._runs() for row in run.rows)
 
     def _write_run(self, output: OutputFile, run: _Run) -> None:
         file = self._source.file
+        begin = self._records.at(run.rows[0]).offset
         if self._source.checksummed:
             crc32 = 0
-            for record, (start, end) in zip(run.records, run.gaps(), strict=True):
+            for record, end in self._with_gaps(run):
+                behind = record.offset + record.size
                 crc32 = checksum.crc32_combine(crc32, record.crc32, record.size)
-                crc32 = checksum.crc32(file.read_at(start, end - start), crc32)
-            if output.share(file, run.records[0].offset, run.size, crc32):
-                self.shared += run.size
+                crc32 = checksum.crc32(file.read_at(behind, end - behind), crc32)
+            size = run.end - run.shift - begin
+            if output.share(file, begin, size, crc32):
+                self.shared += size
                 return
-        ranges = Ranges()
-        for record, (start, end) in zip(run.records, run.gaps(), strict=True):
-            ranges.append(record.offset, record.size)
-            ranges.append(start, end - start)
-        copied = output.copy(file, ranges)
-        if self._source.checksummed:
-            for record, crc32 in zip(run.records, copied[::2], strict=True):
-                check_crc32(record, crc32)
+        records = self._with_gaps(run)
+        while batch := list(islice(records, _AT_ONCE)):
+            ranges = Ranges()
+            for record, end in batch:
+                behind = record.offset + record.size
+                ranges.append(record.offset, record.size)
+                ranges.append(behind, end - behind)
+            copied = output.copy(file, ranges)
+            if self._source.checksummed:
+                for (record, _), crc32 in zip(batch, copied[::2], strict=True):
+                    check_crc32(record, crc32)
 
-
-def _no_checksum(_: bytes) -> int:
-    return 0
-
-
-def _consecutive(records: Iterable[ArchiveRecord]) -> Iterator[list[ArchiveRecord]]:
-    """Group records that follow each other in the file without a gap."""
-    run: list[ArchiveRecord] = []
-    for record in sorted(records, key=lambda record: record.offset):
-        if run and run[-1].end != record.header:
-            yield run
-            run = []
-        run.append(record)
-    if run:
-        yield run
+    def _with_gaps(self, run: _Run) -> Iterator[tuple[ArchiveRecord, int]]:
+        """Yield each record, and the end of what lies between its data and the next."""
+        record = self._records.at(run.rows[0])
+        for following in map(self._records.at, run.rows[1:]):
+            yield record, following.offset
+            record = following
+        yield record, record.end

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from xcompat.converters.machine import XTTS_CONFIG
 from xcompat.converters.plain_json import to_plain
 from xcompat.converters.report import Dropped
-from xcompat.converters.values import Record, Tensor, printable
+from xcompat.converters.values import Record, StateDict, Tensor, printable
 from xcompat.errors import Refusal
 
 TRAINER_PREFIX: Final = "xtts."
@@ -102,7 +102,7 @@ def _choose(
     state_dict: Mapping[str, Any],
 ) -> tuple[Mapping[str, Tensor], dict[str, int], list[Dropped]]:
     require_tensors(state_dict)
-    tensors: dict[str, Tensor] = {}
+    tensors = StateDict()
     renamed = 0
     dropped: Counter[str] = Counter()
     unused = dict(_UNUSED_MODULES)

@@ -105,9 +105,13 @@ def directory(entries: Iterable[tuple[Entry, int]], start: int) -> bytes:
         entries: With the CRC-32 of each.
         start: Offset of the directory.
     """
-    parts = [_central_header(entry, crc32) for entry, crc32 in entries]
-    size = sum(map(len, parts))
-    count = len(parts)
+    parts = [central_header(entry, crc32) for entry, crc32 in entries]
+    return b"".join((*parts, directory_end(len(parts), sum(map(len, parts)), start)))
+
+
+def directory_end(count: int, size: int, start: int) -> bytes:
+    """Return what follows a central directory of `count` headers and `size` bytes."""
+    parts = []
     if start >= MAX32 or count >= MAX16:
         version = VERSION_ZIP64
         parts.append(
@@ -121,7 +125,8 @@ def directory(entries: Iterable[tuple[Entry, int]], start: int) -> bytes:
     return b"".join(parts)
 
 
-def _central_header(entry: Entry, crc32: int) -> bytes:
+def central_header(entry: Entry, crc32: int) -> bytes:
+    """Return what the central directory says of a record."""
     fields = [entry.size, entry.size] if entry.is_wide else []
     if entry.offset >= MAX32:
         fields.append(entry.offset)

@@ -25,7 +25,7 @@ from written_archive import Archive
 from xcompat.converters import write_tiny_release
 from xcompat.converters.checkpoint import Checkpoint
 from xcompat.converters.pickle_writer import pickle_bytes
-from xcompat.converters.values import F32, Storage, Tensor, packed
+from xcompat.converters.values import F32, StateDict, Storage, Tensor, packed
 
 ROUNDS = 5
 XCOMPAT = [str(Path(sys.executable).with_name("xcompat"))]
@@ -178,7 +178,7 @@ def write_large(path: Path, count: int, numel: int) -> None:
         write_tiny_release(tiny)
     with Checkpoint(tiny / "model.pth") as checkpoint, path.open("wb") as file:
         sources: dict[str, Tensor] = dict(checkpoint.value["model"])
-        model = {}
+        model = StateDict()
         for index, (name, found) in enumerate(sources.items()):
             storage = Storage(index, found.dtype, found.numel)
             model[name] = packed(storage, found.shape)
