@@ -267,6 +267,7 @@ def _as_it_is(question: _Question, now: Diagnosis) -> _Way | None:
             row=None,
             distance=(False, False),
         ),
+        installed=True,
     )
     return way if way and not way.changes else None
 
@@ -316,9 +317,14 @@ def _all_adaptations(question: _Question) -> Iterator[Iterator[Combination]]:
         yield unseen(combination)
 
 
-def _way(question: _Question, combination: Combination) -> _Way | None:
-    """Return what the combination changes in the environment; None where it cannot be."""
+def _way(question: _Question, combination: Combination, *, installed: bool = False) -> _Way | None:
+    """Return what the combination changes in the environment; None where it cannot be.
+
+    Where it is `installed` already, it does not matter that nothing would install it.
+    """
     needed: set[Capability] = {"install", *question.required}
+    if installed:
+        needed.discard("install")
     transition = Transition(
         question.environment, combination, question.keep, question.knowledge, needed
     )
@@ -330,6 +336,7 @@ def _way(question: _Question, combination: Combination) -> _Way | None:
         for issue in question.knowledge.errors
         if applies(issue, result)
         for capability in issue.capabilities
+        if capability != "install" or not installed
     }
     delivered = combination.works - _with_what_needs_them(claims)
     if not delivered.issuperset(question.required) or any(

@@ -371,8 +371,9 @@ class Transition:
         result = self.result()
         for issue in self._knowledge.spoken if result.language else ():
             for condition in issue.conditions:
-                if applies(replace(issue, conditions=(condition,)), result):
-                    return next(n for n, wanted in condition.packages.items() if wanted == "absent")
+                absent = [name for name, wanted in condition.packages.items() if wanted == "absent"]
+                if absent and applies(replace(issue, conditions=(condition,)), result):
+                    return absent[0]
         return ""
 
     def _followers(self) -> list[str]:

@@ -52,7 +52,7 @@ def environments(draw):
         signs=draw(
             st.sampled_from([{}, {}, {"missing-files": ("TTS: TTS/a.py", "trainer: b.py")}])
         ),
-        language=draw(st.sampled_from(["", "", "ja", "zh-cn", "ko"])),
+        language=draw(st.sampled_from(["", "", "ja", "zh-cn", "ko", "hi"])),
     )
 
 
@@ -197,6 +197,19 @@ def _check_conflict(told, wanted):
 @given(environments(), constraints())
 def test_law_4_and_the_properties_of_plans(here, wanted):
     check(here, wanted)
+
+
+@pytest.mark.parametrize("language", ["zh-cn", "hi"])
+@pytest.mark.parametrize("python", ["3.11.7", "3.15.0"])
+def test_what_an_old_tts_cannot_speak_is_no_package_that_is_missing(language, python):
+    old = {"TTS": "0.20.3", "torch": "2.1.2", "torchaudio": "2.1.2", "transformers": "4.33.3"}
+    here = Environment(
+        python=python, platform="linux-x86_64", packages=old, source="", language=language
+    )
+    told = plan(here, MATRIX)
+    assert told.now.verdict == "incompatible"
+    assert all(change.then != "0.20.3" for each in told.proposals for change in each.changes)
+    assert bool(told.conflict) == (python == "3.15.0")
 
 
 @pytest.mark.property
