@@ -6,24 +6,32 @@ two ways is refused: names given twice, holes, overlaps, and bytes that belong t
 
 from __future__ import annotations
 
+from array import array
 from math import prod
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from xcompat.converters import limits
 from xcompat.converters.archive import ArchiveRecord
-from xcompat.converters.plain_json import load_object
+from xcompat.converters.plain_json import object_items
 from xcompat.converters.recognise import refuse_foreign_format
 from xcompat.converters.tensor_file import TensorFile
-from xcompat.converters.values import DTYPES, Storage, Tensor, packed, printable
+from xcompat.converters.values import DTYPES, Tensor, View, contiguous_stride, printable
 from xcompat.errors import Corruption, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from xcompat.converters.source import SourceFile
+    from xcompat.converters.values import Storage
 
 METADATA: Final = "__metadata__"
 """Key of the header that is no tensor."""
+_MAX64: Final = (1 << 64) - 1
+_TENSOR: Final = 200
+"""Bytes of memory for a tensor beside its name, on CPython with 64 bits."""
+_VIEW: Final = 500
+"""For a shape that no other tensor has."""
+_INTEGERS: Final = frozenset({int})
 _BY_NAME: Final = {dtype.name: dtype for dtype in DTYPES}
 
 
@@ -52,33 +60,61 @@ class SafetensorsSource(TensorFile):
         size = int.from_bytes(head[:8], "little")
         if size > self.file.size - 8:
             _damaged("it says that its header is longer than the file")
-        limits.check("bytes of the safetensors header", size, limits.COMPANION_BYTES)
-        header = load_object(self.file.read_at(8, size), "its header")
-        self.metadata = _texts(header.pop(METADATA, {}))
+        limits.check("bytes of the safetensors header", size, limits.HEADER_BYTES)
+        metadata: Any = None
         self.value = {}
-        self._records: dict[str, ArchiveRecord] = {}
-        body = 8 + size
-        for name, entry in header.items():
-            tensor, start, end = _tensor(name, entry)
-            if body + end > self.file.size:
-                _damaged(f"tensor `{printable(name)}` reaches beyond the end of the file")
-            self.value[name] = tensor
-            self._records[name] = ArchiveRecord(
-                name, body + start, end - start, 0, body + start, body + end
-            )
-        position = body
-        for record in sorted(
-            self._records.values(), key=lambda record: (record.offset, record.end)
-        ):
-            if record.offset != position:
-                _damaged(f"there are unaccounted or shared bytes before `{printable(record.name)}`")
-            position = record.end
+        self._begins = array("Q")
+        self._ends = array("Q")
+        self._views: dict[tuple[str, tuple[int, ...]], View] = {}
+        self._memory = 0
+        for name, entry in object_items(self.file.small_pieces(8, size), "its header"):
+            if name == METADATA and metadata is None:
+                metadata = _texts(entry)
+                continue
+            if name in self.value or name == METADATA:
+                _damaged(f"its header has the key `{printable(name)}` twice")
+            self._add(name, entry, 8 + size)
+        self.metadata = metadata or {}
+        self._check_ranges(8 + size)
+
+    def _add(self, name: str, entry: Any, body: int) -> None:
+        """Add the tensor of an entry, whose bytes lie in the body."""
+        kind, shape, start, end = _fields(name, entry)
+        view = self._views.get((kind, shape))
+        if view is None:
+            view = self._views[kind, shape] = _view(name, kind, shape)
+            self._memory += _VIEW
+        self._memory += name.__sizeof__() + _TENSOR
+        if end - start != view.storage_numel * view.dtype.itemsize:
+            _damaged(f"tensor `{printable(name)}` has {end - start} bytes, not those of its shape")
+        if body + end > self.file.size:
+            _damaged(f"tensor `{printable(name)}` reaches beyond the end of the file")
+        row = len(self._begins)
+        if self._memory > limits.MEMORY or row == limits.ARCHIVE_ENTRIES:
+            limits.check("memory for the tensors of the header", self._memory, limits.MEMORY)
+            limits.check("tensors of the header", row + 1, limits.ARCHIVE_ENTRIES)
+        self.value[name] = Tensor(row, view)
+        self._begins.append(body + start)
+        self._ends.append(body + end)
+
+    def _check_ranges(self, position: int) -> None:
+        """Make sure that the bytes from a position on belong to one tensor each."""
+        # One number for both ends takes half the memory of a pair.
+        packed = (begin << 64 | end for begin, end in zip(self._begins, self._ends, strict=True))
+        for both in sorted(packed):
+            begin, end = both >> 64, both & _MAX64
+            if begin != position:
+                _damaged(f"there are unaccounted or shared bytes before byte {begin}")
+            position = end
         if position != self.file.size:
             _damaged("there are bytes behind the last tensor")
 
     def find(self, storage: Storage) -> ArchiveRecord | None:
         """Return the range of a tensor's bytes."""
-        return self._records.get(str(storage.key))
+        if not isinstance(storage.key, int) or storage.key >= len(self._begins):
+            return None
+        begin, end = self._begins[storage.key], self._ends[storage.key]
+        return ArchiveRecord(f"data/{storage.key}", begin, end - begin, 0, begin, end)
 
 
 def _refuse_other_formats(file: SourceFile) -> None:
@@ -104,18 +140,20 @@ def _texts(metadata: Any) -> Mapping[str, str]:
     return metadata
 
 
-def _tensor(name: str, entry: Any) -> tuple[Tensor, int, int]:
-    """Return a tensor, and where its bytes begin and end in the body."""
-    shown = printable(name)
+def _fields(name: str, entry: Any) -> tuple[str, tuple[int, ...], int, int]:
+    """Return type and shape of a tensor, and where its bytes begin and end in the body."""
     match entry:
         case {"dtype": str(kind), "shape": [*shape], "data_offsets": [int(start), int(end)]} if (
             len(entry) == 3
         ):
-            pass
-        case _:
-            _damaged(f"the entry of tensor `{shown}` is malformed")
-    if any(type(number) is not int or number < 0 for number in (*shape, start, end)):
-        _damaged(f"the entry of tensor `{shown}` is malformed")
+            numbers = (*shape, start, end)
+            if _INTEGERS.issuperset(map(type, numbers)) and min(numbers) >= 0:
+                return kind, tuple(shape), start, end
+    _damaged(f"the entry of tensor `{printable(name)}` is malformed")
+
+
+def _view(name: str, kind: str, shape: tuple[int, ...]) -> View:
+    shown = printable(name)
     dtype = _BY_NAME.get(kind)
     if dtype is None:
         raise Refusal(
@@ -123,7 +161,4 @@ def _tensor(name: str, entry: Any) -> tuple[Tensor, int, int]:
             f"tensor `{shown}` has elements of type {printable(kind)}, which no XTTS has",
         )
     limits.check(f"dimensions of tensor `{shown}`", len(shape), limits.TENSOR_DIMENSIONS)
-    numel = prod(shape)
-    if end - start != numel * dtype.itemsize:
-        _damaged(f"tensor `{shown}` has {end - start} bytes, not those of its shape")
-    return packed(Storage(name, dtype, numel), tuple(shape)), start, end
+    return View(dtype, prod(shape), 0, shape, contiguous_stride(shape))
