@@ -30,7 +30,7 @@ from xcompat.domain import (
 from xcompat.domain.plan import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from collections.abc import Set as AbstractSet
 
 _COSTS = {"torch": 100, "TTS": 30, "coqui-tts": 30, "transformers": 5}
@@ -333,7 +333,7 @@ class Transition:
             absent = have is None and name in _ALWAYS_PINNED
             parts = _SAME.get(name, 0)
             strange = have is not None and _begin(have, parts) != _begin(recorded, parts)
-            troubles = bool(self._troubles(name, have))
+            troubles = self._troubles(name, have)
             version = self._recorded_version(name)
             sure = name in _SAME and (name != "tokenizers" or not self._is_adapted)
             if ((absent or strange) and (version or sure)) or troubles:
@@ -341,7 +341,8 @@ class Transition:
             if sure and not version:
                 self._limits[name] = f"=={'.'.join(_begin(recorded, parts))}.*"
             if troubles and have is not None:
-                self._limits[name] = f"=={recorded.partition('.')[0]}.*"
+                major = f"=={recorded.partition('.')[0]}.*"
+                self._limits[name] = ",".join((major, *_newer(troubles)))
 
     @property
     def _is_adapted(self) -> bool:
@@ -358,9 +359,9 @@ class Transition:
             if have is None or name in self._then or name in self._recorded:
                 continue
             if specifiers := self._troubles(name, have):
-                newer = all(re.fullmatch(r"<[^,=]+", each) for each in specifiers)
-                self._then[name] = "" if newer else None
-                self._limits[name] = ",".join(dict.fromkeys(f">={each[1:]}" for each in specifiers))
+                newer = _newer(specifiers)
+                self._then[name] = "" if len(newer) == len({*specifiers}) else None
+                self._limits[name] = ",".join(newer)
 
     def _add_what_the_language_needs(self) -> None:
         """Put there what a known issue misses for the language that shall be spoken."""
@@ -398,6 +399,7 @@ class Transition:
             if applies(issue, staying) and not applies(issue, changed)
             for condition in issue.conditions
             if name in condition.packages
+            and applies(replace(issue, conditions=(condition,)), staying)
         ]
 
     def _leave_what_is_kept(self) -> None:
@@ -557,6 +559,13 @@ def _version(text: str) -> Version | None:
 def _build(version: str) -> str:
     """Return the build of a version or of a specifier: `cu128` of `==2.9.1+cu128`."""
     return version.partition("+")[2].partition(",")[0].strip()
+
+
+def _newer(specifiers: Iterable[str]) -> list[str]:
+    """Return what excludes the versions of those specifiers that only name old ones."""
+    return list(
+        dict.fromkeys(f">={each[1:]}" for each in specifiers if re.fullmatch(r"<[^,=]+", each))
+    )
 
 
 def _begin(version: str, parts: int) -> list[str]:
