@@ -43,6 +43,17 @@ def test_verify_passes_what_is_right(release: Path, kind: str) -> None:
     assert "Verified: read back" in done.stdout
 
 
+def test_verify_reads_what_was_written_of_long_names_too(tmp_path: Path) -> None:
+    tensors, content = {}, {}
+    for index in range(1_000):
+        tensors[f"gpt.{index}.{'long' * 2_500}"] = asm.tensor(asm.storage(f"9{index}", 1), (1,))
+        content[f"data/9{index}"] = bytes(4)
+    source = checkpoints.write(tmp_path, checkpoints.checkpoint(tensors, content))
+    done = run("--verify", source, "-o", tmp_path / "out")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "out" / "model.safetensors").stat().st_size > 10_000_000
+
+
 @pytest.mark.parametrize("kind", ["safetensors", "pth"])
 @pytest.mark.parametrize("place", [3, 9000, -1000])
 def test_verify_finds_a_byte_that_the_disk_changed(

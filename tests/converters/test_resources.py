@@ -30,7 +30,7 @@ gc.disable()  # as the command line does
 import xcompat.converters
 from xcompat.errors import XcompatError
 try:
-    xcompat.converters.convert(Path(sys.argv[1]), Path(sys.argv[2]))
+    xcompat.converters.convert(Path(sys.argv[1]), Path(sys.argv[2]), format=sys.argv[3])
     code = "converted"
 except XcompatError as error:
     code = error.code
@@ -41,10 +41,10 @@ print(code, time.process_time(), peak)
 """
 
 
-def cost(source: Path, folder: Path) -> tuple[str, float, float]:
+def cost(source: Path, folder: Path, kind: str = "safetensors") -> tuple[str, float, float]:
     """Return the outcome, the seconds of processor time, and the most MiB."""
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(source), str(folder / "out")],
+        [sys.executable, "-c", CHILD, str(source), str(folder / "out"), kind],
         capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     code, seconds, memory = done.stdout.split()
@@ -172,3 +172,23 @@ def test_a_safetensors_header_costs_little(count: int, tmp_path: Path) -> None:
     assert code in {"XC106", "XC109"}
     assert seconds <= SECONDS
     assert memory < MEMORY_MIB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("kind", ["safetensors", "pth"])
+def test_memory_grows_by_a_third_of_a_kilobyte_for_a_tensor(kind: str, tmp_path: Path) -> None:
+    peaks = []
+    for count in (1_000, 16_000):
+        names = [f"gpt.more.{index}.weight" for index in range(count)]
+        tensors = {
+            name: asm.tensor(asm.storage(str(index), 2), (2,))
+            for index, name in enumerate(names, len(checkpoints.SHAPES))
+        }
+        content = {f"data/{len(checkpoints.SHAPES) + index}": bytes(8) for index in range(count)}
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        source = checkpoints.write(folder, checkpoints.checkpoint(tensors, content))
+        code, _, memory = cost(source, folder, kind)
+        assert code == "converted"
+        peaks.append(memory)
+    assert (peaks[1] - peaks[0]) * 2**20 / 15_000 < 350

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import importlib.util
+import json
 import random
 import struct
 import sys
@@ -11,7 +13,7 @@ import zlib
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
@@ -23,16 +25,18 @@ from builders import checkpoints
 from builders import pickle_asm as asm
 from xcompat.converters import checksum, convert, packing
 from xcompat.converters.machine import GLOBALS, Machine
-from xcompat.converters.pickle_writer import pickle_bytes
+from xcompat.converters.pickle_writer import Pickled, pickle_bytes
+from xcompat.converters.plain_json import load_object, object_items
 from xcompat.converters.values import (
     DTYPES,
+    F32,
     Dtype,
     Record,
     StateDict,
     Storage,
     packed,
 )
-from xcompat.errors import XcompatError
+from xcompat.errors import Corruption, XcompatError
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -172,6 +176,84 @@ def test_noise_ends_in_a_value_or_a_typed_error(data: bytes) -> None:
 def test_a_tensor_is_pickled_as_torch_does() -> None:
     tensor = packed(Storage(0, DTYPES[0], 6), (2, 3))
     assert Machine().run(lambda: [pickle_bytes(tensor)])[0] == tensor
+
+
+def test_a_long_pickle_is_written_in_pieces_and_the_same_each_time() -> None:
+    value = {
+        "model": StateDict((f"gpt.{i}", packed(Storage(i, F32, 6), (2, 3))) for i in range(14_000))
+    }
+    pickled = Pickled(value)
+    for _ in range(2):
+        pieces: list[bytes] = []
+        pickled.write(pieces.append)
+        data = b"".join(pieces)
+        assert data == pickle_bytes(value)
+        assert (len(data), zlib.crc32(data)) == (pickled.size, pickled.crc32)
+        assert len(data) > 1 << 20
+        assert max(map(len, pieces)) < 100_000
+    assert Machine().run(lambda: pieces)[0] == value
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+def items_of(document: bytes, size: int) -> dict[str, Any] | None:
+    """Return the object that is read from pieces of a size, None if it is refused."""
+    pieces = (document[at : at + size] for at in range(0, len(document), size))
+    try:
+        items = list(object_items(pieces, "a document"))
+    except Corruption:
+        return None
+    return dict(items) if len({key for key, _ in items}) == len(items) else None
+
+
+def object_of(document: bytes) -> dict[str, Any] | None:
+    try:
+        return load_object(document, "a document")
+    except Corruption:
+        return None
+
+
+def check_pieces(
+    value: dict[str, Any], indent: int | None, cut: tuple[int, int, bytes], size: int
+) -> None:
+    """Hold the reader of items against that of whole documents, also where one is damaged."""
+    document = json.dumps(value, indent=indent, ensure_ascii=False).encode("utf-8", "replace")
+    assert items_of(document, size) == json.loads(document)
+    begin, length, instead = cut
+    damaged = document[:begin] + instead + document[begin + length :]
+    assert items_of(damaged, size) == object_of(damaged.removeprefix(codecs.BOM_UTF8))
+
+
+documents = (
+    st.dictionaries(st.text(max_size=5), json_values, max_size=4),
+    st.sampled_from([None, 1]),
+    st.tuples(
+        st.integers(0, 60),
+        st.integers(0, 4),
+        st.binary(max_size=2) | st.sampled_from([b"{", b"}", b",", b":", b'"', b" ", b"\\"]),
+    ),
+    st.integers(1, 30),
+)
+
+
+@given(*documents)
+@SHORT
+def test_items_are_those_of_the_whole_document(value, indent, cut, size) -> None:
+    check_pieces(value, indent, cut, size)
+
+
+@pytest.mark.property
+@given(*documents)
+@LONG
+def test_items_are_those_of_any_document(value, indent, cut, size) -> None:
+    check_pieces(value, indent, cut, size)
 
 
 def without_isal() -> ModuleType:
