@@ -197,10 +197,12 @@ def object_items(pieces: Iterable[bytes], name: str) -> Iterator[tuple[str, Any]
         while True:
             try:
                 item, position = _next_item(text, position, opening)
-            except ValueError:
+            except ValueError as error:
                 # It may only be cut off here.
+                if len(text) - position > limits.TEXT_BYTES:
+                    raise ValueError(f"{error}, or one item is longer than 1 MiB") from error
                 piece = next(rest, b"")
-                if not piece or len(text) - position > limits.TEXT_BYTES:
+                if not piece:
                     raise
                 text = text[position:] + decode(piece)
                 position = 0
