@@ -122,6 +122,20 @@ def _joined(ranges: Ranges, begin: int, results: list[array[int]]) -> array[int]
     return found
 
 
+def start(*threads: threading.Thread) -> None:
+    """Start threads; an interrupt waits, for in the middle of a start it would lose a thread."""
+    if not hasattr(signal, "pthread_sigmask"):
+        for thread in threads:
+            thread.start()
+        return
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        for thread in threads:
+            thread.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
 class _Crew:
     """The threads of one transfer, of which the caller's is one."""
 
@@ -151,7 +165,7 @@ class _Crew:
     def results(self) -> list[array[int]]:
         """Do the work; return the checksums of the parts in each window."""
         try:
-            self._start_helpers()
+            start(*self._helpers)
             self._work(self._tell)
         except BaseException:
             self._stopped = True
@@ -164,17 +178,6 @@ class _Crew:
             raise self._failure
         self._tell()
         return [self._found[number] for number in range(len(self._found))]
-
-    def _start_helpers(self) -> None:
-        """Start them; an interrupt waits, for in the middle of a start it would lose a thread."""
-        if not self._helpers:
-            return
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-        try:
-            for helper in self._helpers:
-                helper.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
     def _tell(self) -> None:
         done = self._done

@@ -7,10 +7,11 @@ import glob
 import os
 import struct
 import threading
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from xcompat.converters import checksum
-from xcompat.converters.copying import Ranges, transfer
+from xcompat.converters.copying import Ranges, start, transfer
 
 try:
     import fcntl
@@ -232,12 +233,14 @@ class _Writeback:
     """Brings a growing file to the disk while it grows, so that the last fsync has little to do.
 
     The thread only waits for the disk. What it cannot sync is left to the last fsync, which tells.
+    It is told by a queue made in C: an interrupt in the middle of a semaphore, which is made in
+    Python, can leave it locked for ever.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._next = WRITEBACK_BYTES
-        self._due = threading.Semaphore(0)
+        self._due: SimpleQueue[None] = SimpleQueue()
         self._stopped = False
         self._thread: threading.Thread | None = None
 
@@ -248,20 +251,19 @@ class _Writeback:
         self._next = position + WRITEBACK_BYTES
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, daemon=True)
-            self._thread.start()
-        self._due.release()
+            start(self._thread)
+        self._due.put(None)
 
     def stop(self) -> None:
         """End the thread; the descriptor may be closed after this."""
         self._stopped = True
-        if self._thread is not None:
-            self._due.release()
+        if self._thread is not None and self._thread.is_alive():
+            self._due.put(None)
             self._thread.join()
-            self._thread = None
 
     def _run(self) -> None:
         while True:
-            self._due.acquire()
+            self._due.get()
             if self._stopped:
                 return
             with contextlib.suppress(OSError):

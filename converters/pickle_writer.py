@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from xcompat.converters import checksum
 from xcompat.converters.machine import GLOBALS, ORDERED_DICT, REBUILD_TENSOR
 from xcompat.converters.opcodes import Op
-from xcompat.converters.values import Global, Record, StateDict, Storage, Tensor, View
+from xcompat.converters.values import Cast, Global, Record, StateDict, Storage, Tensor, View, packed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _PROTOCOL: Final = 2
 _PIECE_BYTES: Final = 64 << 10
@@ -23,17 +24,22 @@ _KEPT_BYTES: Final = 1 << 20
 class Pickled:
     """The pickle of a value: what is long is not kept, but made anew each time it is written.
 
+    Args:
+        value: See `write_pickle`.
+        own_storages: See `write_pickle`.
+
     Attributes:
         size: In bytes.
         crc32: Its checksum.
     """
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: Any, *, own_storages: bool = False) -> None:
         self._value = value
+        self._own_storages = own_storages
         self._kept = b""
         self.size = 0
         self.crc32 = 0
-        write_pickle(value, self._measure)
+        write_pickle(value, self._measure, own_storages=own_storages)
 
     def _measure(self, piece: bytes) -> None:
         self.size += len(piece)
@@ -45,7 +51,7 @@ class Pickled:
         if self._kept:
             write(self._kept)
         else:
-            write_pickle(self._value, write)
+            write_pickle(self._value, write, own_storages=self._own_storages)
 
 
 def pickle_bytes(value: Any) -> bytes:
@@ -55,15 +61,23 @@ def pickle_bytes(value: Any) -> bytes:
     return b"".join(pieces)
 
 
-def write_pickle(value: Any, write: Callable[[bytes], object]) -> None:
+def write_pickle(
+    value: Any, write: Callable[[bytes], object], *, own_storages: bool = False
+) -> None:
     """Pass on the pickle of a value made of the types that `Machine` yields, in pieces.
 
     Dicts keep their order. Globals are memoised, values are not: equal parts are written again.
 
+    Args:
+        value: What to pickle.
+        write: Is given the pieces.
+        own_storages: Whether each tensor is packed in a storage of its own, by their numbers;
+            then some may be cast.
+
     Raises:
         TypeError: The value holds something else.
     """
-    writer = _Writer(write)
+    writer = _Writer(write, count() if own_storages else None)
     writer.op(Op.PROTO, bytes([_PROTOCOL]))
     writer.value(value)
     writer.op(Op.STOP)
@@ -73,7 +87,7 @@ def write_pickle(value: Any, write: Callable[[bytes], object]) -> None:
 @lru_cache(maxsize=1000)
 def _geometry(view: View) -> bytes:
     """Return the offset, shape and strides of a view, pickled: a model has few that differ."""
-    writer = _Writer(_nowhere)
+    writer = _Writer(_nowhere, None)
     for value in (view.offset, view.shape, view.stride):
         writer.value(value)
     return bytes(writer.out)
@@ -84,10 +98,11 @@ def _nowhere(_: bytes) -> None:
 
 
 class _Writer:
-    def __init__(self, write: Callable[[bytes], object]) -> None:
+    def __init__(self, write: Callable[[bytes], object], numbers: Iterator[int] | None) -> None:
         self.out = bytearray()
         """What was not passed on yet."""
         self._write = write
+        self._numbers = numbers
         self._memo: dict[Global, int] = {}
 
     def op(self, op: Op, argument: bytes = b"") -> None:
@@ -96,6 +111,8 @@ class _Writer:
 
     def value(self, value: Any) -> None:  # noqa: C901, PLR0912 - one branch for each type
         match value:
+            case Tensor() | Cast():
+                self._tensor(value)
             case None:
                 self.op(Op.NONE)
             case bool():
@@ -129,8 +146,6 @@ class _Writer:
                 self.op(Op.NEWOBJ)
                 self.value(value.state)
                 self.op(Op.BUILD)
-            case Tensor():
-                self._tensor(value)
             case _:
                 raise TypeError(f"cannot write a {type(value).__name__} to a checkpoint")
 
@@ -187,7 +202,12 @@ class _Writer:
         self._tuple("storage", kind, str(storage.key), "cpu", storage.numel)
         self.op(Op.BINPERSID)
 
-    def _tensor(self, tensor: Tensor) -> None:
+    def _tensor(self, tensor: Tensor | Cast) -> None:
+        if self._numbers is not None:
+            storage = Storage(next(self._numbers), tensor.dtype, tensor.numel)
+            tensor = packed(storage, tensor.shape)
+        if isinstance(tensor, Cast):
+            raise TypeError("a cast tensor has no place in the storages that there are")
         self._global(REBUILD_TENSOR)
         self.op(Op.MARK)
         self._storage(tensor.storage)

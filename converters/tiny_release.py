@@ -20,7 +20,7 @@ from xcompat.converters.machine import (
     XTTS_CONFIG,
 )
 from xcompat.converters.output_folder import OutputFolder, output_errors
-from xcompat.converters.pickle_writer import pickle_bytes
+from xcompat.converters.pickle_writer import Pickled
 from xcompat.converters.plain_json import to_json, to_plain
 from xcompat.converters.torch_file import ArchiveLayout
 from xcompat.converters.values import (
@@ -114,7 +114,7 @@ class _Weights:
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)  # noqa: S311 - reproducible noise, not a secret
-        self._storages: dict[str, bytes] = {}
+        self._storages: list[bytes] = []
 
     def tensor(self, *shape: int, unused: int = 0) -> Tensor:
         """Return a float tensor; its storage has `unused` elements more."""
@@ -128,19 +128,17 @@ class _Weights:
 
     def save(self, value: Any, output: OutputFile) -> None:
         """Write a checkpoint of these tensors as torch.save does."""
-        sizes = {name: len(content) for name, content in self._storages.items()}
-        layout = ArchiveLayout(pickle_bytes(value), sizes)
+        layout = ArchiveLayout(Pickled(value), array("Q", map(len, self._storages)))
 
-        def write_record(name: str) -> int:
-            content = self._storages[name]
-            output.write(content)
-            return checksum.crc32(content)
+        def write_storage(number: int) -> int:
+            output.write(self._storages[number])
+            return checksum.crc32(self._storages[number])
 
-        layout.write(output, write_record)
+        layout.write(output, write_storage)
 
     def _store(self, values: array[Any], dtype: Dtype, shape: tuple[int, ...]) -> Tensor:
         storage = Storage(len(self._storages), dtype, len(values))
-        self._storages[f"data/{storage.key}"] = values.tobytes()
+        self._storages.append(values.tobytes())
         return packed(storage, shape)
 
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from array import array
+from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from xcompat.converters import checksum
 from xcompat.converters.checkpoint import Checkpoint
 from xcompat.converters.packing import Written, checksums_of, write_tensors
-from xcompat.converters.pickle_writer import pickle_bytes
+from xcompat.converters.pickle_writer import Pickled
 from xcompat.converters.values import Cast, StateDict, Storage, Tensor, packed
-from xcompat.converters.zip_entries import Entry, descriptor, directory, local_header, place
+from xcompat.converters.zip_entries import (
+    Entry,
+    central_header,
+    descriptor,
+    directory_end,
+    local_header,
+    place,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from xcompat.converters.output_file import OutputFile
@@ -21,6 +30,8 @@ if TYPE_CHECKING:
 SMALL_RECORDS: Final = {"byteorder": b"little", "version": b"3\n"}
 """What torch writes beside the pickle and the storages."""
 _ROOT: Final = "archive"
+_AT_ONCE: Final = 2_000
+"""Headers that are written together, at most."""
 
 
 class TorchLayout:
@@ -37,12 +48,10 @@ class TorchLayout:
 
     def __init__(self, source: TensorFile, value: Any) -> None:
         self._source = source
-        items: list[Tensor | Cast] = []
-        self._value = _with_own_storages(value, items)
-        self._items = {f"data/{index}": item for index, item in enumerate(items)}
-        self._archive = ArchiveLayout(
-            pickle_bytes(self._value), {name: item.nbytes for name, item in self._items.items()}
-        )
+        self._value = value
+        self._items = list(_tensors_of(value))
+        sizes = array("Q", (item.nbytes for item in self._items))
+        self._archive = ArchiveLayout(Pickled(value, own_storages=True), sizes)
         self.size = self._archive.size
         self.written = Written()
 
@@ -54,12 +63,12 @@ class TorchLayout:
             Refusal: XC108, an element cannot be cast.
         """
 
-        def write_record(name: str) -> int:
-            write_tensors(output, self._source, [self._items[name]], self.written)
+        def write_storage(number: int) -> int:
+            write_tensors(output, self._source, [self._items[number]], self.written)
             return self.written.checksums[-1]
 
         with self._source.naming():
-            self._archive.write(output, write_record)
+            self._archive.write(output, write_storage)
 
     def differs(self, path: Path) -> str:
         """Read back what was written; tell what is not as it should be, "" if nothing.
@@ -68,27 +77,35 @@ class TorchLayout:
             Refusal, Corruption: It is not a checkpoint.
         """
         with Checkpoint(path) as file:
-            if file.value != self._value:
+            if file.value != _with_own_storages(self._value, count()):
                 return "another structure than was written"
+            names = [f"data/{number}" for number in range(len(self._items))]
             records = file.archive.records
-            read = checksums_of(file.file, (records[name] for name in self._items))
-            for name, now, written in zip(self._items, read, self.written.checksums, strict=True):
+            read = checksums_of(file.file, (records[name] for name in names))
+            for name, now, written in zip(names, read, self.written.checksums, strict=True):
                 if {records[name].crc32, now} != {written}:
                     return f"other bytes of record `{name}`"
         return ""
 
 
-def _with_own_storages(value: Any, tensors: list[Tensor | Cast]) -> Any:
-    """Copy a value, with each tensor packed in a storage of its own; collect the originals."""
+def _tensors_of(value: Any) -> Iterator[Tensor | Cast]:
+    """Yield the tensors in a value, in the order in which they are pickled."""
+    if isinstance(value, (Tensor, Cast)):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _tensors_of(item)
+
+
+def _with_own_storages(value: Any, numbers: Iterator[int]) -> Any:
+    """Copy a value, with each tensor packed in a storage of its own."""
     match value:
         case Tensor() | Cast():
-            storage = Storage(len(tensors), value.dtype, value.numel)
-            tensors.append(value)
-            return packed(storage, value.shape)
+            return packed(Storage(next(numbers), value.dtype, value.numel), value.shape)
         case StateDict():
-            return StateDict((k, _with_own_storages(v, tensors)) for k, v in value.items())
+            return StateDict((k, _with_own_storages(v, numbers)) for k, v in value.items())
         case dict():
-            return {key: _with_own_storages(item, tensors) for key, item in value.items()}
+            return {key: _with_own_storages(item, numbers) for key, item in value.items()}
         case _:
             return value
 
@@ -98,34 +115,53 @@ class ArchiveLayout:
 
     Args:
         pickled: Content of `data.pkl`.
-        sizes: Bytes of each further record, by its name below the top folder.
+        sizes: Bytes of each storage; they are numbered.
 
     Attributes:
         size: Of the whole archive, in bytes.
     """
 
-    def __init__(self, pickled: bytes, sizes: Mapping[str, int]) -> None:
-        self._small = {"data.pkl": pickled, **SMALL_RECORDS}
-        self._entries: dict[str, Entry] = {}
-        position = 0
-        small = {name: len(content) for name, content in self._small.items()}
-        for name, size in {**small, **sizes}.items():
-            self._entries[name] = entry = place(Entry(f"{_ROOT}/{name}".encode(), size, position))
-            position = entry.end
-        self._directory_at = position
-        unknown = ((entry, 0) for entry in self._entries.values())
-        self.size = position + len(directory(unknown, position))
+    def __init__(self, pickled: Pickled, sizes: array[int]) -> None:
+        self._pickled = pickled
+        self._sizes = sizes
+        directory = end = 0
+        for entry in self._entries():
+            directory += len(central_header(entry, 0))
+            end = entry.end
+        self._end = directory_end(1 + len(SMALL_RECORDS) + len(sizes), directory, end)
+        self.size = end + directory + len(self._end)
 
-    def write(self, output: OutputFile, write_record: Callable[[str], int]) -> None:
-        """Write the archive; `write_record` appends a further record and returns its CRC-32."""
-        done: list[tuple[Entry, int]] = []
-        for name, entry in self._entries.items():
+    def _entries(self) -> Iterator[Entry]:
+        """Yield the small records and the storages, in their places."""
+        position = 0
+        small = {"data.pkl": self._pickled.size}
+        small |= {name: len(content) for name, content in SMALL_RECORDS.items()}
+        numbered = ((f"data/{number}", size) for number, size in enumerate(self._sizes))
+        for name, size in chain(small.items(), numbered):
+            entry = place(Entry(f"{_ROOT}/{name}".encode(), size, position))
+            yield entry
+            position = entry.end
+
+    def write(self, output: OutputFile, write_storage: Callable[[int], int]) -> None:
+        """Write the archive; `write_storage` appends a storage and returns its CRC-32."""
+        checksums = array("I")
+        for row, entry in enumerate(self._entries()):
             output.write(local_header(entry))
-            if name in self._small:
-                output.write(self._small[name])
-                crc32 = checksum.crc32(self._small[name])
-            else:
-                crc32 = write_record(name)
-            output.write(descriptor(entry, crc32))
-            done.append((entry, crc32))
-        output.write(directory(done, self._directory_at))
+            checksums.append(self._write_content(row, output, write_storage))
+            output.write(descriptor(entry, checksums[-1]))
+        headers = map(central_header, self._entries(), checksums)
+        while piece := b"".join(islice(headers, _AT_ONCE)):
+            output.write(piece)
+        output.write(self._end)
+
+    def _write_content(
+        self, row: int, output: OutputFile, write_storage: Callable[[int], int]
+    ) -> int:
+        if row == 0:
+            self._pickled.write(output.write)
+            return self._pickled.crc32
+        if row > len(SMALL_RECORDS):
+            return write_storage(row - 1 - len(SMALL_RECORDS))
+        content = [*SMALL_RECORDS.values()][row - 1]
+        output.write(content)
+        return checksum.crc32(content)

@@ -8,7 +8,7 @@ after it was copied.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from xcompat.converters.archive import (
     CENTRAL,
@@ -29,9 +29,6 @@ from xcompat.converters.archive import (
     VERSION_ZIP64,
     ZIP64_EXTRA,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 ALIGNMENT: Final = 64
 FLAGS: Final = FLAG_DESCRIPTOR | FLAG_UTF8
@@ -96,17 +93,6 @@ def descriptor(entry: Entry, crc32: int) -> bytes:
     """Return what stands behind the data of a record."""
     layout = "<4sIQQ" if entry.is_wide else "<4sIII"
     return struct.pack(layout, DESCRIPTOR_MAGIC, crc32, entry.size, entry.size)
-
-
-def directory(entries: Iterable[tuple[Entry, int]], start: int) -> bytes:
-    """Return the central directory and all that follows it.
-
-    Args:
-        entries: With the CRC-32 of each.
-        start: Offset of the directory.
-    """
-    parts = [central_header(entry, crc32) for entry, crc32 in entries]
-    return b"".join((*parts, directory_end(len(parts), sum(map(len, parts)), start)))
 
 
 def directory_end(count: int, size: int, start: int) -> bytes:

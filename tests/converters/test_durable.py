@@ -1,6 +1,9 @@
 """What is on the disk when a conversion returns: everything, unless told not to wait for it."""
 
+import contextlib
 import os
+import random
+import signal
 import threading
 from pathlib import Path
 
@@ -92,3 +95,27 @@ def test_a_failed_conversion_ends_the_writeback_too(tmp_path, monkeypatch):
     assert caught.value.code == "XC102"
     assert not (tmp_path / "out").exists()
     assert threading.active_count() == 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer that interrupts")
+def test_an_interrupt_at_any_moment_leaves_a_writeback_that_ends(tmp_path):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    moments = random.Random(1)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with (tmp_path / "file").open("wb") as file:
+            for _ in range(200):
+                writeback = output_file._Writeback(file.fileno())
+                with contextlib.suppress(KeyboardInterrupt):
+                    writeback.follow(writeback._next)
+                    signal.setitimer(signal.ITIMER_REAL, moments.uniform(2e-5, 2e-4))
+                    while True:
+                        writeback.follow(writeback._next)
+                ending = threading.Thread(target=writeback.stop, daemon=True)
+                ending.start()
+                ending.join(20)
+                assert not ending.is_alive()
+    finally:
+        signal.signal(signal.SIGALRM, before)
