@@ -7,12 +7,12 @@ the interpreter's lock. What is checked is what is written: each byte passes thr
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from array import array
 from typing import TYPE_CHECKING, Final
 
 from xcompat.converters import checksum
+from xcompat.converters.interrupts import held
 from xcompat.converters.source import BUFFER_BYTES, copy_buffer
 
 if TYPE_CHECKING:
@@ -122,20 +122,6 @@ def _joined(ranges: Ranges, begin: int, results: list[array[int]]) -> array[int]
     return found
 
 
-def start(*threads: threading.Thread) -> None:
-    """Start threads; an interrupt waits, for in the middle of a start it would lose a thread."""
-    if not hasattr(signal, "pthread_sigmask"):
-        for thread in threads:
-            thread.start()
-        return
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        for thread in threads:
-            thread.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
-
-
 class _Crew:
     """The threads of one transfer, of which the caller's is one."""
 
@@ -165,7 +151,9 @@ class _Crew:
     def results(self) -> list[array[int]]:
         """Do the work; return the checksums of the parts in each window."""
         try:
-            start(*self._helpers)
+            with held():  # an interrupt in the middle of a start would lose a thread
+                for helper in self._helpers:
+                    helper.start()
             self._work(self._tell)
         except BaseException:
             self._stopped = True

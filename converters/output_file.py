@@ -11,7 +11,8 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from xcompat.converters import checksum
-from xcompat.converters.copying import Ranges, start, transfer
+from xcompat.converters.copying import Ranges, transfer
+from xcompat.converters.interrupts import held
 
 try:
     import fcntl
@@ -251,7 +252,8 @@ class _Writeback:
         self._next = position + WRITEBACK_BYTES
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, daemon=True)
-            start(self._thread)
+            with held():
+                self._thread.start()
         self._due.put(None)
 
     def stop(self) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from xcompat.converters.interrupts import held
 from xcompat.converters.output_file import OutputFile
 from xcompat.converters.values import printable
 from xcompat.errors import CannotLook
@@ -60,15 +61,17 @@ class OutputFolder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for file in self._files:
-            file.close()
-        if not self._committed:
-            self._roll_back()
+        with held():
+            for file in self._files:
+                file.close()
+            if not self._committed:
+                self._roll_back()
 
     def create(self, name: str, size: int = 0) -> OutputFile:
         """Begin a file; files are put in place in the order of their creation. See OutputFile."""
-        file = OutputFile(self.path / name, self._advance, durable=self._durable, size=size)
-        self._files.append(file)
+        with held():
+            file = OutputFile(self.path / name, self._advance, durable=self._durable, size=size)
+            self._files.append(file)
         return file
 
     def commit(
@@ -98,18 +101,19 @@ class OutputFolder:
         if durable:
             for file in self._files:
                 file.sync()
-        if replace:
-            for file in self._files:
-                if file.path.name in last and file.path.name not in swap:
-                    file.path.unlink(missing_ok=True)
         order = {name: place for place, name in enumerate(last, start=1)}
-        for file in sorted(self._files, key=lambda file: order.get(file.path.name, 0)):
-            if kept_as := swap.get(file.path.name):
-                self._placed.append(_keep(file.path, kept_as))
-            self._place(file, replace=replace or file.path.name in swap)
-        if durable:
-            self._sync_folder()
-        self._committed = True
+        with held():
+            if replace:
+                for file in self._files:
+                    if file.path.name in last and file.path.name not in swap:
+                        file.path.unlink(missing_ok=True)
+            for file in sorted(self._files, key=lambda file: order.get(file.path.name, 0)):
+                if kept_as := swap.get(file.path.name):
+                    self._placed.append(_keep(file.path, kept_as))
+                self._place(file, replace=replace or file.path.name in swap)
+            if durable:
+                self._sync_folder()
+            self._committed = True
 
     def _place(self, file: OutputFile, *, replace: bool) -> None:
         is_new = not os.path.lexists(file.path)
@@ -129,9 +133,10 @@ class OutputFolder:
         missing = [self.path]
         while not missing[-1].exists() and missing[-1].parent != missing[-1]:
             missing.append(missing[-1].parent)
-        for folder in reversed(missing[:-1]):
-            folder.mkdir()
-            self._created_folders.append(folder)
+        with held():
+            for folder in reversed(missing[:-1]):
+                folder.mkdir()
+                self._created_folders.append(folder)
         if not self.path.is_dir():
             raise NotADirectoryError(20, "Not a directory")
 

@@ -11,6 +11,7 @@ import pytest
 
 from builders import checkpoints
 from xcompat.converters import convert, output_file, repair, write_tiny_release
+from xcompat.converters.output_file import OutputFile
 from xcompat.errors import Corruption
 
 SYNCED = 6
@@ -119,3 +120,48 @@ def test_an_interrupt_at_any_moment_leaves_a_writeback_that_ends(tmp_path):
                 assert not ending.is_alive()
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_an_interrupt_while_files_get_their_names_waits_until_all_have(
+    source, tmp_path, monkeypatch, force
+):
+    target = tmp_path / "out"
+    whole = {path.name for path in convert_into(source, tmp_path / "whole")}
+    if force:
+        convert_into(source, target)
+    real = OutputFile.place
+
+    def place(self, *, replace):
+        real(self, replace=replace)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(OutputFile, "place", place)
+    with pytest.raises(KeyboardInterrupt):
+        convert(source, target, force=force)
+    assert {path.name for path in target.iterdir()} == whole
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("made", [1, 3])
+def test_an_interrupt_while_a_file_is_made_leaves_nothing(source, tmp_path, monkeypatch, made):
+    real = output_file._create_locked
+    count = 0
+
+    def create(path):
+        nonlocal count
+        count += 1
+        found = real(path)
+        if count == made:
+            signal.raise_signal(signal.SIGINT)
+        return found
+
+    monkeypatch.setattr(output_file, "_create_locked", create)
+    with pytest.raises(KeyboardInterrupt):
+        convert(source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def convert_into(source, target):
+    convert(source, target)
+    return list(target.iterdir())
