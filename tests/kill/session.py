@@ -242,7 +242,9 @@ class Session:
                 )
         if way.in_place:
             self.expect("model.pth" in named, "the folder lost its checkpoint")
-        self.expect("Traceback" not in errors, errors)
+        # Python itself drops an interrupt that comes while it forgets an ended thread, and says so.
+        dropped = errors.startswith("Exception ignored in") and code == 0
+        self.expect(dropped or "Traceback" not in errors, errors)
         complete = all(named.get(name) == crc32 for name, crc32 in whole.items() if name in MODELS)
         complete = complete and set(named) == set(after)
         if number == signal.SIGINT and code != 0:
