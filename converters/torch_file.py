@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from itertools import chain, count, islice
+from itertools import chain, count, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from xcompat.converters import checksum
@@ -11,14 +11,7 @@ from xcompat.converters.checkpoint import Checkpoint
 from xcompat.converters.packing import Written, checksums_of, write_tensors
 from xcompat.converters.pickle_writer import Pickled
 from xcompat.converters.values import Cast, StateDict, Storage, Tensor, packed
-from xcompat.converters.zip_entries import (
-    Entry,
-    central_header,
-    descriptor,
-    directory_end,
-    local_header,
-    place,
-)
+from xcompat.converters.zip_entries import Entry, descriptor, directory, local_header, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,8 +23,6 @@ if TYPE_CHECKING:
 SMALL_RECORDS: Final = {"byteorder": b"little", "version": b"3\n"}
 """What torch writes beside the pickle and the storages."""
 _ROOT: Final = "archive"
-_AT_ONCE: Final = 2_000
-"""Headers that are written together, at most."""
 
 
 class TorchLayout:
@@ -124,12 +115,11 @@ class ArchiveLayout:
     def __init__(self, pickled: Pickled, sizes: array[int]) -> None:
         self._pickled = pickled
         self._sizes = sizes
-        directory = end = 0
+        end = 0
         for entry in self._entries():
-            directory += len(central_header(entry, 0))
             end = entry.end
-        self._end = directory_end(1 + len(SMALL_RECORDS) + len(sizes), directory, end)
-        self.size = end + directory + len(self._end)
+        unknown = zip(self._entries(), repeat(0))
+        self.size = end + sum(map(len, directory(unknown, end)))
 
     def _entries(self) -> Iterator[Entry]:
         """Yield the small records and the storages, in their places."""
@@ -149,10 +139,9 @@ class ArchiveLayout:
             output.write(local_header(entry))
             checksums.append(self._write_content(row, output, write_storage))
             output.write(descriptor(entry, checksums[-1]))
-        headers = map(central_header, self._entries(), checksums)
-        while piece := b"".join(islice(headers, _AT_ONCE)):
+        told = zip(self._entries(), checksums, strict=True)
+        for piece in directory(told, output.position):
             output.write(piece)
-        output.write(self._end)
 
     def _write_content(
         self, row: int, output: OutputFile, write_storage: Callable[[int], int]

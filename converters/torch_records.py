@@ -19,14 +19,7 @@ from xcompat.converters.packing import checksums_of
 from xcompat.converters.pickle_writer import Pickled
 from xcompat.converters.torch_file import SMALL_RECORDS
 from xcompat.converters.values import printable
-from xcompat.converters.zip_entries import (
-    Entry,
-    central_header,
-    descriptor,
-    directory_end,
-    local_header,
-    place,
-)
+from xcompat.converters.zip_entries import Entry, descriptor, directory, local_header, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,7 +29,7 @@ if TYPE_CHECKING:
     from xcompat.converters.values import Tensor
 
 _AT_ONCE: Final = 2_000
-"""Records that are copied together, and headers that are written together, at most."""
+"""Records that are copied together, at most."""
 
 
 class _Run(NamedTuple):
@@ -82,14 +75,9 @@ class RecordsLayout:
         self._wanted = bytearray(len(self._records))
         for tensor in tensors:
             self._wanted[self._records.row_of_storage(tensor.key)] = 1
-        count = size = 0
-        for header in self._directory():
-            count += 1
-            size += len(header)
         for run in self._runs():
             position = run.end
-        self._end = directory_end(count, size, position)
-        self.size = position + size + len(self._end)
+        self.size = position + sum(map(len, directory(self._entries(), position)))
         self.shared = 0
 
     def _small_records(self) -> dict[str, tuple[int, int]]:
@@ -123,14 +111,13 @@ class RecordsLayout:
             yield _Run(rows, first, shift, position)
             begin = self._wanted.find(1, rows.stop)
 
-    def _directory(self) -> Iterator[bytes]:
-        """Yield the central header of each record."""
-        for entry, crc32 in self._small:
-            yield central_header(entry, crc32)
+    def _entries(self) -> Iterator[tuple[Entry, int]]:
+        """Yield each record of the output with its checksum."""
+        yield from self._small
         for run in self._runs():
-            yield central_header(run.first, self._records.at(run.rows[0]).crc32)
+            yield run.first, self._records.at(run.rows[0]).crc32
             for record in map(self._records.at, run.rows[1:]):
-                yield central_header(self._entry(record, record.header + run.shift), record.crc32)
+                yield self._entry(record, record.header + run.shift), record.crc32
 
     def write(self, output: OutputFile) -> None:
         """Write the file.
@@ -149,10 +136,8 @@ class RecordsLayout:
             for run in self._runs():
                 output.write(local_header(run.first, self._records.at(run.rows[0]).crc32))
                 self._write_run(output, run)
-        headers = self._directory()
-        while piece := b"".join(islice(headers, _AT_ONCE)):
+        for piece in directory(self._entries(), output.position):
             output.write(piece)
-        output.write(self._end)
 
     def differs(self, path: Path) -> str:
         """Read back what was written; tell what is not as it should be, "" if nothing.

@@ -8,7 +8,8 @@ after it was copied.
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from xcompat.converters.archive import (
     CENTRAL,
@@ -30,9 +31,14 @@ from xcompat.converters.archive import (
     ZIP64_EXTRA,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
 ALIGNMENT: Final = 64
 FLAGS: Final = FLAG_DESCRIPTOR | FLAG_UTF8
 _VERSION: Final = 20
+_AT_ONCE: Final = 2_000
+"""Headers of the directory that are written together, at most."""
 _PADDING_EXTRA: Final = b"FB"
 """Identifier of the extra field that torch pads with, and its padding byte is `Z`."""
 
@@ -95,8 +101,24 @@ def descriptor(entry: Entry, crc32: int) -> bytes:
     return struct.pack(layout, DESCRIPTOR_MAGIC, crc32, entry.size, entry.size)
 
 
-def directory_end(count: int, size: int, start: int) -> bytes:
-    """Return what follows a central directory of `count` headers and `size` bytes."""
+def directory(entries: Iterable[tuple[Entry, int]], start: int) -> Iterator[bytes]:
+    """Yield the central directory and all that follows it, in pieces.
+
+    Args:
+        entries: With the CRC-32 of each.
+        start: Offset of the directory.
+    """
+    count = size = 0
+    rest = iter(entries)
+    while headers := [_central_header(*each) for each in islice(rest, _AT_ONCE)]:
+        piece = b"".join(headers)
+        count += len(headers)
+        size += len(piece)
+        yield piece
+    yield _directory_end(count, size, start)
+
+
+def _directory_end(count: int, size: int, start: int) -> bytes:
     parts = []
     if start >= MAX32 or count >= MAX16:
         version = VERSION_ZIP64
@@ -111,8 +133,7 @@ def directory_end(count: int, size: int, start: int) -> bytes:
     return b"".join(parts)
 
 
-def central_header(entry: Entry, crc32: int) -> bytes:
-    """Return what the central directory says of a record."""
+def _central_header(entry: Entry, crc32: int) -> bytes:
     fields = [entry.size, entry.size] if entry.is_wide else []
     if entry.offset >= MAX32:
         fields.append(entry.offset)
