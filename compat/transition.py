@@ -19,6 +19,7 @@ from xcompat.domain import (
     DECIDING,
     SAME_FILES,
     Capability,
+    Condition,
     Environment,
     KnownIssue,
     Matrix,
@@ -371,10 +372,10 @@ class Transition:
     def _missing_for_language(self) -> str:
         result = self.result()
         for issue in self._knowledge.spoken if result.language else ():
-            for condition in issue.conditions:
-                absent = [name for name, wanted in condition.packages.items() if wanted == "absent"]
-                if absent and applies(replace(issue, conditions=(condition,)), result):
-                    return absent[0]
+            for condition in _applying(issue, result):
+                for name, wanted in condition.packages.items():
+                    if wanted == "absent":
+                        return name
         return ""
 
     def _followers(self) -> list[str]:
@@ -397,9 +398,8 @@ class Transition:
             condition.packages[name]
             for issue in issues
             if applies(issue, staying) and not applies(issue, changed)
-            for condition in issue.conditions
+            for condition in _applying(issue, staying)
             if name in condition.packages
-            and applies(replace(issue, conditions=(condition,)), staying)
         ]
 
     def _leave_what_is_kept(self) -> None:
@@ -559,6 +559,15 @@ def _version(text: str) -> Version | None:
 def _build(version: str) -> str:
     """Return the build of a version or of a specifier: `cu128` of `==2.9.1+cu128`."""
     return version.partition("+")[2].partition(",")[0].strip()
+
+
+def _applying(issue: KnownIssue, environment: Environment) -> list[Condition]:
+    """Return the conditions of an issue under which it applies."""
+    return [
+        condition
+        for condition in issue.conditions
+        if applies(replace(issue, conditions=(condition,)), environment)
+    ]
 
 
 def _newer(specifiers: Iterable[str]) -> list[str]:

@@ -54,13 +54,6 @@ class Pickled:
             write_pickle(self._value, write, own_storages=self._own_storages)
 
 
-def pickle_bytes(value: Any) -> bytes:
-    """Return the pickle of a value; see `write_pickle`."""
-    pieces: list[bytes] = []
-    write_pickle(value, pieces.append)
-    return b"".join(pieces)
-
-
 def write_pickle(
     value: Any, write: Callable[[bytes], object], *, own_storages: bool = False
 ) -> None:

@@ -20,11 +20,10 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from written_archive import Archive
+from written_archive import Archive, pickle_bytes
 
 from xcompat.converters import write_tiny_release
 from xcompat.converters.checkpoint import Checkpoint
-from xcompat.converters.pickle_writer import pickle_bytes
 from xcompat.converters.values import F32, StateDict, Storage, Tensor, packed
 
 ROUNDS = 5

@@ -14,11 +14,10 @@ import tempfile
 from math import prod
 from pathlib import Path
 
-from written_archive import Archive
+from written_archive import Archive, pickle_bytes
 
 import bench
 from xcompat.converters.checkpoint import Checkpoint
-from xcompat.converters.pickle_writer import pickle_bytes
 from xcompat.converters.values import F32, Dtype, StateDict, Storage, Tensor, packed
 
 BLOCK = 1 << 20

@@ -5,12 +5,21 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from xcompat.converters.pickle_writer import write_pickle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _SMALL = 1 << 20
+
+
+def pickle_bytes(value: Any) -> bytes:
+    """Return the pickle of a value as the converter writes it."""
+    pieces: list[bytes] = []
+    write_pickle(value, pieces.append)
+    return b"".join(pieces)
 
 
 class Archive:

@@ -20,12 +20,13 @@ import pytest
 import safetensors
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from written_archive import pickle_bytes
 
 from builders import checkpoints
 from builders import pickle_asm as asm
 from xcompat.converters import checksum, convert, packing
 from xcompat.converters.machine import GLOBALS, Machine
-from xcompat.converters.pickle_writer import Pickled, pickle_bytes
+from xcompat.converters.pickle_writer import Pickled
 from xcompat.converters.plain_json import load_object, object_items
 from xcompat.converters.values import (
     DTYPES,
