@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from xcompat.converters.conversion import convert
     from xcompat.converters.in_place import repair
+    from xcompat.converters.model.tiny_release import write_tiny_release
     from xcompat.converters.plan import CastTo, Format
     from xcompat.converters.report import Conversion
-    from xcompat.converters.tiny_release import write_tiny_release
     from xcompat.converters.writing import Options, Progress
 
 __all__ = [
@@ -36,7 +36,7 @@ _HOMES: Final = {
     "Progress": "writing",
     "convert": "conversion",
     "repair": "in_place",
-    "write_tiny_release": "tiny_release",
+    "write_tiny_release": "model.tiny_release",
 }
 
 

@@ -9,8 +9,12 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Final
 
-from xcompat.converters.checkpoint import Checkpoint
-from xcompat.converters.model_files import (
+from xcompat.converters.containers.safetensors_source import SafetensorsSource
+from xcompat.converters.containers.torch_source import Checkpoint
+from xcompat.converters.files.output_folder import output_errors
+from xcompat.converters.files.plain_json import differences, parse_object
+from xcompat.converters.files.source import read_small
+from xcompat.converters.model.model_files import (
     CONFIG,
     MODEL,
     MODEL_SAFETENSORS,
@@ -21,13 +25,9 @@ from xcompat.converters.model_files import (
     default_output,
     find_model_files,
 )
-from xcompat.converters.output_folder import output_errors
 from xcompat.converters.parts import plan_part
-from xcompat.converters.plain_json import differences, parse_object
 from xcompat.converters.plan import CastTo, Content, Format, Layout, Plan, plan_model
-from xcompat.converters.safetensors_source import SafetensorsSource
-from xcompat.converters.source import read_small
-from xcompat.converters.values import printable
+from xcompat.converters.values.printable import printable
 from xcompat.converters.writing import MANIFEST, Progress, write
 from xcompat.errors import CannotLook
 

@@ -6,18 +6,18 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from xcompat.converters.checkpoint import Checkpoint
-from xcompat.converters.model_files import SPEAKERS, find_model_files
-from xcompat.converters.output_folder import output_errors
+from xcompat.converters.containers.torch_source import Checkpoint
+from xcompat.converters.files.output_folder import output_errors
+from xcompat.converters.model.model_files import SPEAKERS, find_model_files
 from xcompat.converters.plan import plan_model
-from xcompat.converters.values import printable
+from xcompat.converters.values.printable import printable
 from xcompat.converters.writing import write
 from xcompat.errors import CannotLook
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from xcompat.converters.model_files import ModelFiles
+    from xcompat.converters.model.model_files import ModelFiles
     from xcompat.converters.plan import CastTo, Plan
     from xcompat.converters.report import Conversion
     from xcompat.converters.writing import Progress

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xcompat.converters import xtts
+from xcompat.converters.containers.safetensors_file import SafetensorsLayout, check_names
+from xcompat.converters.containers.torch_file import TorchLayout
+from xcompat.converters.model import xtts
 from xcompat.converters.plan import Plan, read_voices, speaker_outputs, written_files
 from xcompat.converters.report import Conversion
-from xcompat.converters.safetensors_file import SafetensorsLayout, check_names
-from xcompat.converters.torch_file import TorchLayout
-from xcompat.converters.values import Tensor
+from xcompat.converters.values.tensors import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
     from typing import Any
 
-    from xcompat.converters.checkpoint import Checkpoint
+    from xcompat.converters.containers.safetensors_source import SafetensorsSource
+    from xcompat.converters.containers.torch_source import Checkpoint
     from xcompat.converters.plan import Format, Layout
-    from xcompat.converters.safetensors_source import SafetensorsSource
 
 _MEL_STATISTICS = "mel_stats"
 _MEL_STATISTICS_SHAPE = (80,)

@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
-from xcompat.converters import xtts
-from xcompat.converters.casting import is_castable
-from xcompat.converters.checkpoint import Checkpoint
-from xcompat.converters.model_files import (
+from xcompat.converters.containers.casting import is_castable
+from xcompat.converters.containers.safetensors_file import SafetensorsLayout, check_names
+from xcompat.converters.containers.safetensors_source import SafetensorsSource
+from xcompat.converters.containers.torch_file import TorchLayout
+from xcompat.converters.containers.torch_records import RecordsLayout
+from xcompat.converters.containers.torch_source import Checkpoint
+from xcompat.converters.files.plain_json import parse_object, to_json
+from xcompat.converters.files.source import read_small
+from xcompat.converters.model import xtts
+from xcompat.converters.model.model_files import (
     CONFIG,
     MODEL,
     MODEL_SAFETENSORS,
@@ -18,21 +24,17 @@ from xcompat.converters.model_files import (
     VOCABULARY,
     ModelFiles,
 )
-from xcompat.converters.plain_json import parse_object, to_json
 from xcompat.converters.report import CastReport, Conversion, Dropped, WrittenFile
-from xcompat.converters.safetensors_file import SafetensorsLayout, check_names
-from xcompat.converters.safetensors_source import SafetensorsSource
-from xcompat.converters.source import read_small
-from xcompat.converters.torch_file import TorchLayout
-from xcompat.converters.torch_records import RecordsLayout
-from xcompat.converters.values import BF16, F16, Cast, Dtype, StateDict, Tensor, printable
+from xcompat.converters.values.objects import StateDict
+from xcompat.converters.values.printable import printable
+from xcompat.converters.values.tensors import BF16, F16, Cast, Dtype, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from xcompat.converters.output_file import OutputFile
-    from xcompat.converters.tensor_file import TensorFile
+    from xcompat.converters.containers.tensor_file import TensorFile
+    from xcompat.converters.files.output_file import OutputFile
 
 Format = Literal["safetensors", "pth", "both"]
 CastTo = Literal["float16", "bfloat16"]

@@ -8,22 +8,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict
 
-from xcompat.converters import checksum, official
-from xcompat.converters.output_folder import OutputFolder
-from xcompat.converters.plain_json import to_json
+from xcompat.converters.containers.safetensors_file import SafetensorsLayout
+from xcompat.converters.containers.torch_file import TorchLayout
+from xcompat.converters.containers.torch_records import RecordsLayout
+from xcompat.converters.files import checksum
+from xcompat.converters.files.output_folder import OutputFolder
+from xcompat.converters.files.plain_json import to_json
+from xcompat.converters.model import official
 from xcompat.converters.plan import CastTo, Content, Layout, Plan
 from xcompat.converters.report import CastReport, Conversion, WrittenFile
-from xcompat.converters.safetensors_file import SafetensorsLayout
-from xcompat.converters.torch_file import TorchLayout
-from xcompat.converters.torch_records import RecordsLayout
-from xcompat.converters.values import printable
+from xcompat.converters.values.printable import printable
 from xcompat.errors import CannotLook, Corruption, Refusal
 from xcompat.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from xcompat.converters.output_file import OutputFile
+    from xcompat.converters.files.output_file import OutputFile
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that were written so far and the bytes to write."""

@@ -23,8 +23,9 @@ from typing import NamedTuple
 from written_archive import Archive, pickle_bytes
 
 from xcompat.converters import write_tiny_release
-from xcompat.converters.checkpoint import Checkpoint
-from xcompat.converters.values import F32, StateDict, Storage, Tensor, packed
+from xcompat.converters.containers.torch_source import Checkpoint
+from xcompat.converters.values.objects import StateDict
+from xcompat.converters.values.tensors import F32, Storage, Tensor, packed
 
 ROUNDS = 5
 XCOMPAT = [str(Path(sys.executable).with_name("xcompat"))]

@@ -17,8 +17,9 @@ from pathlib import Path
 from written_archive import Archive, pickle_bytes
 
 import bench
-from xcompat.converters.checkpoint import Checkpoint
-from xcompat.converters.values import F32, Dtype, StateDict, Storage, Tensor, packed
+from xcompat.converters.containers.torch_source import Checkpoint
+from xcompat.converters.values.objects import StateDict
+from xcompat.converters.values.tensors import F32, Dtype, Storage, Tensor, packed
 
 BLOCK = 1 << 20
 SIDE = {

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xcompat.judge import judge_sound
+from xcompat.smoke.judge import judge_sound
 from xcompat.target.languages import SENTENCES
 from xcompat.target.listening import DECOYS, listen
 from xcompat.target.sound import TOKEN_SECONDS, measure

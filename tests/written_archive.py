@@ -7,7 +7,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from xcompat.converters.pickle_writer import write_pickle
+from xcompat.converters.pickles.pickle_writer import write_pickle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from xcompat.converters.caches import Found
+    from xcompat.converters.model.caches import Found
 
 _KINDS = {
     "pickled": "pickled: torch 2.6 and newer refuse it",

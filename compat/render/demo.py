@@ -16,7 +16,7 @@ from xcompat.render.text import Page
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from xcompat.demo import Result, Step
+    from xcompat.smoke.demo import Result, Step
 
 
 def show_title(number: int, total: int, step: Step) -> None:

@@ -14,7 +14,7 @@ from xcompat.render.text import Page
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from xcompat.contribution import CheckedRun
+    from xcompat.diagnosis.contribution import CheckedRun
     from xcompat.domain import Capability, CapabilityOutcome, Matrix, Run
 
 _COLUMNS: dict[Capability, str] = {

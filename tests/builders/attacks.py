@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from builders import checkpoints, zip_forge
 from builders import pickle_asm as asm
-from xcompat.converters import limits
+from xcompat.converters.values import limits
 from xcompat.errors import ExitCode
 
 if TYPE_CHECKING:

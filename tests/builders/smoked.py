@@ -7,14 +7,14 @@ import sys
 import wave
 from typing import TYPE_CHECKING, Any
 
-from xcompat import matrix
-from xcompat.smoke import SmokeRequest, run_smoke
+from xcompat.matrix.load import load_matrix
+from xcompat.smoke.smoke import SmokeRequest, run_smoke
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from xcompat.against import Rival
     from xcompat.domain.smoke import SmokeReport
+    from xcompat.smoke.against import Rival
 
 SPEECH = {
     "seconds": 2.0,
@@ -87,4 +87,4 @@ def speak(
     request = SmokeRequest(
         python=python, model=model, text=text, wav=folder / "speech.wav", against=against
     )
-    return run_smoke(request, matrix.load().issues)
+    return run_smoke(request, load_matrix().issues)

@@ -19,7 +19,7 @@ from builders import checkpoints, zip_forge
 from builders import pickle_asm as asm
 from builders.command import run, snapshot
 from xcompat.converters import convert, write_tiny_release, writing
-from xcompat.converters.output_file import OutputFile
+from xcompat.converters.files.output_file import OutputFile
 from xcompat.errors import CannotLook, XcompatError
 
 
@@ -358,7 +358,7 @@ def test_a_config_that_contradicts_the_tensors_is_an_error_with_both_numbers(
 SLOW = """
 import signal, sys, time
 from pathlib import Path
-from xcompat.converters.output_folder import OutputFile
+from xcompat.converters.files.output_folder import OutputFile
 signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests may ignore it
 copy = OutputFile.copy
 mark = Path(sys.argv[1])

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import checkpoints
-from xcompat.converters import limits
-from xcompat.converters.checkpoint import Checkpoint
-from xcompat.converters.packing import Written, write_tensors
-from xcompat.converters.xtts import read_model
+from xcompat.converters.containers.packing import Written, write_tensors
+from xcompat.converters.containers.torch_source import Checkpoint
+from xcompat.converters.model.xtts import read_model
+from xcompat.converters.values import limits
 from xcompat.errors import XcompatError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from xcompat.converters.copying import Ranges
-    from xcompat.converters.source import SourceFile
+    from xcompat.converters.files.copying import Ranges
+    from xcompat.converters.files.source import SourceFile
 
 
 class Memory:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from builders import checkpoints
-from xcompat.converters import convert, output_file, repair, write_tiny_release
-from xcompat.converters.output_file import OutputFile
+from xcompat.converters import convert, repair, write_tiny_release
+from xcompat.converters.files import output_file
+from xcompat.converters.files.output_file import OutputFile
 from xcompat.errors import Corruption
 
 SYNCED = 6
@@ -100,7 +101,7 @@ def test_a_failed_conversion_ends_the_writeback_too(tmp_path, monkeypatch):
 
 INTERRUPTED = """
 import random, signal, sys, threading
-from xcompat.converters import output_file
+from xcompat.converters.files import output_file
 
 def interrupt(*_):
     raise KeyboardInterrupt

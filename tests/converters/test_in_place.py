@@ -12,7 +12,7 @@ import pytest
 from builders import checkpoints
 from builders.command import run, snapshot
 from xcompat.converters import repair, write_tiny_release
-from xcompat.converters.checkpoint import Checkpoint
+from xcompat.converters.containers.torch_source import Checkpoint
 from xcompat.errors import CannotLook, Corruption
 
 

@@ -16,10 +16,11 @@ from safetensors.numpy import load_file
 from builders import checkpoints
 from builders import pickle_asm as asm
 from builders.command import run, snapshot
-from xcompat.converters import convert, official, write_tiny_release, writing
-from xcompat.converters.checkpoint import Checkpoint
-from xcompat.converters.output_file import OutputFile
-from xcompat.converters.source import BUFFER_BYTES
+from xcompat.converters import convert, write_tiny_release, writing
+from xcompat.converters.containers.torch_source import Checkpoint
+from xcompat.converters.files.output_file import OutputFile
+from xcompat.converters.files.source import BUFFER_BYTES
+from xcompat.converters.model import official
 from xcompat.errors import CannotLook, Corruption, Refusal
 
 if TYPE_CHECKING:

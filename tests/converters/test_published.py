@@ -14,7 +14,7 @@ from builders.published import NAMES
 from builders.recipes import FILES, FRAMED, PICKLES
 from fuzz.target import WATCH
 from xcompat.converters import convert
-from xcompat.converters.machine import Machine
+from xcompat.converters.pickles.machine import Machine
 from xcompat.errors import ExitCode, XcompatError
 
 if TYPE_CHECKING:

@@ -24,19 +24,14 @@ from written_archive import pickle_bytes
 
 from builders import checkpoints
 from builders import pickle_asm as asm
-from xcompat.converters import checksum, convert, packing
-from xcompat.converters.machine import GLOBALS, Machine
-from xcompat.converters.pickle_writer import Pickled
-from xcompat.converters.plain_json import load_object, object_items
-from xcompat.converters.values import (
-    DTYPES,
-    F32,
-    Dtype,
-    Record,
-    StateDict,
-    Storage,
-    packed,
-)
+from xcompat.converters import convert
+from xcompat.converters.containers import packing
+from xcompat.converters.files import checksum
+from xcompat.converters.files.plain_json import load_object, object_items
+from xcompat.converters.pickles.machine import GLOBALS, Machine
+from xcompat.converters.pickles.pickle_writer import Pickled
+from xcompat.converters.values.objects import Record, StateDict
+from xcompat.converters.values.tensors import DTYPES, F32, Dtype, Storage, packed
 from xcompat.errors import Corruption, XcompatError
 
 if TYPE_CHECKING:
@@ -260,7 +255,7 @@ def test_items_are_those_of_any_document(value, indent, cut, size) -> None:
 def without_isal() -> ModuleType:
     """Return the module as it is on a platform that has no wheel of ISA-L."""
     with mock.patch.dict(sys.modules, {"isal": None, "isal.isal_zlib": None}):
-        spec = importlib.util.find_spec("xcompat.converters.checksum")
+        spec = importlib.util.find_spec("xcompat.converters.files.checksum")
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)

@@ -13,8 +13,9 @@ import pytest
 
 from builders import checkpoints
 from builders import pickle_asm as asm
-from xcompat.converters import convert, output_file, repair, write_tiny_release
-from xcompat.converters.checkpoint import Checkpoint
+from xcompat.converters import convert, repair, write_tiny_release
+from xcompat.converters.containers.torch_source import Checkpoint
+from xcompat.converters.files import output_file
 from xcompat.errors import CannotLook
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ PAGE = (TESTS.parent / "docs" / "threats.md").read_text(encoding="utf-8")
 
 
 def test_every_test_that_is_named_exists() -> None:
-    named = re.findall(r"`((?:compat|converters|differential|kill)/\w+\.py)(?:::(\w+))?`", PAGE)
+    named = re.findall(r"`((?:compat|converters|differential|kill)/[\w/]+\.py)(?:::(\w+))?`", PAGE)
     assert len(named) > 30
     missing = [
         f"{file}::{function}"

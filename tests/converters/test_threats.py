@@ -14,7 +14,8 @@ import pytest
 from builders import checkpoints, zip_forge
 from builders.attacks import ATTACKS, DAMAGED, NO, Attack, genuine
 from fuzz.target import WATCH
-from xcompat.converters import convert, limits
+from xcompat.converters import convert
+from xcompat.converters.values import limits
 from xcompat.errors import Corruption, Refusal, XcompatError
 
 if TYPE_CHECKING:

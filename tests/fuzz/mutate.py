@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from builders import pickle_asm as asm
 from builders import zip_forge
-from xcompat.converters.opcodes import Op, lex
+from xcompat.converters.pickles.opcodes import Op, lex
 from xcompat.errors import XcompatError
 
 if TYPE_CHECKING:

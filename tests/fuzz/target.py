@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import safetensors
 
 from xcompat.converters import convert
-from xcompat.converters.checkpoint import Checkpoint
-from xcompat.converters.xtts import read_model
+from xcompat.converters.containers.torch_source import Checkpoint
+from xcompat.converters.model.xtts import read_model
 from xcompat.errors import XcompatError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from xcompat.converters.values import Tensor
+    from xcompat.converters.values.tensors import Tensor
 
 FORBIDDEN = ("exec", "compile", "marshal.", "pickle.", "subprocess.", "os.system", "os.exec",
              "os.posix_spawn", "os.fork", "socket.", "ctypes.", "code.__new__")  # fmt: skip

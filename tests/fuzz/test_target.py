@@ -10,7 +10,7 @@ import pytest
 from fuzz import target
 from fuzz.mutate import blindly, mutate
 from fuzz.seeds import seeds
-from xcompat.converters.safetensors_file import SafetensorsLayout
+from xcompat.converters.containers.safetensors_file import SafetensorsLayout
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,13 +4,13 @@ import re
 
 import pytest
 
-from xcompat.doctor import diagnose
+from xcompat.diagnosis.doctor import diagnose
 from xcompat.domain import Environment
-from xcompat.matrix import load
+from xcompat.matrix.load import load_matrix
+from xcompat.matrix.symptoms import explain
 from xcompat.render.issue import condition_text, show_issues
-from xcompat.symptoms import explain
 
-MATRIX = load()
+MATRIX = load_matrix()
 T22 = {"TTS": "0.22.0", "torch": "2.5.1", "torchaudio": "2.5.1", "transformers": "4.40.2",
        "six": "1.17.0", "trainer": "0.0.36", "coqpit": "0.0.17", "pandas": "1.5.3"}  # fmt: skip
 C28 = {"coqui-tts": "0.28.0", "torch": "2.8.0", "torchaudio": "2.8.0", "transformers": "4.57.6",

@@ -5,12 +5,12 @@ from datetime import date
 
 import pytest
 
-from xcompat.doctor import applies, diagnose
+from xcompat.diagnosis.doctor import applies, diagnose
 from xcompat.domain import CAPABILITIES
-from xcompat.matrix import load
-from xcompat.symptoms import explain
+from xcompat.matrix.load import load_matrix
+from xcompat.matrix.symptoms import explain
 
-MATRIX = load()
+MATRIX = load_matrix()
 RUNS = [pytest.param(run, id=run.id) for run in MATRIX.runs]
 ROWS = [pytest.param(row, id=row.id) for row in MATRIX.rows]
 ISSUES = [pytest.param(issue, id=issue.code) for issue in MATRIX.issues]

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from xcompat.matrix import load
+from xcompat.matrix.load import load_matrix
 from xcompat.render.matrix import matrix_as_markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "matrix.md"
 
 
 def test_the_page_is_fresh():
-    assert PAGE.read_text("utf-8") == matrix_as_markdown(load()), (
+    assert PAGE.read_text("utf-8") == matrix_as_markdown(load_matrix()), (
         "make it again: xcompat matrix --markdown > docs/matrix.md"
     )
 

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from xcompat.doctor import applies
+from xcompat.diagnosis.doctor import applies
 from xcompat.domain import CAPABILITIES, DECIDING, Environment, distribution_name
 from xcompat.domain.plan import Constraint
-from xcompat.matrix import load
-from xcompat.resolve import plan
-from xcompat.transition import SAME_FILES, meets, public
+from xcompat.matrix.load import load_matrix
+from xcompat.resolution.resolve import plan
+from xcompat.resolution.transition import SAME_FILES, meets, public
 
-MATRIX = load()
+MATRIX = load_matrix()
 NAMES = [
     *DECIDING, "trainer", "coqui-tts-trainer", "coqpit", "coqpit-config", "numpy", "tokenizers",
     "six", "pandas", "pip",

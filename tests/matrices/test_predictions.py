@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from packaging.requirements import Requirement
 
-from xcompat.doctor import diagnose
+from xcompat.diagnosis.doctor import diagnose
 from xcompat.domain import CAPABILITIES, DECIDING
-from xcompat.matrix import load
+from xcompat.matrix.load import load_matrix
 
-MATRIX = load()
+MATRIX = load_matrix()
 RUNS = [pytest.param(run, id=run.id) for run in MATRIX.runs]
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from xcompat import symptoms
-from xcompat.matrix import SHIPPED, load
-from xcompat.symptoms import explain, explain_log, required_text
+from xcompat.matrix import symptoms
+from xcompat.matrix.load import SHIPPED, load_matrix
+from xcompat.matrix.symptoms import explain, explain_log, required_text
 
-MATRIX = load()
+MATRIX = load_matrix()
 
 REPORTED = json.loads(Path(__file__).with_name("reported.json").read_text("utf-8"))
 """Pairs of a code and a text from public threads, release notes and sources."""

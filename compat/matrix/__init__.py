@@ -1,0 +1,1 @@
+"""What is known: runs, rows and known issues, read from data."""

@@ -1,0 +1,581 @@
+"""What becomes of an environment when a combination of versions is put into it: pure.
+
+The installer finds the versions of everything else; here is what it would leave wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from xcompat.diagnosis.doctor import Doctor, applies
+from xcompat.domain import (
+    DAMAGE,
+    DECIDING,
+    SAME_FILES,
+    Capability,
+    Condition,
+    Environment,
+    KnownIssue,
+    Matrix,
+    Row,
+    Run,
+    distribution_of,
+    minor_of,
+)
+from xcompat.domain.plan import Change
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
+
+_COSTS = {"torch": 100, "TTS": 30, "coqui-tts": 30, "transformers": 5}
+"""What it costs to replace an installed distribution: any other costs 1, and what is not there yet
+costs nothing. Another version of the same TTS costs a third of a swap."""
+
+_ALWAYS_PINNED = ("numpy", "tokenizers")
+"""Nobody asks for them by name, and they are what breaks next: pinned to what was run."""
+
+_SAME = {"numpy": 1, "tokenizers": 2}
+"""How many numbers of a version must be those of the run: what is compiled against numpy 1 does
+not run on numpy 2, and a transformers takes the patches of one minor version of tokenizers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Combination:
+    """Versions that were run together, or, adapted, some others in their place."""
+
+    packages: Mapping[str, str]
+    """Of the deciding distributions; what is not named was not installed."""
+    works: frozenset[Capability]
+    recorded: Environment
+    """An environment in which they worked, with all that it had."""
+    runs: tuple[Run, ...]
+    """Runs that showed it, the nearest to the environment that there are."""
+    row: Row | None
+    distance: tuple[bool, bool]
+    """Whether it was run on another platform, and with another minor version of Python, than the
+    environment's."""
+    adapted: tuple[str, ...] = ()
+    """Distributions whose version is not the one that was run."""
+
+    @property
+    def here(self) -> bool:
+        """Whether it was run on the environment's platform and minor version of Python."""
+        return self.distance == (False, False)
+
+    @property
+    def family(self) -> str:
+        """The distribution that brings the import package `TTS`."""
+        return "TTS" if "TTS" in self.packages else "coqui-tts"
+
+
+class Knowledge:
+    """What the matrix knows, sorted once for all questions.
+
+    Attributes:
+        matrix: All of it.
+        doctor: Judges environments by it.
+        errors: The known issues that claim a failure.
+        decisive: Those of them that the deciding distributions alone can make apply.
+        naming: Distribution to the errors that depend on its version.
+        relevant: All distributions that can make a difference.
+        spoken: The errors about what a language needs.
+        tokenizers: Minor version of transformers to those of tokenizers that it was run with.
+    """
+
+    def __init__(self, matrix: Matrix) -> None:
+        self.matrix = matrix
+        self.doctor = Doctor(matrix)
+        self.errors = tuple(issue for issue in matrix.issues if issue.severity == "error")
+        self.decisive = tuple(
+            issue
+            for issue in self.errors
+            if any(each.packages.keys() <= set(DECIDING) for each in issue.conditions)
+        )
+        self.naming: dict[str, list[KnownIssue]] = {}
+        for issue in self.errors:
+            for name in {name for each in issue.conditions for name in each.packages}:
+                self.naming.setdefault(name, []).append(issue)
+        self.spoken = tuple(
+            issue for issue in self.errors if any(each.languages for each in issue.conditions)
+        )
+        warned = {n for issue in matrix.issues for c in issue.conditions for n in c.packages}
+        paired = {name for pair in SAME_FILES for name in pair}
+        self.relevant = {*DECIDING, *_ALWAYS_PINNED, *paired, *warned}
+        self.tokenizers: dict[str, set[str]] = {}
+        for run in matrix.runs:
+            packages = run.environment.packages
+            if {"transformers", "tokenizers"} <= packages.keys():
+                minors = self.tokenizers.setdefault(minor_of(packages["transformers"]), set())
+                minors.add(minor_of(packages["tokenizers"]))
+        self._versions: dict[str, list[str]] = {}
+        self._builds: dict[tuple[str, str, str], set[str]] = {}
+        for run in matrix.runs:
+            there = run.environment
+            for name, build in there.builds.items():
+                version = there.packages.get(name, "")
+                if version and "+" not in version:
+                    key = (there.platform, name, version)
+                    self._builds.setdefault(key, set()).add(build)
+
+    def versions(self, name: str) -> list[str]:
+        """Return the versions of a distribution that were ever run, newest first."""
+        if name not in self._versions:
+            told = {public(run.environment.packages.get(name)) for run in self.matrix.runs}
+            parsed = {_version(version) for version in told if version} - {None}
+            self._versions[name] = [str(v) for v in sorted(filter(None, parsed), reverse=True)]
+        return self._versions[name]
+
+    def build(self, platform: str, name: str, version: str) -> str:
+        """Return what a version is built for where the index is not chosen, as runs have it.
+
+        Empty where no run tells, or where they disagree.
+        """
+        builds = self._builds.get((platform, name, version), set())
+        return next(iter(builds)) if len(builds) == 1 else ""
+
+
+class Transition:
+    """What becomes of each distribution of an environment.
+
+    Args:
+        environment: Where the combination is put.
+        combination: What is put there.
+        keep: Specifiers of distributions that a person wants to keep.
+        knowledge: Says which other versions matter.
+        required: What must work; where the deciding versions alone exclude it, nothing more is
+            worked out, and `fails` is true.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        combination: Combination,
+        keep: Mapping[str, str],
+        knowledge: Knowledge,
+        required: AbstractSet[Capability] = frozenset(),
+    ) -> None:
+        self._environment = environment
+        self._combination = combination
+        self._keep = keep
+        self._knowledge = knowledge
+        self._installed = environment.packages
+        self._recorded = combination.recorded.packages
+        python = environment.python
+        self._same_python = not python or minor_of(combination.recorded.python) == minor_of(python)
+        self._kept_build = {name: _build(told) for name, told in keep.items() if "+" in told}
+        self._result: tuple[object, Environment] | None = None
+        self._then: dict[str, str | None] = {}
+        """Version afterwards; None: uninstalled, empty: whatever the installer takes."""
+        self._limits: dict[str, str] = {}
+        """Of what is left to the installer: specifiers that a known issue asks for."""
+        self._first_out: set[str] = set()
+        self._decide()
+        self._part_families()
+        self._repair()
+        self._match_builds()
+        self.fails = self._deciding_fail(required)
+        if self.fails:
+            return
+        self._pin_followers()
+        self._renew_what_is_left()
+        self._add_what_the_language_needs()
+        self._leave_what_is_kept()
+
+    def changes(self) -> Iterator[Change]:
+        """Yield the changes in their order, without reasons: what is uninstalled comes first."""
+        paired = [name for pair in SAME_FILES for name in pair]
+        names = [n for n in dict.fromkeys([*paired, *DECIDING, *self._then]) if self._changes(n)]
+        for name in sorted(names, key=lambda name: self._then[name] is not None):
+            yield Change(
+                name=name,
+                now=self._installed.get(name),
+                then=self._of_build(name, self._then[name]),
+                why="",
+                uninstall=name in self._installed
+                and (name in self._first_out or self._then[name] is None),
+            )
+
+    def requirements(self) -> Iterator[str]:
+        """Yield what to ask the installer for: what changes, and what must stay as it is."""
+        for name, version in self._then.items():
+            if version is not None:
+                exact = f"=={self._of_build(name, version)}"
+                yield f"{name}{exact if version else self._specifier(name)}"
+        for name, specifier in self._keep.items():
+            if name not in self._then and (name in self._installed or name in self._recorded):
+                yield f"{name}{specifier}"
+        for name in self._followers():
+            stays = self._installed.get(name) and name not in self._then and name not in self._keep
+            if stays and (name in _ALWAYS_PINNED or self._troubles(name, None)):
+                near = self._same_python or name not in _SAME
+                yield f"{name}{'==' + self._installed[name] if near else self._alike(name)}"
+
+    def result(self) -> Environment:
+        """Return the environment afterwards, of the distributions that can make a difference.
+
+        Dependencies that are not there yet get the versions that the run had.
+        """
+        made_of = (*self._then.items(), len(self._first_out))
+        if self._result is None or self._result[0] != made_of:
+            self._result = made_of, self._composed()
+        return self._result[1]
+
+    def _composed(self) -> Environment:
+        builds = {name: self._build_of(name) for name in ("torch", "torchaudio")}
+        doubled = self._environment.duplicates.items()
+        return replace(
+            self._environment,
+            packages=self._packages(),
+            complete=True,
+            builds={name: build for name, build in builds.items() if build},
+            duplicates={name: told for name, told in doubled if name not in self._first_out},
+            signs=self._signs(),
+        )
+
+    def cost(self) -> int:
+        """Return what the changes cost, in the units of `_COSTS`."""
+        total = 0
+        for change in self.changes():
+            price = _COSTS.get(change.name, 1)
+            if change.name in SAME_FILES[0] and change.then is not None:
+                price //= 3
+            if change.now is not None:
+                total += 1 if public(change.now) == change.then else price
+        return total
+
+    def _signs(self) -> dict[str, tuple[str, ...]]:
+        """Return the signs that are left when what is damaged has gone."""
+        signs = {
+            sign: tuple(
+                each
+                for each in told
+                if (name := distribution_of(each)) in self._installed and name not in self._then
+            )
+            if sign in DAMAGE
+            else told
+            for sign, told in self._environment.signs.items()
+        }
+        return {sign: told for sign, told in signs.items() if told}
+
+    def takes_away(self, name: str) -> bool:
+        """Return whether a distribution is uninstalled for good, or cannot be there."""
+        return name in self._then and self._then[name] is None
+
+    def is_installable(self) -> bool:
+        """Return whether transformers can have a tokenizers that is kept: it asks for one minor."""
+        kept = self._keep.get("tokenizers", "")
+        asked = self._knowledge.tokenizers.get(minor_of(self._combination.packages["transformers"]))
+        return not asked or any(is_satisfiable(f"{kept},=={minor}.*") for minor in asked)
+
+    def _decide(self) -> None:
+        for name in DECIDING:
+            if name in self._combination.packages:
+                self._then[name] = self._combination.packages[name]
+            elif name in self._installed:
+                self._then[name] = None
+        self._first_out.update(self._then.keys() & self._environment.duplicates.keys())
+
+    def _deciding_fail(self, required: AbstractSet[Capability]) -> bool:
+        """Return whether an issue applies that nothing beside the deciding versions can cure."""
+        result = self.result()
+        packages = {name: v for name, v in result.packages.items() if name in DECIDING}
+        bare = replace(result, packages=packages, complete=False, duplicates={}, signs={})
+        return any(
+            not required.isdisjoint(issue.capabilities) and applies(issue, bare)
+            for issue in self._knowledge.decisive
+        )
+
+    def _part_families(self) -> None:
+        """Take out what shares its files with what is wanted, and bring that back."""
+        family = self._combination.family
+        other_version = public(self._installed.get(family)) != public(self._then[family])
+        for pair in SAME_FILES:
+            wanted = (
+                family if family in pair else next((n for n in pair if n in self._recorded), "")
+            )
+            foreign = [name for name in pair if name in self._installed and name != wanted]
+            if wanted and (foreign or other_version or wanted not in self._installed):
+                self._then.setdefault(wanted, self._recorded_version(wanted))
+            if wanted and foreign:
+                self._then.update(dict.fromkeys(foreign))
+                self._first_out.update(name for name in pair if name in self._installed)
+
+    def _repair(self) -> None:
+        """Install anew what is not as it was installed."""
+        for name in sorted(self._environment.damaged):
+            if self._then.setdefault(name, self._installed[name]) is not None:
+                self._first_out.add(name)
+
+    def _match_builds(self) -> None:
+        """Take out a torchaudio that was built for another CUDA than the torch beside it.
+
+        And a torch that stays where the torchaudio that comes will be of another build.
+        """
+        torch, audio = self._build_of("torch"), self._environment.builds.get("torchaudio", "")
+        if torch and audio and torch != audio and "torchaudio" in self._installed:
+            self._first_out.add("torchaudio")
+        audio = self._build_of("torchaudio")
+        if torch and audio and torch != audio and "torch" in self._installed:
+            self._first_out.add("torch")
+
+    def _pin_followers(self) -> None:
+        """Pin what nobody asks for by name where it matters."""
+        for name in self._followers():
+            if name in self._then or name not in self._recorded:
+                continue
+            have, recorded = self._installed.get(name), self._recorded[name]
+            absent = have is None and name in _ALWAYS_PINNED
+            parts = _SAME.get(name, 0)
+            strange = have is not None and _begin(have, parts) != _begin(recorded, parts)
+            troubles = self._troubles(name, have)
+            version = self._recorded_version(name)
+            sure = name in _SAME and (name != "tokenizers" or not self._is_adapted)
+            if ((absent or strange) and (version or sure)) or troubles:
+                self._then[name] = version
+            if sure and not version:
+                self._limits[name] = f"=={'.'.join(_begin(recorded, parts))}.*"
+            if troubles and have is not None:
+                major = f"=={recorded.partition('.')[0]}.*"
+                self._limits[name] = ",".join((major, *_newer(troubles)))
+
+    @property
+    def _is_adapted(self) -> bool:
+        return "transformers" in self._combination.adapted
+
+    def _alike(self, name: str) -> str:
+        """Return a specifier of what an installed version may become for another Python."""
+        return f"=={'.'.join(_begin(self._installed[name], _SAME[name]))}.*"
+
+    def _renew_what_is_left(self) -> None:
+        """Let go of versions that the run did not have and that do not go with the new ones."""
+        for name in self._followers():
+            have = self._installed.get(name)
+            if have is None or name in self._then or name in self._recorded:
+                continue
+            if specifiers := self._troubles(name, have):
+                newer = _newer(specifiers)
+                self._then[name] = "" if len(newer) == len({*specifiers}) else None
+                self._limits[name] = ",".join(newer)
+
+    def _add_what_the_language_needs(self) -> None:
+        """Put there what a known issue misses for the language that shall be spoken."""
+        while missing := self._missing_for_language():
+            self._then[missing] = ""
+
+    def _missing_for_language(self) -> str:
+        result = self.result()
+        for issue in self._knowledge.spoken if result.language else ():
+            for condition in _applying(issue, result):
+                for name, wanted in condition.packages.items():
+                    if wanted == "absent":
+                        return name
+        return ""
+
+    def _followers(self) -> list[str]:
+        """Return what may matter beside the deciding distributions and their families."""
+        paired = {name for pair in SAME_FILES for name in pair}
+        named = sorted(self._knowledge.naming.keys() - paired - {*DECIDING, *_ALWAYS_PINNED})
+        return [*_ALWAYS_PINNED, *named]
+
+    def _troubles(self, name: str, have: str | None) -> list[str]:
+        """Return the versions with which an issue applies only because one stays as it is."""
+        issues = self._knowledge.naming.get(name)
+        if not issues:
+            return []
+        result = self.result()
+        others = {other: version for other, version in result.packages.items() if other != name}
+        recorded = self._recorded.get(name)
+        staying = replace(result, packages={**others, **({name: have} if have else {})})
+        changed = replace(result, packages={**others, **({name: recorded} if recorded else {})})
+        return [
+            condition.packages[name]
+            for issue in issues
+            if applies(issue, staying) and not applies(issue, changed)
+            for condition in _applying(issue, staying)
+            if name in condition.packages
+        ]
+
+    def _leave_what_is_kept(self) -> None:
+        """Leave alone what a constraint holds; where it forbids a pin, the installer chooses."""
+        for name, specifier in self._keep.items():
+            have = self._installed.get(name)
+            if name in DECIDING or self.takes_away(name):
+                continue
+            if meets(specifier, self._then.get(name) or have):
+                continue
+            if meets(specifier, have):
+                self._then.pop(name, None)
+            elif self._is_rival(name):
+                self._then[name] = None
+            elif self._environment.complete or name in self._installed or name in self._recorded:
+                recorded = self._recorded.get(name, "")
+                fits = self._same_python and meets(specifier, recorded)
+                self._then[name] = recorded if fits else ""
+                alike = f"=={'.'.join(_begin(recorded, _SAME[name]))}.*" if name in _SAME else ""
+                if recorded and is_satisfiable(f"{specifier},{alike}".strip(",")):
+                    self._limits.setdefault(name, alike)
+
+    def _is_rival(self, name: str) -> bool:
+        """Return whether what installs the same files as a distribution will be there."""
+        rivals = {other for pair in SAME_FILES if name in pair for other in pair if other != name}
+        return any(self._then.get(each, self._installed.get(each)) is not None for each in rivals)
+
+    def _packages(self) -> dict[str, str]:
+        relevant = self._knowledge.relevant | self._keep.keys()
+        both = {**self._recorded, **self._installed}
+        packages = {name: both[name] for name in relevant if name in both}
+        for name in DECIDING:
+            packages.pop(name, None)
+        for name, version in self._then.items():
+            packages.pop(name, None)
+            if version is not None:
+                packages[name] = version or self._likely(name)
+        return packages
+
+    def _likely(self, name: str) -> str:
+        """Return a version that the installer may take where it is left to it; empty for any."""
+        specifier = self._specifier(name)
+        known = (
+            self._recorded.get(name),
+            choice(name, specifier, self._environment, self._knowledge),
+        )
+        return next((each for each in known if each and meets(specifier, each)), "")
+
+    def _specifier(self, name: str) -> str:
+        """Return what the installer must hold of what is left to it."""
+        told = (self._keep.get(name), self._limits.get(name))
+        return ",".join(dict.fromkeys(each for text in told if text for each in text.split(",")))
+
+    def _changes(self, name: str) -> bool:
+        if name not in self._then:
+            return False
+        now, then = self._installed.get(name), self._then[name]
+        if now is None or then is None:
+            return now != then
+        if name in self._first_out or then == "":
+            return True
+        wanted = self._wanted_build(name)
+        return public(now) != public(then) or (wanted != "" and wanted != _build(now))
+
+    def _wanted_build(self, name: str) -> str:
+        """Return the build that is asked for: torchaudio goes with torch."""
+        own = self._kept_build.get(name, "")
+        return own or (self._kept_build.get("torch", "") if name == "torchaudio" else "")
+
+    def _build_of(self, name: str) -> str:
+        """Return what torch or torchaudio will be built for; empty where nobody can tell."""
+        if not self._changes(name):
+            return self._environment.builds.get(name, "")
+        version = self._of_build(name, self._then[name]) or ""
+        return _build(version) or self._knowledge.build(self._environment.platform, name, version)
+
+    def _of_build(self, name: str, version: str | None) -> str | None:
+        """Return a version with the build that it must be of, where that is not left open."""
+        if not version:
+            return version
+        build = self._wanted_build(name)
+        if name == "torchaudio" and not build and not self._changes("torch"):
+            # A torchaudio of another build does not start beside the torch that stays.
+            build = _build(self._installed.get("torch", ""))
+            if not self._changes(name):
+                build = ""
+        return f"{version}+{build}" if build and "+" not in version else version
+
+    def _recorded_version(self, name: str) -> str:
+        """Return the version that was run, or nothing where it may not be for this Python.
+
+        What goes with an adapted transformers is left to the installer as well.
+        """
+        unsure = name == "tokenizers" and self._is_adapted
+        return self._recorded[name] if self._same_python and not unsure else ""
+
+
+@cache
+def meets(specifier: str, version: str | None) -> bool:
+    """Return whether a version is what a person wants to keep; builds (`+cu128`) do not matter."""
+    parsed = _version(version) if version else None
+    without_builds = re.sub(r"\+[\w.]+", "", specifier)
+    return parsed is not None and SpecifierSet(without_builds).contains(
+        Version(parsed.public), prereleases=True
+    )
+
+
+@cache
+def is_satisfiable(specifier: str) -> bool:
+    """Return whether any version at all can be what a specifier allows.
+
+    Between two neighbouring bounds all releases are alike, so one of them speaks for all.
+    """
+    told = SpecifierSet(re.sub(r"\+[\w.]+", "", specifier))
+    bounds = [_version(each.version.removesuffix(".*")) for each in told]
+    if any(bound is None or bound.is_prerelease for bound in bounds):
+        return True  # Too fine a question: the installer will answer it.
+    length = max((len(bound.release) for bound in bounds if bound), default=0)
+    between = [
+        ".".join(map(str, (*bound.release, *[0] * (length - len(bound.release)), 1)))
+        for bound in bounds
+        if bound
+    ]
+    exact = [str(bound) for bound in bounds]
+    return any(meets(specifier, version) for version in ("0", *exact, *between))
+
+
+def choice(name: str, specifier: str, environment: Environment, knowledge: Knowledge) -> str | None:
+    """Return a version that a specifier allows.
+
+    That is the installed one, or the one that it names, or the newest that was ever run.
+    """
+    installed = environment.packages.get(name)
+    if installed and meets(specifier, installed):
+        return public(installed)
+    for each in SpecifierSet(specifier):
+        if each.operator == "==" and not each.version.endswith("*"):
+            return public(each.version) if meets(specifier, each.version) else None
+    return next((each for each in knowledge.versions(name) if meets(specifier, each)), None)
+
+
+@cache
+def public(version: str | None) -> str | None:
+    """Return a version without its build: `2.9.1` of `2.9.1+cu128`."""
+    parsed = _version(version) if version else None
+    return parsed.public if parsed else version
+
+
+@cache
+def _version(text: str) -> Version | None:
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None
+
+
+def _build(version: str) -> str:
+    """Return the build of a version or of a specifier: `cu128` of `==2.9.1+cu128`."""
+    return version.partition("+")[2].partition(",")[0].strip()
+
+
+def _applying(issue: KnownIssue, environment: Environment) -> list[Condition]:
+    """Return the conditions of an issue under which it applies."""
+    return [
+        condition
+        for condition in issue.conditions
+        if applies(replace(issue, conditions=(condition,)), environment)
+    ]
+
+
+def _newer(specifiers: Iterable[str]) -> list[str]:
+    """Return what excludes the versions of those specifiers that only name old ones."""
+    return list(
+        dict.fromkeys(f">={each[1:]}" for each in specifiers if re.fullmatch(r"<[^,=]+", each))
+    )
+
+
+def _begin(version: str, parts: int) -> list[str]:
+    return version.split(".")[:parts]

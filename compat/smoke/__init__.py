@@ -1,0 +1,1 @@
+"""Speaking in an environment, and judging what is heard."""

@@ -1,0 +1,1 @@
+"""The files that hold tensors: zip archives of torch, and safetensors."""

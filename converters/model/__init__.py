@@ -1,0 +1,1 @@
+"""What XTTS is: its files, tensors and configuration."""

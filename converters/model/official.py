@@ -1,0 +1,58 @@
+"""The published checkpoints, by their SHA-256.
+
+The hashes are those that Hugging Face shows for the files (their LFS object identifiers), read in
+November 2026 at https://huggingface.co/coqui/XTTS-v2, /coqui/XTTS-v1 and /tts-hub/XTTS-v2.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from xcompat.converters.files.source import SourceFile
+
+RELEASES: Final = {
+    "9c282fc8cd9bd749d383a4527f20edcc3cea9c821a6d16b7710d5198edf2da50": (
+        "XTTS v1 of 2023-09-13 (coqui/XTTS-v1)"
+    ),
+    "007024dd42666fedbb448b1f6ff90a7064768aaf79aa1c7e27cbc4f043c7183e": (
+        "XTTS v1, revision 1175f2a (coqui/XTTS-v1)"
+    ),
+    "7c62beaf58d39b729de287330dc254e7b515677416839b649a50e7cf74c3df59": "XTTS v1.1 (coqui/XTTS-v1)",
+    "e06f0e60ceca6d2cf8b1cdde09788b743e823dc8526b8e2743d110aecd7196b8": (
+        "XTTS v2, first of 2023-11-06 (coqui/XTTS-v2)"
+    ),
+    "ba3f6a97bba2a816ae18e7d6356d798a73b89cb2490f4ff6ff75b66b4136d0ba": (
+        "XTTS v2, second of 2023-11-06 (coqui/XTTS-v2)"
+    ),
+    "a9bf08409cdef1626e1da99d3c9891deb49f925173de622831a4e9b8c91fdeb5": (
+        "XTTS v2 of 2023-11-08 (coqui/XTTS-v2)"
+    ),
+    "6817f33ceb69480a4a665a91b61461f0aca6dd1397c0ba46ebffbe13c6f5fe80": (
+        "XTTS v2.0.2 (coqui/XTTS-v2)"
+    ),
+    "98f7297340c09d9d33cb3e2580f8cfb02e8b496270e2cf678ffcfe38b535d218": (
+        "XTTS v2.0.3 (coqui/XTTS-v2)"
+    ),
+    "c7ea20001c6a0a841c77e252d8409f6a74fb423e79b3206a0771ba5989776187": (
+        "XTTS v2, main branch (coqui/XTTS-v2)"
+    ),
+    "d5822cb1d4bf97c418855e326562a934caa20cef01ebf4c90bf792df0fd5b99e": (
+        "XTTS v2, configuration as a plain dict (tts-hub/XTTS-v2)"
+    ),
+}
+
+
+def sha256_of(file: SourceFile) -> str:
+    """Return the SHA-256 of a file in hexadecimal. It takes longer than a conversion.
+
+    Raises:
+        Corruption: XC102, the file ends too early.
+        CannotLook: XC112, the system cannot read it.
+    """
+    import hashlib  # noqa: PLC0415 - loads OpenSSL, which is fast here and of no use elsewhere
+
+    digest = hashlib.sha256()
+    for piece in file.pieces(0, file.size):
+        digest.update(piece)
+    return digest.hexdigest()

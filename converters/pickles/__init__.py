@@ -1,0 +1,1 @@
+"""Pickles as data: read by a machine that calls nothing, and written."""

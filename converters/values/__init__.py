@@ -1,0 +1,1 @@
+"""What a checkpoint is read into: inert values, and how much of them there may be."""

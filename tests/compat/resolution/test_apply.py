@@ -1,0 +1,454 @@
+"""`resolve --apply` and `--lock`, with real installers, real environments and empty wheels."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from builders.environments import make_interpreter
+from builders.matrices import ISSUE_TEXT, RUN_LINE, write_matrix
+from builders.terminal import type_command
+from builders.wheels import make_index, make_wheel
+from xcompat.domain import DECIDING
+from xcompat.resolution import lock
+
+UV = lock.find_uv()
+TTS_ENV = {
+    "TTS": "0.22.0", "trainer": "0.0.36", "coqpit": "0.0.17", "torch": "2.9.1",
+    "torchaudio": "2.9.1", "transformers": "4.40.2", "tokenizers": "0.19.1", "numpy": "1.26.4",
+}  # fmt: skip
+COQUI_ENV = {
+    "coqui-tts": "0.28.0", "coqui-tts-trainer": "0.4.0", "coqpit-config": "0.2.5",
+    "torch": "2.8.0", "torchaudio": "2.8.0", "transformers": "4.57.6", "tokenizers": "0.22.2",
+    "numpy": "2.4.6", "six": "1.17.0",
+}  # fmt: skip
+REPORT = {**TTS_ENV, "transformers": "4.57.2", "tokenizers": "0.22.2"}
+BOTH = {**TTS_ENV, **COQUI_ENV}
+ROW = """\
+title = "A row"
+python = "==3.{minor}.*"
+platforms = ["linux-x86_64"]
+capabilities = ["import", "load-converted", "speak"]
+runs = ["{run}"]
+packages = {{ {packages} }}
+"""
+SCORER = """\
+title = "This TTS needs BeamSearchScorer, which transformers 4.57 removed"
+severity = "error"
+capabilities = ["import"]
+cause = "It was removed."
+fixes = ["pip install transformers==4.40.2"]
+symptoms = []
+sources = ["https://example.org"]
+
+[[conditions]]
+packages = { TTS = "*", transformers = ">=4.57" }
+"""
+
+
+@pytest.fixture(scope="session")
+def index(tmp_path_factory):
+    return make_index(tmp_path_factory.mktemp("index") / "wheels")
+
+
+@pytest.fixture(scope="session")
+def with_pip(tmp_path_factory):
+    """A virtual environment as `python -m venv` makes it: to copy, because pip takes its time."""
+    root = tmp_path_factory.mktemp("venv") / "env"
+    venv.create(root, with_pip=True)
+    return root
+
+
+@pytest.fixture
+def make(index, with_pip):
+    """Make a real environment, and install wheels of the index into it with its owner."""
+
+    def made(root, packages, owner="uv"):
+        python = root / "bin" / "python"
+        if owner == "uv":
+            subprocess.run([UV, "venv", "-q", "--python", sys.executable, root], check=True)
+        else:
+            shutil.copytree(with_pip, root, symlinks=True)
+        command = {
+            "uv": [UV, "pip", "install", "-q", "--python", python, "--no-deps"],
+            "pip": [python, "-m", "pip", "install", "-q", "--no-deps"],
+        }[owner]
+        if packages:
+            pins = [f"{name}=={version}" for name, version in packages.items()]
+            subprocess.run([*command, *pins], check=True)
+        return python
+
+    return made
+
+
+@pytest.fixture
+def type_(monkeypatch, capsys, tmp_path, index):
+    """Type a command where the only packages are those of the index, and the matrix is small."""
+    this = f"{sys.version_info[0]}.{sys.version_info[1]}.0"
+    worked = ("install", "import", "load-converted", "speak")
+    all_work = {name: {"status": "works"} for name in worked}
+    refused = {"load": {"status": "fails", "error": "E"}}
+    api = {"api": {"status": "works"}}
+    line = {**RUN_LINE, "python": this}
+    lines = [
+        {**line, "id": "r-tts", "packages": TTS_ENV, "capabilities": all_work | refused},
+        {**line, "id": "r-coqui", "packages": COQUI_ENV, "capabilities": all_work | api},
+    ]
+    rows = {
+        run: ROW.format(
+            run=f"r-{run}",
+            minor=sys.version_info[1],
+            packages=", ".join(f'{n} = "{v}"' for n, v in of.items() if n in DECIDING),
+        )
+        for run, of in (("tts", TTS_ENV), ("coqui", COQUI_ENV))
+    }
+    write_matrix(tmp_path / "matrices", lines, {"XC002": SCORER, "XC024": ISSUE_TEXT}, rows)
+    monkeypatch.setattr("xcompat.matrix.load.SHIPPED", tmp_path / "matrices")
+    for name in [name for name in os.environ if name.startswith(("UV_", "PIP_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("UV_NO_CONFIG", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    for tool in ("UV", "PIP"):
+        monkeypatch.setenv(f"{tool}_NO_INDEX", "1")
+        monkeypatch.setenv(f"{tool}_FIND_LINKS", str(index))
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: type_command(monkeypatch, capsys, *words)
+
+
+def answering_index(monkeypatch, folder):
+    """Let uv ask an index that answers, and has nothing."""
+    monkeypatch.delenv("UV_OFFLINE")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", folder.as_uri())
+
+
+def installed(python):
+    code = (
+        "import importlib.metadata as m, json;"
+        "print(json.dumps({d.metadata['Name']: d.version for d in m.distributions()}))"
+    )
+    done = subprocess.run([python, "-I", "-c", code], capture_output=True, check=True)
+    told = json.loads(done.stdout)
+    return {name: version for name, version in told.items() if name not in ("pip", "setuptools")}
+
+
+def imported(python, package):
+    """Return which distribution the files of an import package are of."""
+    code = f"import {package}; print({package}.name)"
+    done = subprocess.run([python, "-I", "-c", code], capture_output=True, check=True, text=True)
+    return done.stdout.strip()
+
+
+def apply(type_, python, *words):
+    return type_("resolve", "--python", str(python), "--apply", "--yes", *words)
+
+
+needs_posix = pytest.mark.skipif(os.name == "nt", reason="paths and scripts of POSIX")
+pytestmark = [needs_posix, pytest.mark.skipif(UV is None, reason="uv is not installed")]
+
+
+class TestApply:
+    @pytest.mark.parametrize("owner", ["uv", "pip"])
+    def test_two_families_become_one_whose_files_are_all_there(self, type_, make, tmp_path, owner):
+        python = make(tmp_path / "env", BOTH, owner)
+        code, out, err = apply(type_, python)
+        assert (code, installed(python)) == (0, COQUI_ENV), err
+        assert [imported(python, each) for each in ("TTS", "trainer", "coqpit")] == [
+            "coqui-tts", "coqui-tts-trainer", "coqpit-config",
+        ]  # fmt: skip
+        assert f"Done with {owner}" in out
+        assert "This environment can run XTTS v2" in out
+        assert (
+            json.loads(type_("resolve", "--python", str(python), "--json")[1])["proposals"][0][
+                "changes"
+            ]
+            == []
+        )
+
+    @pytest.mark.parametrize("owner", ["uv", "pip"])
+    def test_what_must_stay_stays_and_the_way_back_leads_back(self, type_, make, tmp_path, owner):
+        python = make(tmp_path / "env", REPORT, owner)
+        code, out, _ = apply(type_, python, "--keep", "TTS", "--keep", "torch", "--json")
+        told = json.loads(out)["applied"]
+        assert (code, installed(python)) == (0, TTS_ENV)
+        assert told["installer"] == owner
+        assert told["changed"] == [
+            {"package": "tokenizers", "before": "0.22.2", "after": "0.19.1"},
+            {"package": "transformers", "before": "4.57.2", "after": "4.40.2"},
+        ]
+        restore = Path(told["restore"]["file"]).read_text()
+        assert "\ntransformers==4.57.2\n" in restore
+        assert "\n# torch==2.9.1\n" in restore
+        for command in told["restore"]["commands"]:
+            assert f"#   {command}\n" in restore
+            subprocess.run(shlex.split(command), check=True, capture_output=True)
+        assert installed(python) == REPORT
+
+    def test_a_swap_leaves_nothing_of_the_other_family(self, type_, make, tmp_path):
+        python = make(tmp_path / "env", REPORT)
+        code, _, _ = apply(type_, python)
+        assert (code, installed(python)) == (0, COQUI_ENV)
+        for command in _way_back(tmp_path / "env"):
+            subprocess.run(shlex.split(command), check=True, capture_output=True)
+        assert installed(python) == REPORT
+        assert imported(python, "TTS") == "TTS"
+
+    @pytest.mark.parametrize("owner", ["uv", "pip"])
+    def test_what_cannot_be_solved_is_not_begun(self, type_, make, tmp_path, owner, monkeypatch):
+        python = make(tmp_path / "env", REPORT, owner)
+        (tmp_path / "poor").mkdir()
+        make_wheel(tmp_path / "poor", "torch", "2.9.1")
+        for tool in ("UV", "PIP"):
+            monkeypatch.setenv(f"{tool}_FIND_LINKS", str(tmp_path / "poor"))
+        answering_index(monkeypatch, tmp_path / "poor")
+        code, out, err = apply(type_, python)
+        assert code == 1
+        assert "error[XC214]" in err
+        assert "nothing was changed" in err
+        assert "Plan: swap TTS" in out
+        assert installed(python) == REPORT
+        assert not list((tmp_path / "env").glob("xcompat-restore*"))
+
+    @pytest.mark.parametrize("owner", ["uv", "pip"])
+    def test_an_index_that_does_not_answer_is_not_blamed_on_what_is_kept(
+        self, type_, make, tmp_path, owner, monkeypatch
+    ):
+        python = make(tmp_path / "env", REPORT, owner)
+        for variable in ("FIND_LINKS", "NO_INDEX"):
+            for tool in ("UV", "PIP"):
+                monkeypatch.delenv(f"{tool}_{variable}", raising=False)
+        for name, value in (
+            *(
+                ("UV_DEFAULT_INDEX", "http://127.0.0.1:9/"),
+                ("PIP_INDEX_URL", "http://127.0.0.1:9/"),
+            ),
+            *(("UV_OFFLINE", "1"), ("PIP_RETRIES", "1"), ("PIP_CONFIG_FILE", os.devnull)),
+        ):
+            monkeypatch.setenv(name, value)
+        code, _, err = apply(type_, python, "--keep", "TTS")
+        assert code == 4
+        assert "error[XC216]: the package index cannot be reached; nothing was changed" in err
+        assert "--keep" not in err
+        assert installed(python) == REPORT
+
+
+def _way_back(environment):
+    (file,) = environment.glob("xcompat-restore-*.txt")
+    told = file.read_text().splitlines()
+    return [line.removeprefix("#   ") for line in told if line.startswith("#   ")]
+
+
+def stub_uv(tmp_path, monkeypatch, lines):
+    """Put a uv on PATH that does `lines` of shell first, and then what uv does."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "uv").write_text(f'#!/bin/sh\n{lines}\nexec {UV} "$@"\n')
+    (folder / "uv").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+class TestTrouble:
+    def test_what_cannot_be_fetched_is_not_begun(self, type_, make, tmp_path, monkeypatch):
+        python = make(tmp_path / "env", REPORT)
+        stub_uv(tmp_path, monkeypatch, 'case "$*" in *--target*) exit 7;; esac')
+        code, _, err = apply(type_, python)
+        assert (code, installed(python)) == (4, REPORT)
+        assert "error[XC216]" in err
+        assert not list((tmp_path / "env").glob("*xcompat*"))
+
+    def test_a_failure_halfway_tells_the_way_back(self, type_, make, tmp_path, monkeypatch):
+        python = make(tmp_path / "env", REPORT)
+        stub_uv(
+            tmp_path, monkeypatch,
+            'case "$*" in *--target*|*--dry-run*|*" -r "*) ;; *"pip install"*) exit 7;; esac',
+        )  # fmt: skip
+        code, _, err = apply(type_, python)
+        assert code == 4
+        assert "error[XC220]" in err
+        assert "TTS" not in installed(python)
+        commands = _way_back(tmp_path / "env")
+        assert all(f"  {command}\n" in err for command in commands)
+        for command in commands:
+            subprocess.run(shlex.split(command), check=True, capture_output=True)
+        assert installed(python) == REPORT
+
+    def test_ctrl_c_halfway_tells_the_way_back(self, type_, make, tmp_path, monkeypatch):
+        python = make(tmp_path / "env", REPORT)
+        monkeypatch.setattr("xcompat.resolution.apply._PATIENCE", 0.5)
+        stub_uv(
+            tmp_path, monkeypatch,
+            'case "$*" in *--target*|*--dry-run*|*" -r "*) ;;'
+            ' *"pip install"*) kill -INT $PPID; sleep 60;; esac',
+        )  # fmt: skip
+        code, _, err = apply(type_, python)
+        assert code == 130
+        assert "interrupted, half changed; to go back:" in err
+        assert all(f"  {command}\n" in err for command in _way_back(tmp_path / "env"))
+
+    def test_ctrl_c_before_anything_is_changed_says_so(self, type_, make, tmp_path, monkeypatch):
+        python = make(tmp_path / "env", REPORT)
+        monkeypatch.setattr("xcompat.resolution.apply._PATIENCE", 0.5)
+        stub_uv(tmp_path, monkeypatch, 'case "$*" in *--target*) kill -INT $PPID; sleep 60;; esac')
+        code, _, err = apply(type_, python)
+        assert (code, installed(python)) == (130, REPORT)
+        assert "nothing was changed" in err
+
+    def test_nobody_to_ask(self, type_, make, tmp_path):
+        python = make(tmp_path / "env", REPORT)
+        code, _, err = type_("resolve", "--python", str(python), "--apply")
+        assert (code, installed(python)) == (2, REPORT)
+        assert "error[XC217]" in err
+        assert "--yes" in err
+
+    def test_pins_are_no_environment(self, type_, tmp_path):
+        (tmp_path / "pins.txt").write_text("TTS==0.22.0\ntransformers==5.0.0\n")
+        code, out, err = type_("resolve", "-r", "pins.txt", "--apply", "--yes")
+        assert code == 2
+        assert "error[XC217]" in err
+        assert "Plan" in out
+
+    @pytest.mark.parametrize(
+        ("field", "words"),
+        [({"managed": True}, "PEP 668"), ({"writable": False}, "cannot be written")],
+    )
+    def test_the_environment_of_somebody_else(self, type_, tmp_path, field, words):
+        answer = {
+            "version": "3.11.7", "platform": "linux-x86_64", "executable": str(tmp_path / "python"),
+            "prefix": str(tmp_path), "user": "", "site": [], "distributions": [],
+            "managed": False, "writable": True, "purelib": str(tmp_path), **field,
+        }  # fmt: skip
+        make_interpreter(tmp_path / "python", json.dumps(answer))
+        code, _, err = apply(type_, tmp_path / "python")
+        assert code == 1
+        assert "error[XC218]" in err
+        assert words in err
+        assert "-m venv FOLDER" in err
+
+    def test_no_installer_at_all(self, type_, make, tmp_path, monkeypatch):
+        python = make(tmp_path / "env", REPORT)
+        monkeypatch.setattr("xcompat.resolution.apply.find_uv", lambda: None)
+        code, _, err = apply(type_, python)
+        assert (code, installed(python)) == (4, REPORT)
+        assert "error[XC219]" in err
+
+    def test_what_conda_installed_is_not_touched(self, type_, make, tmp_path):
+        python = make(tmp_path / "env", REPORT)
+        (installer,) = (tmp_path / "env").glob("lib/*/site-packages/transformers-*/INSTALLER")
+        installer.write_text("conda\n")
+        code, _, err = apply(type_, python)
+        assert code == 1
+        assert "conda installed transformers" in err
+
+
+class TestLock:
+    def lock(self, type_, *words):
+        return type_(
+            "resolve", "--python-version", f"3.{sys.version_info[1]}", "--platform", *words
+        )
+
+    @pytest.mark.parametrize("platform", ["linux-x86_64", "macosx-arm64", "win-amd64"])
+    def test_requirements_with_hashes(self, type_, tmp_path, platform):
+        code, _, err = self.lock(type_, platform, "--lock", "lock.txt")
+        assert code == 0, err
+        text = (tmp_path / "lock.txt").read_text()
+        assert set(lock.pins_of(tmp_path / "lock.txt")) == {
+            f"{n}=={v}" for n, v in COQUI_ENV.items()
+        }
+        assert text.count("--hash=sha256:") == len(COQUI_ENV)
+        assert str(tmp_path) not in text
+        assert f"{len(COQUI_ENV)} packages" in err
+
+    def test_a_pylock_by_its_name(self, type_, tmp_path):
+        code, _, err = self.lock(
+            type_, "macosx-arm64", "--keep", "TTS==0.22.0", "--lock", "pylock.mac.toml"
+        )
+        assert code == 0, err
+        text = (tmp_path / "pylock.mac.toml").read_text()
+        assert 'lock-version = "1.0"' in text
+        assert set(lock.pins_of(tmp_path / "pylock.mac.toml")) == {
+            f"{n.lower()}=={v}" for n, v in TTS_ENV.items()
+        }
+
+    def test_it_installs_without_any_network_from_a_folder_of_wheels(self, type_, make, tmp_path):
+        self.lock(type_, "linux-x86_64", "--lock", "lock.txt")
+        python = make(tmp_path / "env", {})
+        subprocess.run(
+            [UV, "pip", "install", "-q", "--python", python, "--require-hashes", "-r", "lock.txt"],
+            check=True,
+        )
+        assert installed(python) == COQUI_ENV
+
+    def test_what_is_locked_is_what_is_applied(self, type_, make, tmp_path):
+        python = make(tmp_path / "env", {**REPORT, "tokenizers": "0.23.0"})
+        code, _, err = apply(type_, python, "--lock", "lock.txt")
+        assert code == 0, err
+        locked = dict(each.split("==") for each in lock.pins_of(tmp_path / "lock.txt"))
+        assert installed(python) == locked
+        assert locked["tokenizers"] == "0.22.2"
+
+    def test_a_lock_is_replaced_and_a_file_by_hand_is_not(self, type_, tmp_path):
+        (tmp_path / "requirements.txt").write_text("flask\n")
+        code, _, err = self.lock(type_, "linux-x86_64", "--lock", "requirements.txt")
+        assert code == 1
+        assert "error[XC213]" in err
+        assert (tmp_path / "requirements.txt").read_text() == "flask\n"
+        for _ in range(2):
+            assert self.lock(type_, "linux-x86_64", "--lock", "lock.txt")[0] == 0
+
+    def test_a_lock_goes_to_a_file(self, type_):
+        code, _, err = self.lock(type_, "linux-x86_64", "--lock", "/dev/zero")
+        assert code == 2
+        assert "error[XC212]: `/dev/zero` is not a file" in err
+
+    def test_a_lock_that_does_not_resolve_leaves_nothing(self, type_, tmp_path, monkeypatch):
+        answering_index(monkeypatch, tmp_path / "matrices")
+        code, out, err = self.lock(
+            type_, "linux-x86_64", "--keep", "torch==2.8.7", "--lock", "lock.txt"
+        )
+        assert code == 1
+        assert "error[XC214]" in err
+        assert "torch==2.8.7" in err
+        assert "Plan" in out
+        assert {each.name for each in tmp_path.iterdir()} == {"matrices", "cache"}
+
+    def test_without_uv_there_is_still_a_plan(self, type_, tmp_path, monkeypatch):
+        monkeypatch.setattr("xcompat.resolution.lock.find_uv", lambda: None)
+        code, out, err = self.lock(type_, "linux-x86_64", "--lock", "lock.txt", "--json")
+        assert code == 4
+        assert "error[XC215]" in err
+        assert "xcompat[lock]" in err
+        assert json.loads(out)["proposals"][0]["row"] == "coqui"
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("linux-x86_64", "--lock", "my.toml"),
+            ("plan9-68000", "--lock", "lock.txt"),
+        ],
+    )
+    def test_what_there_are_no_locks_for(self, type_, words):
+        code, _, err = self.lock(type_, *words)
+        assert code == 2
+        assert "error[XC212]" in err
+
+    def test_pins_without_a_python(self, type_, tmp_path):
+        (tmp_path / "pins.txt").write_text("TTS==0.22.0\ntransformers==5.0.0\n")
+        code, _, err = type_("resolve", "-r", "pins.txt", "--lock", "lock.txt")
+        assert code == 2
+        assert "--python-version" in err
+
+
+def test_uv_of_the_extra_is_found_where_path_has_none(monkeypatch):
+    pytest.importorskip("uv")
+    monkeypatch.setenv("PATH", "")
+    assert shutil.which("uv") is None
+    assert Path(lock.find_uv()).name.startswith("uv")
