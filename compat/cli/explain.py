@@ -1,0 +1,41 @@
+"""`xcompat explain`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from xcompat.cli.options import Json
+from xcompat.errors import ExitCode
+
+
+def explain(
+    code: Annotated[
+        str | None, typer.Argument(metavar="CODE", help="A code such as XC001.")
+    ] = None,
+    error: Annotated[
+        str | None,
+        typer.Option("--error", metavar="FILE", help="The traceback in FILE; - is stdin."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Explain a code, or find the known issue in a pasted traceback."""
+    from xcompat.cli.pasted import issues_asked_for, own_error
+    from xcompat.matrix.load import load_matrix
+    from xcompat.render import issue as render
+    from xcompat.render.text import show_json, show_note
+
+    if about := own_error(code):
+        if as_json:
+            show_json({**render.issues_as_json(()), "note": about})
+        else:
+            show_note(about)
+        return
+    issues = issues_asked_for(code, error, load_matrix(), sys.stdin.buffer)
+    if as_json:
+        show_json(render.issues_as_json(issues))
+    else:
+        render.show_issues(issues)
+    raise typer.Exit(ExitCode.YES if issues else ExitCode.UNKNOWN)

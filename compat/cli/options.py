@@ -1,0 +1,47 @@
+"""Options that several commands share, each with its one name, metavar and meaning."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+Python: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--python",
+        metavar="PATH",
+        help="The environment: its interpreter, its folder, or a command.",
+    ),
+]
+Requirements: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "-r",
+        "--requirements",
+        metavar="FILE",
+        help="Read versions from FILE, not from an environment; - is stdin.",
+    ),
+]
+PythonVersion: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--python-version", metavar="VERSION", help="Of this Python, such as 3.11."),
+]
+Platform: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--platform", metavar="PLATFORM", help="Of this platform, such as macosx-arm64."),
+]
+Need: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--need",
+        metavar="CAPABILITY",
+        help="What must work: import, load, load-converted, speak, stream, clone, api;"
+        " again for more.",
+    ),
+]
+Language: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--language", metavar="LANGUAGE", help="To be spoken, such as ja or zh-cn."),
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Write JSON.")]

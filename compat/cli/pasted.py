@@ -1,0 +1,107 @@
+"""What a person wants explained: a code, or a pasted traceback or log."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from xcompat.errors import CannotLook, Misuse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xcompat.domain import KnownIssue, Matrix
+
+_OWN_ERRORS = {
+    "1": "a checkpoint or its conversion (`xcompat convert`)",
+    "2": "an environment, a list of pins or the matrix (`xcompat doctor`)",
+    "3": "the speaking test (`xcompat smoke`)",
+}
+
+_PIECE = 1 << 20
+"""Bytes of a log that are held at a time."""
+
+
+def issues_asked_for(
+    code: str | None, error_file: str | None, matrix: Matrix, stdin: BinaryIO
+) -> tuple[KnownIssue, ...]:
+    """Return the known issue of that code, or those whose symptoms are in the file; `-` is stdin.
+
+    Raises:
+        Misuse: `XC208` where neither or both are given, or nothing is known of the code.
+        CannotLook: `XC209` where the file cannot be read.
+    """
+    if (code is None) == (error_file is None):
+        raise Misuse(
+            "XC208",
+            "say what to explain: a code or a traceback",
+            hint="xcompat explain XC001, or xcompat explain --error FILE (- reads a pasted text)",
+        )
+    if code is not None:
+        return (_by_code(code, matrix),)
+    assert error_file is not None
+    from xcompat.matrix.symptoms import explain_log
+
+    return explain_log(_pieces(error_file, stdin), matrix.issues)
+
+
+def own_error(code: str | None) -> str:
+    """Return what the code of an error of xcompat itself is about; empty for any other code."""
+    code = _code(code or "")
+    if not re.fullmatch(r"XC[123]\d\d", code):
+        return ""
+    return (
+        f"{code} is an error of xcompat itself, not a known issue. "
+        f"It concerns {_OWN_ERRORS[code[2]]}. The line that carries the code says what happened, "
+        "and the `hint` below it what to do."
+    )
+
+
+def _by_code(spelled: str, matrix: Matrix) -> KnownIssue:
+    code = _code(spelled)
+    for issue in matrix.issues:
+        if issue.code == code:
+            return issue
+    known = f"they go from {matrix.issues[0].code} to {matrix.issues[-1].code}"
+    raise Misuse(
+        "XC208",
+        f"there is no known issue `{spelled}`",
+        hint=f"{known}; `xcompat matrix --json` lists them",
+    )
+
+
+def _code(spelled: str) -> str:
+    """Return a code as it is written everywhere: `xc-1` is XC001; other words are returned."""
+    match = re.fullmatch(r"(?:XC)?[-_ ]?0*(\d{1,3})", spelled.strip(), re.IGNORECASE)
+    return f"XC{int(match[1]):03}" if match else spelled
+
+
+def _pieces(file: str, stdin: BinaryIO) -> Iterator[str]:
+    """Yield the text of a log in pieces, whatever it is encoded in."""
+    try:
+        with contextlib.nullcontext(stdin) if file == "-" else Path(file).open("rb") as stream:
+            first = stream.read(_PIECE)
+            decoder = codecs.getincrementaldecoder(_encoding(first))("replace")
+            yield decoder.decode(first)
+            while piece := stream.read(_PIECE):
+                yield decoder.decode(piece)
+    except OSError as error:
+        raise CannotLook(
+            "XC209", f"cannot read `{file}`: {error.strerror}", hint="check the path"
+        ) from error
+
+
+def _encoding(beginning: bytes) -> str:
+    """Return the encoding of a log: PowerShell 5 writes UTF-16, with a mark in front or without.
+
+    The mark alone decides nothing: a file can be put together from others.
+    """
+    sample = beginning[:4096]
+    for start, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        every_second = sample[start::2]
+        if every_second.count(0) * 2 > len(every_second):
+            return encoding
+    return "utf-8"
