@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from packaging.version import InvalidVersion, Version
 
-from xcompat.diagnosis.doctor import NEEDED
-from xcompat.domain import CAPABILITIES, LANGUAGES, distribution_name
+from xcompat.domain import CAPABILITIES, LANGUAGES, NEEDED, distribution_name
 from xcompat.environment.probe import environment_of, platform_name, this_platform
 from xcompat.errors import Misuse
 

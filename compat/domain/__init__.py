@@ -30,6 +30,20 @@ CAPABILITIES: tuple[Capability, ...] = (
     "api",
 )
 
+NEEDED: tuple[Capability, ...] = ("import", "load-converted", "speak")
+"""What a verdict is about where the user asks for nothing else."""
+
+NEEDS: dict[Capability, tuple[Capability, ...]] = {
+    "load": ("import",),
+    "load-converted": ("import",),
+    "speak": ("load-converted",),
+    "stream": ("load-converted",),
+    "clone": ("load-converted",),
+    "api": ("load-converted",),
+}
+"""What must work before a capability can. Nothing needs `load`: the others use what
+`xcompat convert` wrote."""
+
 DECIDING: tuple[str, ...] = (
     "TTS",
     "coqui-tts",

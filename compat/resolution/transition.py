@@ -6,14 +6,12 @@ The installer finds the versions of everything else; here is what it would leave
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from packaging.specifiers import SpecifierSet
-from packaging.version import InvalidVersion, Version
 
-from xcompat.diagnosis.doctor import Doctor, applies
+from xcompat.diagnosis.conditions import applies
 from xcompat.domain import (
     DAMAGE,
     DECIDING,
@@ -22,13 +20,13 @@ from xcompat.domain import (
     Condition,
     Environment,
     KnownIssue,
-    Matrix,
-    Row,
-    Run,
     distribution_of,
     minor_of,
 )
 from xcompat.domain.plan import Change
+from xcompat.domain.versions import public
+from xcompat.resolution.knowledge import ALWAYS_PINNED, Combination, Knowledge
+from xcompat.resolution.specifiers import is_satisfiable, meets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -38,107 +36,9 @@ _COSTS = {"torch": 100, "TTS": 30, "coqui-tts": 30, "transformers": 5}
 """What it costs to replace an installed distribution: any other costs 1, and what is not there yet
 costs nothing. Another version of the same TTS costs a third of a swap."""
 
-_ALWAYS_PINNED = ("numpy", "tokenizers")
-"""Nobody asks for them by name, and they are what breaks next: pinned to what was run."""
-
 _SAME = {"numpy": 1, "tokenizers": 2}
 """How many numbers of a version must be those of the run: what is compiled against numpy 1 does
 not run on numpy 2, and a transformers takes the patches of one minor version of tokenizers."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Combination:
-    """Versions that were run together, or, adapted, some others in their place."""
-
-    packages: Mapping[str, str]
-    """Of the deciding distributions; what is not named was not installed."""
-    works: frozenset[Capability]
-    recorded: Environment
-    """An environment in which they worked, with all that it had."""
-    runs: tuple[Run, ...]
-    """Runs that showed it, the nearest to the environment that there are."""
-    row: Row | None
-    distance: tuple[bool, bool]
-    """Whether it was run on another platform, and with another minor version of Python, than the
-    environment's."""
-    adapted: tuple[str, ...] = ()
-    """Distributions whose version is not the one that was run."""
-
-    @property
-    def here(self) -> bool:
-        """Whether it was run on the environment's platform and minor version of Python."""
-        return self.distance == (False, False)
-
-    @property
-    def family(self) -> str:
-        """The distribution that brings the import package `TTS`."""
-        return "TTS" if "TTS" in self.packages else "coqui-tts"
-
-
-class Knowledge:
-    """What the matrix knows, sorted once for all questions.
-
-    Attributes:
-        matrix: All of it.
-        doctor: Judges environments by it.
-        errors: The known issues that claim a failure.
-        decisive: Those of them that the deciding distributions alone can make apply.
-        naming: Distribution to the errors that depend on its version.
-        relevant: All distributions that can make a difference.
-        spoken: The errors about what a language needs.
-        tokenizers: Minor version of transformers to those of tokenizers that it was run with.
-    """
-
-    def __init__(self, matrix: Matrix) -> None:
-        self.matrix = matrix
-        self.doctor = Doctor(matrix)
-        self.errors = tuple(issue for issue in matrix.issues if issue.severity == "error")
-        self.decisive = tuple(
-            issue
-            for issue in self.errors
-            if any(each.packages.keys() <= set(DECIDING) for each in issue.conditions)
-        )
-        self.naming: dict[str, list[KnownIssue]] = {}
-        for issue in self.errors:
-            for name in {name for each in issue.conditions for name in each.packages}:
-                self.naming.setdefault(name, []).append(issue)
-        self.spoken = tuple(
-            issue for issue in self.errors if any(each.languages for each in issue.conditions)
-        )
-        warned = {n for issue in matrix.issues for c in issue.conditions for n in c.packages}
-        paired = {name for pair in SAME_FILES for name in pair}
-        self.relevant = {*DECIDING, *_ALWAYS_PINNED, *paired, *warned}
-        self.tokenizers: dict[str, set[str]] = {}
-        for run in matrix.runs:
-            packages = run.environment.packages
-            if {"transformers", "tokenizers"} <= packages.keys():
-                minors = self.tokenizers.setdefault(minor_of(packages["transformers"]), set())
-                minors.add(minor_of(packages["tokenizers"]))
-        self._versions: dict[str, list[str]] = {}
-        self._builds: dict[tuple[str, str, str], set[str]] = {}
-        for run in matrix.runs:
-            there = run.environment
-            for name, build in there.builds.items():
-                version = there.packages.get(name, "")
-                if version and "+" not in version:
-                    key = (there.platform, name, version)
-                    self._builds.setdefault(key, set()).add(build)
-
-    def versions(self, name: str) -> list[str]:
-        """Return the versions of a distribution that were ever run, newest first."""
-        if name not in self._versions:
-            told = {public(run.environment.packages.get(name)) for run in self.matrix.runs}
-            parsed = {_version(version) for version in told if version} - {None}
-            self._versions[name] = [str(v) for v in sorted(filter(None, parsed), reverse=True)]
-        return self._versions[name]
-
-    def build(self, platform: str, name: str, version: str) -> str:
-        """Return what a version is built for where the index is not chosen, as runs have it.
-
-        Empty where no run tells, or where they disagree.
-        """
-        builds = self._builds.get((platform, name, version), set())
-        return next(iter(builds)) if len(builds) == 1 else ""
 
 
 class Transition:
@@ -213,7 +113,7 @@ class Transition:
                 yield f"{name}{specifier}"
         for name in self._followers():
             stays = self._installed.get(name) and name not in self._then and name not in self._keep
-            if stays and (name in _ALWAYS_PINNED or self._troubles(name, None)):
+            if stays and (name in ALWAYS_PINNED or self._troubles(name, None)):
                 near = self._same_python or name not in _SAME
                 yield f"{name}{'==' + self._installed[name] if near else self._alike(name)}"
 
@@ -331,7 +231,7 @@ class Transition:
             if name in self._then or name not in self._recorded:
                 continue
             have, recorded = self._installed.get(name), self._recorded[name]
-            absent = have is None and name in _ALWAYS_PINNED
+            absent = have is None and name in ALWAYS_PINNED
             parts = _SAME.get(name, 0)
             strange = have is not None and _begin(have, parts) != _begin(recorded, parts)
             troubles = self._troubles(name, have)
@@ -381,8 +281,8 @@ class Transition:
     def _followers(self) -> list[str]:
         """Return what may matter beside the deciding distributions and their families."""
         paired = {name for pair in SAME_FILES for name in pair}
-        named = sorted(self._knowledge.naming.keys() - paired - {*DECIDING, *_ALWAYS_PINNED})
-        return [*_ALWAYS_PINNED, *named]
+        named = sorted(self._knowledge.naming.keys() - paired - {*DECIDING, *ALWAYS_PINNED})
+        return [*ALWAYS_PINNED, *named]
 
     def _troubles(self, name: str, have: str | None) -> list[str]:
         """Return the versions with which an issue applies only because one stays as it is."""
@@ -497,36 +397,6 @@ class Transition:
         return self._recorded[name] if self._same_python and not unsure else ""
 
 
-@cache
-def meets(specifier: str, version: str | None) -> bool:
-    """Return whether a version is what a person wants to keep; builds (`+cu128`) do not matter."""
-    parsed = _version(version) if version else None
-    without_builds = re.sub(r"\+[\w.]+", "", specifier)
-    return parsed is not None and SpecifierSet(without_builds).contains(
-        Version(parsed.public), prereleases=True
-    )
-
-
-@cache
-def is_satisfiable(specifier: str) -> bool:
-    """Return whether any version at all can be what a specifier allows.
-
-    Between two neighbouring bounds all releases are alike, so one of them speaks for all.
-    """
-    told = SpecifierSet(re.sub(r"\+[\w.]+", "", specifier))
-    bounds = [_version(each.version.removesuffix(".*")) for each in told]
-    if any(bound is None or bound.is_prerelease for bound in bounds):
-        return True  # Too fine a question: the installer will answer it.
-    length = max((len(bound.release) for bound in bounds if bound), default=0)
-    between = [
-        ".".join(map(str, (*bound.release, *[0] * (length - len(bound.release)), 1)))
-        for bound in bounds
-        if bound
-    ]
-    exact = [str(bound) for bound in bounds]
-    return any(meets(specifier, version) for version in ("0", *exact, *between))
-
-
 def choice(name: str, specifier: str, environment: Environment, knowledge: Knowledge) -> str | None:
     """Return a version that a specifier allows.
 
@@ -539,21 +409,6 @@ def choice(name: str, specifier: str, environment: Environment, knowledge: Knowl
         if each.operator == "==" and not each.version.endswith("*"):
             return public(each.version) if meets(specifier, each.version) else None
     return next((each for each in knowledge.versions(name) if meets(specifier, each)), None)
-
-
-@cache
-def public(version: str | None) -> str | None:
-    """Return a version without its build: `2.9.1` of `2.9.1+cu128`."""
-    parsed = _version(version) if version else None
-    return parsed.public if parsed else version
-
-
-@cache
-def _version(text: str) -> Version | None:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return None
 
 
 def _build(version: str) -> str:

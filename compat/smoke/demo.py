@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xcompat.converters import Conversion, convert, write_tiny_release
-from xcompat.diagnosis.doctor import NEEDED, diagnose
-from xcompat.domain import Diagnosis, Environment, Matrix
+from xcompat.diagnosis.doctor import diagnose
+from xcompat.domain import NEEDED, Diagnosis, Environment, Matrix
 from xcompat.domain.smoke import SmokeReport, StageResult
 from xcompat.errors import CannotLook
 from xcompat.smoke.child import run_stages

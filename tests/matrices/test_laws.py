@@ -5,7 +5,8 @@ from datetime import date
 
 import pytest
 
-from xcompat.diagnosis.doctor import applies, diagnose
+from xcompat.diagnosis.conditions import applies
+from xcompat.diagnosis.doctor import diagnose
 from xcompat.domain import CAPABILITIES
 from xcompat.matrix.load import load_matrix
 from xcompat.matrix.symptoms import explain

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from xcompat.diagnosis.doctor import applies
-from xcompat.domain import CAPABILITIES, DECIDING, Environment, distribution_name
+from xcompat.diagnosis.conditions import applies
+from xcompat.domain import CAPABILITIES, DECIDING, SAME_FILES, Environment, distribution_name
 from xcompat.domain.plan import Constraint
+from xcompat.domain.versions import public
 from xcompat.matrix.load import load_matrix
 from xcompat.resolution.resolve import plan
-from xcompat.resolution.transition import SAME_FILES, meets, public
+from xcompat.resolution.specifiers import meets
 
 MATRIX = load_matrix()
 NAMES = [

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from builders.matrices import ALL_WORK, environment, issue, matrix, run
-from xcompat.diagnosis.doctor import NEEDED, diagnose
-from xcompat.domain import Condition, Row
+from xcompat.diagnosis.doctor import diagnose
+from xcompat.domain import NEEDED, Condition, Row
 
 
 def status(diagnosis, capability="speak"):

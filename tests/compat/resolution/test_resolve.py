@@ -8,7 +8,7 @@ from builders.matrices import ALL_WORK, environment, issue, matrix, row, run
 from xcompat.domain import CAPABILITIES, Condition
 from xcompat.domain.plan import Constraint
 from xcompat.resolution.resolve import plan
-from xcompat.resolution.transition import is_satisfiable
+from xcompat.resolution.specifiers import is_satisfiable
 
 EVERYTHING = dict.fromkeys(CAPABILITIES, "works")
 NO_API = {**EVERYTHING, "api": "fails"}

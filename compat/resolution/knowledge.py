@@ -1,0 +1,121 @@
+"""What the matrix knows, sorted for plans: combinations that were run, and what depends on what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from xcompat.diagnosis.doctor import Doctor
+from xcompat.domain import (
+    DECIDING,
+    SAME_FILES,
+    Capability,
+    Environment,
+    KnownIssue,
+    Matrix,
+    Row,
+    Run,
+    minor_of,
+)
+from xcompat.domain.versions import parsed, public
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ALWAYS_PINNED = ("numpy", "tokenizers")
+"""Nobody asks for them by name, and they are what breaks next: pinned to what was run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Combination:
+    """Versions that were run together, or, adapted, some others in their place."""
+
+    packages: Mapping[str, str]
+    """Of the deciding distributions; what is not named was not installed."""
+    works: frozenset[Capability]
+    recorded: Environment
+    """An environment in which they worked, with all that it had."""
+    runs: tuple[Run, ...]
+    """Runs that showed it, the nearest to the environment that there are."""
+    row: Row | None
+    distance: tuple[bool, bool]
+    """Whether it was run on another platform, and with another minor version of Python, than the
+    environment's."""
+    adapted: tuple[str, ...] = ()
+    """Distributions whose version is not the one that was run."""
+
+    @property
+    def here(self) -> bool:
+        """Whether it was run on the environment's platform and minor version of Python."""
+        return self.distance == (False, False)
+
+    @property
+    def family(self) -> str:
+        """The distribution that brings the import package `TTS`."""
+        return "TTS" if "TTS" in self.packages else "coqui-tts"
+
+
+class Knowledge:
+    """What the matrix knows, sorted once for all questions.
+
+    Attributes:
+        matrix: All of it.
+        doctor: Judges environments by it.
+        errors: The known issues that claim a failure.
+        decisive: Those of them that the deciding distributions alone can make apply.
+        naming: Distribution to the errors that depend on its version.
+        relevant: All distributions that can make a difference.
+        spoken: The errors about what a language needs.
+        tokenizers: Minor version of transformers to those of tokenizers that it was run with.
+    """
+
+    def __init__(self, matrix: Matrix) -> None:
+        self.matrix = matrix
+        self.doctor = Doctor(matrix)
+        self.errors = tuple(issue for issue in matrix.issues if issue.severity == "error")
+        self.decisive = tuple(
+            issue
+            for issue in self.errors
+            if any(each.packages.keys() <= set(DECIDING) for each in issue.conditions)
+        )
+        self.naming: dict[str, list[KnownIssue]] = {}
+        for issue in self.errors:
+            for name in {name for each in issue.conditions for name in each.packages}:
+                self.naming.setdefault(name, []).append(issue)
+        self.spoken = tuple(
+            issue for issue in self.errors if any(each.languages for each in issue.conditions)
+        )
+        warned = {n for issue in matrix.issues for c in issue.conditions for n in c.packages}
+        paired = {name for pair in SAME_FILES for name in pair}
+        self.relevant = {*DECIDING, *ALWAYS_PINNED, *paired, *warned}
+        self.tokenizers: dict[str, set[str]] = {}
+        for run in matrix.runs:
+            packages = run.environment.packages
+            if {"transformers", "tokenizers"} <= packages.keys():
+                minors = self.tokenizers.setdefault(minor_of(packages["transformers"]), set())
+                minors.add(minor_of(packages["tokenizers"]))
+        self._versions: dict[str, list[str]] = {}
+        self._builds: dict[tuple[str, str, str], set[str]] = {}
+        for run in matrix.runs:
+            there = run.environment
+            for name, build in there.builds.items():
+                version = there.packages.get(name, "")
+                if version and "+" not in version:
+                    key = (there.platform, name, version)
+                    self._builds.setdefault(key, set()).add(build)
+
+    def versions(self, name: str) -> list[str]:
+        """Return the versions of a distribution that were ever run, newest first."""
+        if name not in self._versions:
+            told = {public(run.environment.packages.get(name)) for run in self.matrix.runs}
+            known = {parsed(version) for version in told if version} - {None}
+            self._versions[name] = [str(v) for v in sorted(filter(None, known), reverse=True)]
+        return self._versions[name]
+
+    def build(self, platform: str, name: str, version: str) -> str:
+        """Return what a version is built for where the index is not chosen, as runs have it.
+
+        Empty where no run tells, or where they disagree.
+        """
+        builds = self._builds.get((platform, name, version), set())
+        return next(iter(builds)) if len(builds) == 1 else ""

@@ -1,0 +1,127 @@
+"""Makes a proposal of a way: what it rests on, why it changes what, and what to know of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from xcompat.diagnosis.conditions import applies
+from xcompat.domain import CAPABILITIES, DECIDING, SAME_FILES, KnownIssue, minor_of
+from xcompat.domain.plan import Proposal
+from xcompat.domain.versions import public
+from xcompat.resolution.ways import evidence_of_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xcompat.domain import Diagnosis
+    from xcompat.domain.plan import Change, Evidence
+    from xcompat.resolution.ways import Question, Way
+
+
+def proposal_of(question: Question, way: Way, selector: tuple[str, ...]) -> Proposal:
+    """Return what is told of a way; `selector` is what to keep so that it comes first."""
+    result = question.judged(way)
+    combination = way.combination
+    return Proposal(
+        evidence=_evidence(way, result),
+        row=combination.row.id if combination.row else result.row,
+        runs=() if combination.adapted else tuple(run.id for run in combination.runs),
+        changes=tuple(_with_reason(question, way, change) for change in way.changes),
+        requirements=way.requirements,
+        result=result,
+        convert=_must_convert(way, result),
+        notes=tuple(_notes(question, way)),
+        selector=selector,
+    )
+
+
+def _evidence(way: Way, result: Diagnosis) -> Evidence:
+    if result.verdict != "compatible":
+        return "none" if way.combination.here else evidence_of_runs(way.combination)
+    if any(result.capabilities[capability].basis == "bracketed" for capability in result.needed):
+        return "bracketed"
+    return "row" if result.row else "run"
+
+
+def _must_convert(way: Way, result: Diagnosis) -> bool:
+    """Return whether model.pth does not open as it is, here or wherever these versions were run."""
+    status = result.capabilities["load"].status
+    told = [run.capabilities.get("load") for run in way.combination.runs]
+    failed = not way.combination.adapted and any(each and each.status == "fails" for each in told)
+    return status == "fails" or (status == "unknown" and failed)
+
+
+def _notes(question: Question, way: Way) -> Iterator[str]:
+    combination, torch = way.combination, question.environment.packages.get("torch", "")
+    if combination.adapted:
+        yield f"{', '.join(combination.adapted)}: not the version that was run"
+    elif not combination.here:
+        where = {
+            f"{run.environment.platform} with Python {minor_of(run.environment.python)}"
+            for run in combination.runs
+        }
+        yield f"run on {', '.join(sorted(where))}"
+    elif (result := question.judged(way)).verdict == "unknown":
+        doubt = next(
+            result.capabilities[name].note
+            for name in question.needed
+            if result.capabilities[name].status == "unknown"
+        )
+        yield f"run with these versions, but not with all that is here: {doubt}"
+    built = next((c.then for c in way.changes if c.name == "torch" and "+" in (c.then or "")), "")
+    if built or ("+" in torch and any(change.name == "torch" for change in way.changes)):
+        told = f"{built} comes" if built else f"{torch} came"
+        yield (
+            f"torch {told} from an index of its own: for such a build, name that index to the"
+            " installer (UV_INDEX or UV_TORCH_BACKEND for uv, PIP_EXTRA_INDEX_URL for pip)"
+        )
+    recorded = combination.recorded.packages
+    for name in question.keep:
+        after, before = way.result.packages.get(name), recorded.get(name)
+        if name not in DECIDING and before and public(after) != public(before):
+            yield f"{name} is not the {before} of the run: the installer may refuse what you keep"
+
+
+def _with_reason(question: Question, way: Way, change: Change) -> Change:
+    """Return the change with what would be wrong without it."""
+    pair = next((pair for pair in SAME_FILES if change.name in pair), (change.name,))
+    together = ("torch", "torchaudio") if change.name == "torch" and change.now else pair
+    packages = {name: v for name, v in way.result.packages.items() if name not in together}
+    packages |= {c.name: c.now for c in way.changes if c.name in together and c.now is not None}
+    without = replace(way.result, packages=packages)
+    reasons = [
+        issue
+        for issue in question.matrix.issues
+        if any(change.name in condition.packages for condition in issue.conditions)
+        and applies(issue, without)
+        and not applies(issue, way.result)
+        # Only a fault of today is a reason to change torch: its companions go with it.
+        and (change.name != "torch" or applies(issue, question.environment))
+    ]
+    if reasons and change.now != change.then:
+        first = min(reasons, key=_urgency)
+        return replace(change, why=f"{first.code} {first.title}")
+    if change.then is None:
+        wanted = next((n for n in pair if n != change.name and n in way.result.packages), "")
+        why = f"installs the same files as {wanted}" if wanted else "was not there in the run"
+    elif change.uninstall and change.name in question.environment.duplicates:
+        why = "is there more than once"
+    elif change.uninstall and change.name in question.environment.damaged:
+        why = "its files are not as they were installed"
+    elif change.uninstall and change.name in ("torch", "torchaudio"):
+        why = "torch and torchaudio must be of one build"
+    elif change.uninstall:
+        why = "back again: what goes first takes files of it along"
+    elif change.then == "" and change.name in question.keep:
+        why = "kept"
+    elif change.name in way.combination.adapted:
+        why = "kept" if change.name in question.keep else "goes with what is kept"
+    else:
+        why = "as it was run" if change.then else "in the version that this Python needs"
+    return replace(change, why=why)
+
+
+def _urgency(issue: KnownIssue) -> tuple[bool, int, str]:
+    first = min((CAPABILITIES.index(c) for c in issue.capabilities), default=len(CAPABILITIES))
+    return issue.severity != "error", first, issue.code
