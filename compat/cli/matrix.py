@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from xcompat.cli.options import Json
+from xcompat.errors import CannotLook
 
 
 def matrix(
@@ -80,9 +81,18 @@ def _check(file: Path, as_json: bool) -> NoReturn:
     from xcompat.render import matrix as render
     from xcompat.render.text import show_json
 
-    checked = check_contribution(file, load_matrix())
+    checked = check_contribution(_text_of(file), str(file), load_matrix())
     if as_json:
         show_json(render.checked_as_json(checked))
     else:
         render.show_checked(checked)
     raise typer.Exit
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotLook(
+            "XC209", f"cannot read `{file}`: {error}", hint="check the path"
+        ) from error

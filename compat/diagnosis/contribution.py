@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from xcompat.diagnosis.doctor import diagnose
 from xcompat.domain import CAPABILITIES
-from xcompat.errors import CannotLook, Refusal
-from xcompat.matrix.load import read_runs
+from xcompat.errors import Refusal
+from xcompat.matrix.forms import read_runs
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from xcompat.domain import Matrix, Run
 
 _HOME: Final = re.compile(r"/(?:home|Users|root)/|\\Users\\")
@@ -28,30 +26,24 @@ class CheckedRun:
     notes: tuple[str, ...]
 
 
-def check_contribution(path: Path, matrix: Matrix) -> tuple[CheckedRun, ...]:
-    """Return the runs of a file that somebody sends in.
+def check_contribution(text: str, name: str, matrix: Matrix) -> tuple[CheckedRun, ...]:
+    """Return the runs that somebody sends in.
 
     Args:
-        path: A `.jsonl` file, as `xcompat smoke --record` writes it.
+        text: Of a `.jsonl` file, as `xcompat smoke --record` writes it.
+        name: Of that file, for the errors.
         matrix: What is recorded so far.
 
     Raises:
-        CannotLook: XC209, the file cannot be read.
         Refusal: XC232, with every error of every line as `file:line: what`.
     """
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CannotLook(
-            "XC209", f"cannot read `{path}`: {error}", hint="check the path"
-        ) from error
     recorded = {run.id: "matrices/runs" for run in matrix.runs}
-    runs, errors = read_runs(text, str(path), recorded)
+    runs, errors = read_runs(text, name, recorded)
     for number, line in enumerate(text.splitlines(), start=1):
         if _HOME.search(line):
-            errors.append(f"{path}:{number}: it names a folder of somebody's machine")
+            errors.append(f"{name}:{number}: it names a folder of somebody's machine")
     if not runs and not errors:
-        errors.append(f"{path}:1: there is no run in it")
+        errors.append(f"{name}:1: there is no run in it")
     if errors:
         listed = "\n  ".join(errors)
         raise Refusal(

@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
-import sys
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
-
-from packaging.version import InvalidVersion, Version
+from typing import TYPE_CHECKING, TypeVar
 
 from xcompat import matrices
-from xcompat.domain import (
-    CAPABILITIES,
-    DECIDING,
-    LANGUAGES,
-    SIGNS,
-    Capability,
-    CapabilityOutcome,
-    Condition,
-    Environment,
-    KnownIssue,
-    Matrix,
-    Row,
-    Run,
-    Severity,
-    Status,
-    distribution_name,
-    minor_of,
-)
+from xcompat.domain import DECIDING, Environment, KnownIssue, Matrix, Row, Run, minor_of
 from xcompat.errors import CannotLook
-from xcompat.matrix.specifier import clauses
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
+from xcompat.matrix.forms import issue_of, read_runs, row_of
+from xcompat.matrix.tables import BadTable, Table, table_of_toml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
@@ -76,40 +50,6 @@ def load_matrix(folder: Path | None = None, *, near: Environment | None = None) 
     return matrix
 
 
-def read_runs(text: str, name: str, seen: dict[str, str]) -> tuple[list[Run], list[str]]:
-    """Return the runs in the lines of a text, and the errors in them as `name:line: what`.
-
-    Args:
-        text: One run in each line; empty lines are passed over.
-        name: Of the file, for the errors.
-        seen: Runs that are known, by id, and where they are; those that are found are added.
-    """
-    runs, errors = [], []
-    for number, line in enumerate(text.splitlines(), start=1):
-        place = f"{name}:{number}"
-        if not line.strip():
-            continue
-        try:
-            run = _run(_Table(_json(line)))
-        except _Bad as error:
-            errors.append(f"{place}: {error.what}")
-            continue
-        if run.id in seen:
-            errors.append(f"{place}: the run `{run.id}` is already at {seen[run.id]}")
-        seen.setdefault(run.id, place)
-        runs.append(run)
-    return runs, errors
-
-
-class _Bad(Exception):  # noqa: N818 - never leaves this module
-    """One error in the data, and the key that it concerns."""
-
-    def __init__(self, key: str, what: str) -> None:
-        super().__init__(what)
-        self.key = key
-        self.what = what
-
-
 class _Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -118,8 +58,8 @@ class _Reader:
         self.near: Environment | None = None
 
     def read(self) -> Matrix:
-        issues = self._tables("issues", _issue)
-        rows = self._tables("rows", _row)
+        issues = self._tables("issues", issue_of)
+        rows = self._tables("rows", row_of)
         runs = self._runs()
         if self.thorough:
             for issue, path in issues:
@@ -165,18 +105,14 @@ class _Reader:
                 what = f"`{symptom}` is not a regular expression: {error}"
                 self.errors.append(f"{place}: {what}")
 
-    def _tables(self, kind: str, build: Callable[[str, _Table], T]) -> list[tuple[T, Path]]:
+    def _tables(self, kind: str, build: Callable[[str, Table], T]) -> list[tuple[T, Path]]:
         built = []
         for path in sorted(self.folder.glob(f"{kind}/*.toml")):
             text = self._text(path)
             try:
-                built.append((build(path.stem, _Table(tomllib.loads(text))), path))
-            except tomllib.TOMLDecodeError as error:
-                match = re.search(r"at line (\d+)", str(error))
-                line = match[1] if match else len(text.splitlines())
-                self.errors.append(f"{self._name(path)}:{line}: {error}")
-            except _Bad as error:
-                line = _line_of(text, error.key)
+                built.append((build(path.stem, table_of_toml(text)), path))
+            except BadTable as error:
+                line = error.line or _line_of(text, error.key)
                 self.errors.append(f"{self._name(path)}:{line}: {error.what}")
         return built
 
@@ -228,260 +164,3 @@ def _told(line: str, key: str) -> str | None:
 def _line_of(text: str, key: str) -> int:
     """Return the first line that mentions `key`, or 1."""
     return next((n for n, line in enumerate(text.splitlines(), start=1) if key in line), 1)
-
-
-class _Table:
-    """A mapping from outside, whose values are taken out by name and type."""
-
-    def __init__(self, values: object, key: str = "") -> None:
-        if not isinstance(values, dict):
-            raise _Bad(key, f"{key or 'this'} must be a table, not {_kind(values)}")
-        self._values: dict[str, Any] = dict(values)
-
-    def text(self, key: str, default: str | None = None) -> str:
-        value = self._values.pop(key, default)
-        if not isinstance(value, str):
-            raise _Bad(key, self._wrong(key, value, "text"))
-        return value.strip()
-
-    def texts(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
-        value = self._values.pop(key, default)
-        if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
-            raise _Bad(key, self._wrong(key, value, "a list of texts"))
-        return tuple(value)
-
-    def mapping(self, key: str) -> dict[str, str]:
-        value = self._values.pop(key, {})
-        if not isinstance(value, dict) or not {*map(type, value.values())} <= {str}:
-            raise _Bad(key, self._wrong(key, value, "a table of texts"))
-        return value
-
-    def flag(self, key: str) -> bool:
-        value = self._values.pop(key, False)
-        if not isinstance(value, bool):
-            raise _Bad(key, f"`{key}` is true or false, not {_kind(value)}")
-        return value
-
-    def take(self, key: str, default: object = None) -> Any:
-        return self._values.pop(key, default)
-
-    def no_more(self) -> None:
-        for key in self._values:
-            raise _Bad(key, f"`{key}` means nothing here")
-
-    @staticmethod
-    def _wrong(key: str, value: object, wanted: str) -> str:
-        if value is None:
-            return f"`{key}` is missing"
-        return f"`{key}` must be {wanted}, not {_kind(value)}"
-
-
-def _kind(value: object) -> str:
-    return {dict: "a table", list: "a list", str: "text", type(None): "nothing"}.get(
-        type(value), type(value).__name__
-    )
-
-
-def _issue(code: str, table: _Table) -> KnownIssue:
-    if not re.fullmatch(r"XC0\d\d", code):
-        raise _Bad("", "a known issue's file is named XC0nn.toml")
-    severity = table.text("severity")
-    if severity not in ("error", "warning"):
-        raise _Bad("severity", f"`severity` is `error` or `warning`, not `{severity}`")
-    symptoms = table.texts("symptoms")
-    sources = table.texts("sources")
-    if not sources:
-        raise _Bad("sources", "a known issue names at least one source")
-    conditions = table.take("conditions", [])
-    if not isinstance(conditions, list):
-        raise _Bad("conditions", "`conditions` must be written as [[conditions]]")
-    issue = KnownIssue(
-        code=code,
-        title=table.text("title"),
-        severity=cast("Severity", severity),
-        capabilities=_capabilities(table.texts("capabilities")),
-        conditions=tuple(_condition(_Table(each, "conditions")) for each in conditions),
-        symptoms=symptoms,
-        generic=table.flag("generic"),
-        cause=" ".join(table.text("cause").split()),
-        fixes=table.texts("fixes"),
-        sources=sources,
-    )
-    if not issue.conditions and not issue.symptoms:
-        raise _Bad("conditions", "an issue without conditions needs symptoms to be known by")
-    table.no_more()
-    return issue
-
-
-def _condition(table: _Table) -> Condition:
-    packages = {distribution_name(n): s for n, s in table.mapping("packages").items()}
-    system = table.mapping("system")
-    for name, specifier in (packages | system).items():
-        if specifier not in ("*", "absent"):
-            _specifier(specifier, name)
-    condition = Condition(
-        packages=packages,
-        python=_specifier(table.text("python", ""), "python"),
-        platforms=table.texts("platforms", ()),
-        minor_mismatch=_pair(table, "minor_mismatch"),
-        cuda_mismatch=_pair(table, "cuda_mismatch"),
-        system=system,
-        duplicates=tuple(distribution_name(n) for n in table.texts("duplicates", ())),
-        damaged=tuple(distribution_name(n) for n in table.texts("damaged", ())),
-        signs=_known(table.texts("signs", ()), SIGNS, "signs"),
-        languages=_known(table.texts("languages", ()), LANGUAGES, "languages"),
-    )
-    if condition == Condition():
-        raise _Bad("conditions", "a condition that says nothing applies everywhere")
-    table.no_more()
-    return condition
-
-
-def _known(names: tuple[str, ...], known: tuple[str, ...], key: str) -> tuple[str, ...]:
-    for name in names:
-        if name not in known:
-            raise _Bad(key, f"`{name}` is none of the known {key}: {', '.join(known)}")
-    return names
-
-
-def _pair(table: _Table, key: str) -> tuple[str, str] | None:
-    names = table.texts(key, ())
-    if not names:
-        return None
-    if len(names) != 2:
-        raise _Bad(key, f"`{key}` names two distributions")
-    return distribution_name(names[0]), distribution_name(names[1])
-
-
-def _row(name: str, table: _Table) -> Row:
-    row = Row(
-        id=name,
-        title=table.text("title"),
-        python=_specifier(table.text("python"), "python"),
-        packages={
-            distribution_name(n): v if v == "absent" else _version(v, n)
-            for n, v in table.mapping("packages").items()
-        },
-        platforms=table.texts("platforms"),
-        capabilities=_capabilities(table.texts("capabilities")),
-        runs=table.texts("runs"),
-    )
-    if not row.packages:
-        raise _Bad("packages", "`packages` is missing")
-    table.no_more()
-    return row
-
-
-def _json(line: str) -> object:
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        raise _Bad("", f"not JSON: {error}") from error
-
-
-def _run(table: _Table) -> Run:
-    if (schema := table.take("schema")) != 1:
-        raise _Bad("schema", f"`schema` must be 1, not {schema!r}")
-    date = table.text("date")
-    if not re.fullmatch(r"\d{4}-\d\d-\d\d", date):
-        raise _Bad("date", f"`date` must be YYYY-MM-DD, not `{date}`")
-    packages = {distribution_name(n): v for n, v in table.mapping("packages").items()}
-    for name in DECIDING:
-        if name in packages:
-            _version(packages[name], name)
-    system = table.take("system", {})
-    if not isinstance(system, dict) or not all(
-        value is None or isinstance(value, str) for value in system.values()
-    ):
-        raise _Bad("system", "`system` must be a table of texts or null")
-    builds = {
-        name: version.partition("+")[2]
-        for name, version in packages.items()
-        if name in ("torch", "torchaudio") and "+" in version
-    }
-    run = Run(
-        id=table.text("id"),
-        date=date,
-        tool=table.text("tool"),
-        command=table.text("command"),
-        cell=table.text("cell"),
-        device=table.text("device"),
-        environment=Environment(
-            python=_version(table.text("python"), "python"),
-            platform=table.text("platform"),
-            packages=packages,
-            source="",
-            builds=builds | table.mapping("builds"),
-            signs=_signs(table.take("signs", {})),
-            system=system,
-        ),
-        capabilities=_outcomes(_Table(table.take("capabilities"), "capabilities")),
-        tokens=table.take("tokens") or "",
-        runtime_capabilities=_outcomes(_Table(measured, "runtime_capabilities"))
-        if (measured := table.take("runtime_capabilities"))
-        else {},
-        runtime_tokens=table.take("runtime_tokens") or "",
-    )
-    table.no_more()
-    return run
-
-
-def _signs(told: object) -> dict[str, tuple[str, ...]]:
-    if told == {}:
-        return {}
-    table = _Table(told, "signs")
-    signs = {sign: seen for sign in SIGNS if (seen := table.texts(sign, ()))}
-    table.no_more()
-    return signs
-
-
-def _outcomes(table: _Table) -> dict[Capability, CapabilityOutcome]:
-    outcomes: dict[Capability, CapabilityOutcome] = {}
-    for capability in CAPABILITIES:
-        given = table.take(capability)
-        if given is None:
-            continue
-        told = _Table(given, capability)
-        status = told.text("status")
-        if status not in ("works", "fails", "unknown"):
-            raise _Bad(capability, f"`{capability}` is works, fails or unknown, not `{status}`")
-        outcomes[capability] = CapabilityOutcome(
-            status=cast("Status", status), error=told.text("error", "")
-        )
-        told.no_more()
-        if status == "fails" and not outcomes[capability].error:
-            raise _Bad(capability, f"`{capability}` fails: its `error` is missing")
-    if not outcomes:
-        raise _Bad("capabilities", "`capabilities` is empty")
-    table.no_more()
-    return outcomes
-
-
-def _capabilities(names: Iterable[str]) -> tuple[Capability, ...]:
-    for name in names:
-        if name not in CAPABILITIES:
-            raise _Bad("capabilities", f"there is no capability `{name}`")
-    return cast("tuple[Capability, ...]", tuple(names))
-
-
-def _specifier(text: str, key: str) -> str:
-    try:
-        clauses(text)
-    except ValueError as error:
-        raise _Bad(key, f"`{text}` of `{key}` is not a version specifier") from error
-    return text
-
-
-def _version(text: str, key: str) -> str:
-    if not _is_version(text):
-        raise _Bad(key, f"`{text}` of `{key}` is not a version")
-    return text
-
-
-@cache
-def _is_version(text: str) -> bool:
-    try:
-        Version(text)
-    except InvalidVersion:
-        return False
-    return True

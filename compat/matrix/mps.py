@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
-from typing import Any
+from typing import Literal, cast
 
 from xcompat import matrices
 from xcompat.domain.mps import MpsData, MpsRule, MpsTrace
 from xcompat.errors import CannotLook
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
+from xcompat.matrix.tables import BadTable, Table, table_of_json, table_of_toml
 
 SHIPPED = Path(matrices.__file__).resolve().parent / "mps"
 
@@ -27,52 +21,61 @@ def load_mps(folder: Path | None = None) -> MpsData:
     """
     folder = folder or SHIPPED
     try:
-        table = json.loads((folder / "operators.json").read_text("utf-8"))
-        rules = tomllib.loads((folder / "rules.toml").read_text("utf-8"))
+        table = table_of_json((folder / "operators.json").read_text("utf-8"))
+        rules = table_of_toml((folder / "rules.toml").read_text("utf-8"))
         return MpsData(
-            releases=tuple(release["torch"] for release in table["releases"]),
+            releases=tuple(release.text("torch") for release in table.tables("releases")),
             operators={
                 name: history
-                for history, names in table["operators"].items()
+                for history, names in table.mapping("operators").items()
                 for name in names.split()
             },
             traces=tuple(_trace(path) for path in sorted(folder.glob("traces/*.json"))),
-            rules=tuple(_rule(rule) for rule in rules["rule"]),
+            rules=tuple(map(_rule, rules.tables("rule"))),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, UnicodeDecodeError, BadTable) as error:
         raise CannotLook(
             "XC222",
-            f"the tables of MPS cannot be read: {type(error).__name__}: {error}",
+            f"the tables of MPS cannot be read: {error}",
             hint="install xcompat again",
         ) from error
 
 
 def _trace(path: Path) -> MpsTrace:
-    told: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    table = table_of_json(path.read_text("utf-8"))
+    packages = table.mapping("packages")
     return MpsTrace(
-        family="TTS" if "TTS" in told["packages"] else "coqui-tts",
-        packages=told["packages"],
-        reference_seconds=told["reference_seconds"],
+        family="TTS" if "TTS" in packages else "coqui-tts",
+        packages=packages,
+        reference_seconds=table.number("reference_seconds"),
         phases={
-            phase: {name: entry["largest"] for name, entry in seen["operators"].items()}
-            for phase, seen in told["phases"].items()
+            phase: {
+                name: int(entry.number("largest"))
+                for name, entry in seen.table("operators").parts().items()
+            }
+            for phase, seen in table.table("phases").parts().items()
         },
     )
 
 
-def _rule(told: dict[str, Any]) -> MpsRule:
-    if told["effect"] not in ("refuses", "raises", "wrong", "warns"):
-        raise ValueError(f"`{told['effect']}` of rule `{told['name']}` is no effect")
-    return MpsRule(
-        name=told["name"],
-        title=told["title"],
-        effect=told["effect"],
-        torch=told["torch"],
-        macos=told.get("macos", ""),
-        operators=tuple(told.get("operators", ())),
-        limit=told.get("limit", 0),
-        cause=told["cause"],
-        fixes=tuple(told["fixes"]),
-        confidence=told["confidence"],
-        sources=tuple(told["sources"]),
+def _rule(table: Table) -> MpsRule:
+    name = table.text("name")
+    effect = table.text("effect")
+    if effect not in ("refuses", "raises", "wrong", "warns"):
+        raise BadTable("effect", f"`{effect}` of rule `{name}` is no effect")
+    rule = MpsRule(
+        name=name,
+        title=table.text("title"),
+        effect=cast("Literal['refuses', 'raises', 'wrong', 'warns']", effect),
+        torch=table.text("torch"),
+        macos=table.text("macos", ""),
+        operators=table.texts("operators", ()),
+        limit=int(table.number("limit", 0)),
+        cause=table.text("cause"),
+        fixes=table.texts("fixes"),
+        confidence=table.text("confidence"),
+        sources=table.texts("sources"),
     )
+    table.take("message")  # The tests hold it against the wheels.
+    table.no_more()
+    return rule

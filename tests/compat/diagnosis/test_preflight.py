@@ -1,6 +1,7 @@
 """What preflight predicts, held against what people reported and what the wheels say."""
 
 import json
+import shutil
 
 import pytest
 from packaging.specifiers import SpecifierSet
@@ -9,7 +10,8 @@ from builders.environments import make_venv
 from builders.terminal import type_command
 from xcompat.diagnosis.preflight import predict
 from xcompat.errors import CannotLook
-from xcompat.matrix.mps import SHIPPED, load_mps, tomllib
+from xcompat.matrix.mps import SHIPPED, load_mps
+from xcompat.matrix.tables import table_of_toml
 
 TTS = ("TTS", "0.22.0")
 COQUI = ("coqui-tts", "0.28.0")
@@ -194,12 +196,12 @@ class TestData:
 
     def test_a_rule_with_a_message_holds_where_the_wheels_have_it(self, data):
         messages = json.loads((SHIPPED / "operators.json").read_text("utf-8"))["messages"]
-        rules = tomllib.loads((SHIPPED / "rules.toml").read_text("utf-8"))["rule"]
+        rules = table_of_toml((SHIPPED / "rules.toml").read_text("utf-8"))
         claimed: dict[str, set[str]] = {}
-        for rule in rules:
-            if "message" in rule:
-                matching = set(SpecifierSet(rule["torch"]).filter(data.releases))
-                claimed.setdefault(rule["message"], set()).update(matching)
+        for rule in rules.tables("rule"):
+            if message := rule.text("message", ""):
+                matching = set(SpecifierSet(rule.text("torch")).filter(data.releases))
+                claimed.setdefault(message, set()).update(matching)
         assert len(claimed) >= 5
         for message, releases in claimed.items():
             found = {
@@ -221,6 +223,24 @@ class TestData:
     def test_damaged_data_are_told(self, tmp_path):
         with pytest.raises(CannotLook, match="cannot be read"):
             load_mps(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("old", "new", "told"),
+        [
+            ('effect = "raises"', 'effect = "sings"', "`sings` of rule `[^`]+` is no effect"),
+            ("limit = ", 'limit = "many" # ', "`limit` must be a number, not text"),
+            ("fixes = [", "fixes = 3 #", "`fixes` must be a list of texts, not int"),
+            ("confidence = ", "believed = ", "`confidence` is missing"),
+            ("[[rule]]", "[[rule", "at line"),
+        ],
+    )
+    def test_damaged_rules_are_told(self, tmp_path, old, new, told):
+        folder = shutil.copytree(SHIPPED, tmp_path / "mps")
+        rules = (folder / "rules.toml").read_text("utf-8")
+        (folder / "rules.toml").write_text(rules.replace(old, new, 1), "utf-8")
+        with pytest.raises(CannotLook, match=told) as caught:
+            load_mps(folder)
+        assert caught.value.code == "XC222"
 
 
 class TestCommand:
