@@ -37,7 +37,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from xcompat.domain import SAME_FILES, distribution_name
-from xcompat.environment.probe import environment_of, this_platform
+from xcompat.environment.platforms import this_platform
+from xcompat.environment.probe import environment_of
 from xcompat.errors import XcompatError
 from xcompat.smoke.record import append_run, record_run, run_header, without_machine_paths
 

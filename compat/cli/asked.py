@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from packaging.version import InvalidVersion, Version
 
 from xcompat.domain import CAPABILITIES, LANGUAGES, NEEDED, distribution_name
-from xcompat.environment.probe import environment_of, platform_name, this_platform
+from xcompat.environment.platforms import platform_name, this_platform
+from xcompat.environment.probe import environment_of
 from xcompat.errors import Misuse
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from xcompat.cli.asked import (
 from xcompat.domain import distribution_name, minor_of
 from xcompat.domain.plan import Constraint
 from xcompat.environment.pins import environment_of_requirements
-from xcompat.environment.probe import environment_of, this_platform
+from xcompat.environment.platforms import this_platform
+from xcompat.environment.probe import environment_of
 from xcompat.errors import Misuse
 
 if TYPE_CHECKING:

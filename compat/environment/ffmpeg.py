@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from xcompat.environment.contents import names_in
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -45,7 +47,7 @@ def ffmpeg_versions(root: Path, environ: Mapping[str, str]) -> tuple[int, ...] |
 
 def supported_versions(torchcodec: Path) -> tuple[int, ...]:
     """Return the major versions of FFmpeg that an installed torchcodec has libraries for."""
-    found = {int(match[1]) for name in _names(torchcodec) if (match := _CODEC.match(name))}
+    found = {int(match[1]) for name in names_in(torchcodec) if (match := _CODEC.match(name))}
     return tuple(sorted(found, reverse=True))
 
 
@@ -68,13 +70,6 @@ def _folders(root: Path, environ: Mapping[str, str]) -> Iterator[Path]:
 
 def _versions(folders: Iterable[Path]) -> Iterator[int]:
     for folder in folders:
-        for name in _names(folder):
+        for name in names_in(folder):
             if match := _LIBRARY.match(name):
                 yield int(next(filter(None, match.groups()))) - _OFFSET
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)  # noqa: PTH208 - a tenth of the time of iterdir
-    except OSError:
-        return []

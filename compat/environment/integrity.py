@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from xcompat.environment.contents import bytes_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -132,8 +134,4 @@ def _record(info: Path) -> str:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb", buffering=0) as file:
-            return file.read(_RECORD_BYTES)
-    except OSError:
-        return b""
+    return bytes_of(path, _RECORD_BYTES) or b""

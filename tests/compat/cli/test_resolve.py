@@ -83,7 +83,7 @@ def type_(monkeypatch, capsys, tmp_path):
     write_matrix(tmp_path / "matrices", lines, {**texts, "XC024": ISSUE_TEXT}, rows)
     monkeypatch.setattr("xcompat.matrix.load.SHIPPED", tmp_path / "matrices")
     # Nobody looks for the FFmpeg of the machine that runs the tests.
-    monkeypatch.setattr("xcompat.environment.probe._system", lambda *_: ({}, {}))
+    monkeypatch.setattr("xcompat.environment.probe.system_of", lambda *_: ({}, {}))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("COLUMNS", "80")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from builders.environments import TTS_22, add_distribution, make_interpreter, make_venv
-from xcompat.environment import probe
+from xcompat.environment import distributions, layout, platforms, probe, system
 from xcompat.errors import CannotLook
 
 
@@ -165,7 +165,7 @@ class TestAsked:
     def test_a_real_one_answers(self):
         found = probe.environment_of(os.path.realpath(sys.executable))
         assert found.python == ".".join(map(str, sys.version_info[:3]))
-        assert found.platform == probe.this_platform()
+        assert found.platform == platforms.this_platform()
 
     @pytest.mark.parametrize(
         ("answer", "why"),
@@ -187,7 +187,7 @@ class TestAsked:
         assert refused("XC202", path).endswith("it ended with status 3")
 
     def test_it_hangs(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(probe, "ASK_TIMEOUT", 0.1)
+        monkeypatch.setattr(layout, "ASK_TIMEOUT", 0.1)
         path = make_interpreter(tmp_path / "bin/python", "")
         path.write_text("#!/bin/sh\nexec sleep 30\n")
         assert "no answer within" in refused("XC202", path)
@@ -278,7 +278,7 @@ class TestDistributions:
         assert probe.environment_of(str(tmp_path / "v")).builds.get("torch") == build
 
     def test_an_unreadable_folder_holds_nothing(self, tmp_path):
-        assert probe._scan((tmp_path / "gone",)) == {}
+        assert distributions.distributions_in((tmp_path / "gone",)) == {}
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ class TestDistributions:
     ],
 )
 def test_platform_names(tag, name):
-    assert probe.platform_name(tag) == name
+    assert platforms.platform_name(tag) == name
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_on_a_mac_the_wheels_tell_the_platform(tmp_path, monkeypatch, tag, platf
     site = make_venv(tmp_path / "v", {"torch": "2.2.2"})
     (site / "torch-2.2.2.dist-info/WHEEL").write_text(f"Wheel-Version: 1.0\nTag: {tag}\n")
     monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr(probe, "this_platform", lambda: "macosx-arm64")
+    monkeypatch.setattr(layout, "this_platform", lambda: "macosx-arm64")
     monkeypatch.setattr("platform.mac_ver", lambda: ("15.2", ("", "", ""), "arm64"))
     found = probe.environment_of(str(tmp_path / "v"))
     assert found.platform == platform
@@ -340,4 +340,4 @@ def test_an_intel_python_on_apple_silicon(monkeypatch, machine, version, platfor
     host = SimpleNamespace(machine=machine, version=version)
     monkeypatch.setattr(os, "uname", lambda: host)
     signs = {"rosetta": ("/venv/bin/python",)} if expected else {}
-    assert probe._rosetta(platform, "/venv/bin/python") == signs
+    assert system.rosetta_sign(platform, "/venv/bin/python") == signs
