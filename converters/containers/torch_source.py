@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from xcompat.converters.containers.archive import Archive, ArchiveRecord, read_archive
 from xcompat.converters.containers.recognise import refuse_foreign_format
 from xcompat.converters.containers.tensor_file import TensorFile
-from xcompat.converters.pickles.machine import TENSORS_ONLY, Machine
+from xcompat.converters.pickles.allowlist import TENSORS_ONLY
+from xcompat.converters.pickles.machine import Machine
 from xcompat.converters.values import limits
 from xcompat.converters.values.printable import printable
 from xcompat.errors import Corruption, Refusal, XcompatError

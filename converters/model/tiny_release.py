@@ -16,7 +16,7 @@ from xcompat.converters.containers.torch_file import ArchiveLayout
 from xcompat.converters.files import checksum
 from xcompat.converters.files.output_folder import OutputFolder, output_errors
 from xcompat.converters.files.plain_json import to_json, to_plain
-from xcompat.converters.pickles.machine import (
+from xcompat.converters.pickles.allowlist import (
     DATASET_CONFIG,
     XTTS_ARGS,
     XTTS_AUDIO_CONFIG,

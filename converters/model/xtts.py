@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from xcompat.converters.files.plain_json import to_plain
-from xcompat.converters.pickles.machine import XTTS_CONFIG
+from xcompat.converters.pickles.allowlist import XTTS_CONFIG
 from xcompat.converters.report import Dropped
 from xcompat.converters.values.objects import Record, StateDict
 from xcompat.converters.values.printable import printable

@@ -10,7 +10,7 @@ from typing import Any
 class Global:
     """A name that a pickle refers to. It is compared, never imported and never called.
 
-    There is one object for each name that is known, in `machine.GLOBALS`: identity compares both.
+    There is one object for each name that is known, in `allowlist.GLOBALS`: identity compares both.
     """
 
     module: str
