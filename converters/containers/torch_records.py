@@ -10,8 +10,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from xcompat.converters.containers.archive import ArchiveRecord, check_crc32
 from xcompat.converters.containers.packing import checksums_of
+from xcompat.converters.containers.records import ArchiveRecord, check_crc32
 from xcompat.converters.containers.torch_file import SMALL_RECORDS
 from xcompat.converters.containers.torch_source import Checkpoint
 from xcompat.converters.containers.zip_entries import (
