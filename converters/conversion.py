@@ -26,14 +26,16 @@ from xcompat.converters.model.model_files import (
     find_model_files,
 )
 from xcompat.converters.parts import plan_part
-from xcompat.converters.plan import CastTo, Content, Format, Layout, Plan, plan_model
+from xcompat.converters.plan import Content, Format, Layout, Plan
 from xcompat.converters.values.printable import printable
+from xcompat.converters.whole_model import plan_model
 from xcompat.converters.writing import MANIFEST, Progress, write
 from xcompat.errors import CannotLook
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from xcompat.converters.model.narrowing import CastTo
     from xcompat.converters.report import Conversion
 
 _JSON_FILES: Final = (CONFIG, VOCABULARY)

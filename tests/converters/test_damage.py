@@ -13,7 +13,7 @@ import pytest
 from builders import checkpoints
 from xcompat.converters.containers.packing import Written, write_tensors
 from xcompat.converters.containers.torch_source import Checkpoint
-from xcompat.converters.model.xtts import read_model
+from xcompat.converters.model.recognition import read_model
 from xcompat.converters.values import limits
 from xcompat.errors import XcompatError
 

@@ -16,7 +16,7 @@ import safetensors
 
 from xcompat.converters import convert
 from xcompat.converters.containers.torch_source import Checkpoint
-from xcompat.converters.model.xtts import read_model
+from xcompat.converters.model.recognition import read_model
 from xcompat.errors import XcompatError
 
 if TYPE_CHECKING:
