@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from xcompat.converters.containers.safetensors_source import SafetensorsSource
 from xcompat.converters.containers.torch_source import Checkpoint
+from xcompat.converters.files.json_documents import differences, parse_object
 from xcompat.converters.files.output_folder import output_errors
-from xcompat.converters.files.plain_json import differences, parse_object
 from xcompat.converters.files.source import read_small
 from xcompat.converters.model.model_files import (
     CONFIG,

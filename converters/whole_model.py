@@ -8,7 +8,7 @@ from xcompat.converters.containers.safetensors_file import SafetensorsLayout, ch
 from xcompat.converters.containers.torch_file import TorchLayout
 from xcompat.converters.containers.torch_records import RecordsLayout
 from xcompat.converters.containers.torch_source import Checkpoint
-from xcompat.converters.files.plain_json import parse_object, to_json
+from xcompat.converters.files.json_documents import parse_object, to_json
 from xcompat.converters.files.source import read_small
 from xcompat.converters.model.architecture import check_config, check_vocabulary, config_of
 from xcompat.converters.model.model_files import (

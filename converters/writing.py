@@ -12,8 +12,8 @@ from xcompat.converters.containers.safetensors_file import SafetensorsLayout
 from xcompat.converters.containers.torch_file import TorchLayout
 from xcompat.converters.containers.torch_records import RecordsLayout
 from xcompat.converters.files import checksum
+from xcompat.converters.files.json_documents import to_json
 from xcompat.converters.files.output_folder import OutputFolder
-from xcompat.converters.files.plain_json import to_json
 from xcompat.converters.model import official
 from xcompat.converters.plan import Content, Layout, Plan
 from xcompat.converters.report import CastReport, Conversion, WrittenFile

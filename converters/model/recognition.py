@@ -9,11 +9,11 @@ from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from xcompat.converters.files.plain_json import to_plain
 from xcompat.converters.model.architecture import HIFIGAN, has_hifigan, has_perceiver
 from xcompat.converters.pickles.allowlist import XTTS_CONFIG
 from xcompat.converters.report import Dropped
 from xcompat.converters.values.objects import Record, StateDict, type_name
+from xcompat.converters.values.plain import to_plain
 from xcompat.converters.values.printable import printable
 from xcompat.converters.values.tensors import Tensor
 from xcompat.errors import Refusal
