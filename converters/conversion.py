@@ -10,7 +10,7 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from xcompat.converters.containers.safetensors_source import SafetensorsSource
-from xcompat.converters.containers.torch_source import Checkpoint
+from xcompat.converters.containers.torch_source import TorchSource
 from xcompat.converters.files.json_documents import differences, parse_object
 from xcompat.converters.files.output_folder import output_errors
 from xcompat.converters.files.source import read_small
@@ -126,13 +126,13 @@ def _read(
     return files, plan
 
 
-def open_tensors(path: Path) -> Checkpoint | SafetensorsSource:
+def open_tensors(path: Path) -> TorchSource | SafetensorsSource:
     """Open a file of tensors; its name says which reader is asked.
 
     Raises:
-        Refusal, Corruption, CannotLook: as `Checkpoint` and `SafetensorsSource`.
+        Refusal, Corruption, CannotLook: as `TorchSource` and `SafetensorsSource`.
     """
-    return SafetensorsSource(path) if path.suffix == ".safetensors" else Checkpoint(path)
+    return SafetensorsSource(path) if path.suffix == ".safetensors" else TorchSource(path)
 
 
 def _settle_conflicts(plan: Plan, files: ModelFiles, *, force: bool) -> Plan:

@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from xcompat.converters.containers.torch_source import Checkpoint
+from xcompat.converters.containers.torch_source import TorchSource
 from xcompat.converters.files.output_folder import output_errors
 from xcompat.converters.model.model_files import SPEAKERS, find_model_files
 from xcompat.converters.values.printable import printable
@@ -65,10 +65,10 @@ def repair(
     name = files.checkpoint.name
     folder = files.checkpoint.parent
     with contextlib.ExitStack() as stack:
-        checkpoint = stack.enter_context(Checkpoint(files.checkpoint))
+        checkpoint = stack.enter_context(TorchSource(files.checkpoint))
         speakers = None
         if files.speakers and files.speakers.name == SPEAKERS:
-            speakers = stack.enter_context(Checkpoint(files.speakers))
+            speakers = stack.enter_context(TorchSource(files.speakers))
         plan = plan_model(
             files,
             checkpoint,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from xcompat.converters.containers.safetensors_source import SafetensorsSource
     from xcompat.converters.containers.tensor_file import TensorFile
-    from xcompat.converters.containers.torch_source import Checkpoint
+    from xcompat.converters.containers.torch_source import TorchSource
     from xcompat.converters.plan import Format, Layout
 
 _MEL_STATISTICS: Final = "mel_stats"
@@ -33,7 +33,7 @@ _DVAE_TENSOR: Final = "codebook.embed"
 
 
 def plan_part(
-    source: Checkpoint | SafetensorsSource, target: Path, model_format: Format
+    source: TorchSource | SafetensorsSource, target: Path, model_format: Format
 ) -> Plan | None:
     """Plan the conversion of a part of a release; None if the file is something else.
 
@@ -109,7 +109,7 @@ def _state_dict(value: Any) -> tuple[str, str] | None:
 
 
 def _outputs(
-    source: Checkpoint | SafetensorsSource,
+    source: TorchSource | SafetensorsSource,
     state_dict: Mapping[str, Tensor],
     name: str,
     model_format: Format,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from xcompat.converters.containers.safetensors_file import SafetensorsLayout, check_names
 from xcompat.converters.containers.torch_file import TorchLayout
 from xcompat.converters.containers.torch_records import RecordsLayout
-from xcompat.converters.containers.torch_source import Checkpoint
+from xcompat.converters.containers.torch_source import TorchSource
 from xcompat.converters.files.json_documents import parse_object, to_json
 from xcompat.converters.files.source import read_small
 from xcompat.converters.model.architecture import check_config, check_vocabulary, config_of
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
 def plan_model(
     files: ModelFiles,
-    checkpoint: Checkpoint | SafetensorsSource,
-    speakers: Checkpoint | SafetensorsSource | None,
+    checkpoint: TorchSource | SafetensorsSource,
+    speakers: TorchSource | SafetensorsSource | None,
     target: Path,
     *,
     model_format: Format,
@@ -119,7 +119,7 @@ def _model_outputs(  # noqa: PLR0917
     if model_format != "safetensors":
         model_value = tensors if isinstance(tensors, StateDict) else StateDict(tensors)
         value = {"config": config, "model": model_value}
-        if isinstance(checkpoint, Checkpoint) and tensors is model.tensors:
+        if isinstance(checkpoint, TorchSource) and tensors is model.tensors:
             outputs[model_name] = RecordsLayout(checkpoint, value, model.tensors.values())
         else:
             outputs[model_name] = TorchLayout(checkpoint, value)
@@ -158,7 +158,7 @@ def _dropped_files(files: ModelFiles) -> list[Dropped]:
 
 
 def _source_notes(files: ModelFiles, checkpoint: TensorFile) -> Iterator[str]:
-    if isinstance(checkpoint, Checkpoint) and not checkpoint.checksummed:
+    if isinstance(checkpoint, TorchSource) and not checkpoint.checksummed:
         yield "the checkpoint records no checksums: damage to its weights cannot be noticed"
     if not files.speakers:
         yield f"there is no {SPEAKERS}: the model has no built-in speakers"

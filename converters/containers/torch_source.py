@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from xcompat.converters.values.tensors import Storage
 
 
-class Checkpoint(TensorFile):
+class TorchSource(TensorFile):
     """An opened `.pth` file, as `torch.save` writes it.
 
     Attributes:

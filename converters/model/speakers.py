@@ -14,7 +14,7 @@ from xcompat.errors import Refusal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from xcompat.converters.containers.torch_source import Checkpoint
+    from xcompat.converters.containers.torch_source import TorchSource
 
 _PARTS: Final = ("gpt_cond_latent", "speaker_embedding")
 
@@ -29,7 +29,7 @@ def holds_speakers(value: Any) -> bool:
     return type(name) is str and name.rpartition("/")[2] in _PARTS
 
 
-def read_voices(source: Checkpoint | SafetensorsSource) -> Mapping[str, Mapping[str, Tensor]]:
+def read_voices(source: TorchSource | SafetensorsSource) -> Mapping[str, Mapping[str, Tensor]]:
     """Return the built-in speakers of a file, in their order.
 
     Raises:
