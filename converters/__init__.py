@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from xcompat.converters.conversion import convert
     from xcompat.converters.in_place import repair
+    from xcompat.converters.model.narrowing import CastTo
     from xcompat.converters.model.tiny_release import write_tiny_release
-    from xcompat.converters.plan import CastTo, Format
+    from xcompat.converters.plan import Format
     from xcompat.converters.report import Conversion
     from xcompat.converters.writing import Options, Progress
 
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "CastTo": "plan",
+    "CastTo": "model.narrowing",
     "Conversion": "report",
     "Format": "plan",
     "Options": "writing",

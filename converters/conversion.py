@@ -10,9 +10,9 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from xcompat.converters.containers.safetensors_source import SafetensorsSource
-from xcompat.converters.containers.torch_source import Checkpoint
+from xcompat.converters.containers.torch_source import TorchSource
+from xcompat.converters.files.json_documents import differences, parse_object
 from xcompat.converters.files.output_folder import output_errors
-from xcompat.converters.files.plain_json import differences, parse_object
 from xcompat.converters.files.source import read_small
 from xcompat.converters.model.model_files import (
     CONFIG,
@@ -26,14 +26,16 @@ from xcompat.converters.model.model_files import (
     find_model_files,
 )
 from xcompat.converters.parts import plan_part
-from xcompat.converters.plan import CastTo, Content, Format, Layout, Plan, plan_model
+from xcompat.converters.plan import Content, Format, Layout, Plan
 from xcompat.converters.values.printable import printable
+from xcompat.converters.whole_model import plan_model
 from xcompat.converters.writing import MANIFEST, Progress, write
 from xcompat.errors import CannotLook
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from xcompat.converters.model.narrowing import CastTo
     from xcompat.converters.report import Conversion
 
 _JSON_FILES: Final = (CONFIG, VOCABULARY)
@@ -124,13 +126,13 @@ def _read(
     return files, plan
 
 
-def open_tensors(path: Path) -> Checkpoint | SafetensorsSource:
+def open_tensors(path: Path) -> TorchSource | SafetensorsSource:
     """Open a file of tensors; its name says which reader is asked.
 
     Raises:
-        Refusal, Corruption, CannotLook: as `Checkpoint` and `SafetensorsSource`.
+        Refusal, Corruption, CannotLook: as `TorchSource` and `SafetensorsSource`.
     """
-    return SafetensorsSource(path) if path.suffix == ".safetensors" else Checkpoint(path)
+    return SafetensorsSource(path) if path.suffix == ".safetensors" else TorchSource(path)
 
 
 def _settle_conflicts(plan: Plan, files: ModelFiles, *, force: bool) -> Plan:

@@ -6,11 +6,11 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from xcompat.converters.containers.torch_source import Checkpoint
+from xcompat.converters.containers.torch_source import TorchSource
 from xcompat.converters.files.output_folder import output_errors
 from xcompat.converters.model.model_files import SPEAKERS, find_model_files
-from xcompat.converters.plan import plan_model
 from xcompat.converters.values.printable import printable
+from xcompat.converters.whole_model import plan_model
 from xcompat.converters.writing import write
 from xcompat.errors import CannotLook
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from xcompat.converters.model.model_files import ModelFiles
-    from xcompat.converters.plan import CastTo, Plan
+    from xcompat.converters.model.narrowing import CastTo
+    from xcompat.converters.plan import Plan
     from xcompat.converters.report import Conversion
     from xcompat.converters.writing import Progress
 
@@ -64,10 +65,10 @@ def repair(
     name = files.checkpoint.name
     folder = files.checkpoint.parent
     with contextlib.ExitStack() as stack:
-        checkpoint = stack.enter_context(Checkpoint(files.checkpoint))
+        checkpoint = stack.enter_context(TorchSource(files.checkpoint))
         speakers = None
         if files.speakers and files.speakers.name == SPEAKERS:
-            speakers = stack.enter_context(Checkpoint(files.speakers))
+            speakers = stack.enter_context(TorchSource(files.speakers))
         plan = plan_model(
             files,
             checkpoint,

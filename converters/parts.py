@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Final
 
 from xcompat.converters.containers.safetensors_file import SafetensorsLayout, check_names
 from xcompat.converters.containers.torch_file import TorchLayout
-from xcompat.converters.model import xtts
-from xcompat.converters.plan import Plan, read_voices, speaker_outputs, written_files
+from xcompat.converters.model.model_files import SPEAKERS, SPEAKERS_SAFETENSORS
+from xcompat.converters.model.official import LICENCE
+from xcompat.converters.model.recognition import require_tensors
+from xcompat.converters.model.speakers import holds_speakers, read_voices
+from xcompat.converters.plan import Plan, written_files
 from xcompat.converters.report import Conversion
 from xcompat.converters.values.tensors import Tensor
 
@@ -17,16 +21,19 @@ if TYPE_CHECKING:
     from typing import Any
 
     from xcompat.converters.containers.safetensors_source import SafetensorsSource
-    from xcompat.converters.containers.torch_source import Checkpoint
+    from xcompat.converters.containers.tensor_file import TensorFile
+    from xcompat.converters.containers.torch_source import TorchSource
     from xcompat.converters.plan import Format, Layout
 
-_MEL_STATISTICS = "mel_stats"
-_MEL_STATISTICS_SHAPE = (80,)
+_MEL_STATISTICS: Final = "mel_stats"
+_MEL_STATISTICS_SHAPE: Final = (80,)
 """One for each band of the mel spectrogram, which is all that tells this file from any tensor."""
+_DVAE_TENSOR: Final = "codebook.embed"
+"""What only the discrete autoencoder has, `TTS.tts.layers.xtts.dvae.DiscreteVAE`."""
 
 
 def plan_part(
-    source: Checkpoint | SafetensorsSource, target: Path, model_format: Format
+    source: TorchSource | SafetensorsSource, target: Path, model_format: Format
 ) -> Plan | None:
     """Plan the conversion of a part of a release; None if the file is something else.
 
@@ -34,7 +41,7 @@ def plan_part(
         Refusal: XC107 and XC108, as `convert`.
     """
     with source.naming():
-        if xtts.holds_speakers(source.value):
+        if holds_speakers(source.value):
             voices = read_voices(source)
             outputs = speaker_outputs(source, voices, model_format)
             tensors = [tensor for parts in voices.values() for tensor in parts.values()]
@@ -58,9 +65,35 @@ def plan_part(
         kept=(),
         renamed={},
         dropped=(),
-        licence=xtts.LICENCE,
+        licence=LICENCE,
     )
     return Plan(target, (source,), outputs, tuple(outputs), conversion, has_manifest=False)
+
+
+def speaker_outputs(
+    source: TensorFile, voices: Mapping[str, Mapping[str, Tensor]], model_format: Format
+) -> dict[str, Layout]:
+    """Lay out the built-in speakers.
+
+    Raises:
+        Refusal: XC107 and XC108, as `convert`.
+    """
+    tensors = {
+        f"{voice}/{part}": tensor
+        for voice, parts in voices.items()
+        for part, tensor in parts.items()
+    }
+    check_names(tensors)
+    source.check_tensors(tensors)
+    outputs: dict[str, Layout] = {}
+    if model_format != "safetensors":
+        outputs[SPEAKERS] = TorchLayout(source, {v: dict(p) for v, p in voices.items()})
+    if model_format != "pth":
+        # Consumers go by the order of the speakers, which safetensors does not keep.
+        order = json.dumps(list(voices), ensure_ascii=False)
+        metadata = {"format": "pt", "license": LICENCE, "speakers": order}
+        outputs[SPEAKERS_SAFETENSORS] = SafetensorsLayout(source, tensors, metadata)
+    return outputs
 
 
 def _state_dict(value: Any) -> tuple[str, str] | None:
@@ -70,18 +103,18 @@ def _state_dict(value: Any) -> tuple[str, str] | None:
         statistics = value[_MEL_STATISTICS]
     if isinstance(statistics, Tensor) and statistics.shape == _MEL_STATISTICS_SHAPE:
         return "mel_stats", "the mel statistics of XTTS, which normalise training targets"
-    if isinstance(value, dict) and isinstance(value.get(xtts.DVAE_TENSOR), Tensor):
+    if isinstance(value, dict) and isinstance(value.get(_DVAE_TENSOR), Tensor):
         return "dvae", "the autoencoder of XTTS, which makes training targets"
     return None
 
 
 def _outputs(
-    source: Checkpoint | SafetensorsSource,
+    source: TorchSource | SafetensorsSource,
     state_dict: Mapping[str, Tensor],
     name: str,
     model_format: Format,
 ) -> dict[str, Layout]:
-    xtts.require_tensors(state_dict)
+    require_tensors(state_dict)
     check_names(state_dict)
     source.check_tensors(state_dict)
     outputs: dict[str, Layout] = {}
@@ -90,6 +123,6 @@ def _outputs(
         value = state_dict[_MEL_STATISTICS] if is_tensor else dict(state_dict)
         outputs[f"{name}.pth"] = TorchLayout(source, value)
     if model_format != "pth":
-        metadata = {"format": "pt", "license": xtts.LICENCE}
+        metadata = {"format": "pt", "license": LICENCE}
         outputs[f"{name}.safetensors"] = SafetensorsLayout(source, state_dict, metadata)
     return outputs

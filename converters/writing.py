@@ -12,10 +12,10 @@ from xcompat.converters.containers.safetensors_file import SafetensorsLayout
 from xcompat.converters.containers.torch_file import TorchLayout
 from xcompat.converters.containers.torch_records import RecordsLayout
 from xcompat.converters.files import checksum
+from xcompat.converters.files.json_documents import to_json
 from xcompat.converters.files.output_folder import OutputFolder
-from xcompat.converters.files.plain_json import to_json
 from xcompat.converters.model import official
-from xcompat.converters.plan import CastTo, Content, Layout, Plan
+from xcompat.converters.plan import Content, Layout, Plan
 from xcompat.converters.report import CastReport, Conversion, WrittenFile
 from xcompat.converters.values.printable import printable
 from xcompat.errors import CannotLook, Corruption, Refusal
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from xcompat.converters.files.output_file import OutputFile
+    from xcompat.converters.model.narrowing import CastTo
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that were written so far and the bytes to write."""

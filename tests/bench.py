@@ -23,7 +23,7 @@ from typing import NamedTuple
 from written_archive import Archive, pickle_bytes
 
 from xcompat.converters import write_tiny_release
-from xcompat.converters.containers.torch_source import Checkpoint
+from xcompat.converters.containers.torch_source import TorchSource
 from xcompat.converters.values.objects import StateDict
 from xcompat.converters.values.tensors import F32, Storage, Tensor, packed
 
@@ -176,7 +176,7 @@ def write_large(path: Path, count: int, numel: int) -> None:
     tiny = path.with_name("tiny")
     if not tiny.exists():
         write_tiny_release(tiny)
-    with Checkpoint(tiny / "model.pth") as checkpoint, path.open("wb") as file:
+    with TorchSource(tiny / "model.pth") as checkpoint, path.open("wb") as file:
         sources: dict[str, Tensor] = dict(checkpoint.value["model"])
         model = StateDict()
         for index, (name, found) in enumerate(sources.items()):

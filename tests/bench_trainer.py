@@ -17,7 +17,7 @@ from pathlib import Path
 from written_archive import Archive, pickle_bytes
 
 import bench
-from xcompat.converters.containers.torch_source import Checkpoint
+from xcompat.converters.containers.torch_source import TorchSource
 from xcompat.converters.values.objects import StateDict
 from xcompat.converters.values.tensors import F32, Dtype, Storage, Tensor, packed
 
@@ -35,7 +35,7 @@ STATES = 426
 def write_trainer_file(path: Path, release: Path) -> None:
     """Write a file as a fine-tune of this release leaves behind."""
     noise = os.urandom(BLOCK)
-    with Checkpoint(release) as checkpoint, path.open("wb") as file:
+    with TorchSource(release) as checkpoint, path.open("wb") as file:
         sources: dict[str, Tensor] = checkpoint.value["model"]
         archive = Archive(file)
         storages: list[Tensor | None] = []

@@ -6,8 +6,8 @@ from array import array
 from math import prod
 from typing import TYPE_CHECKING, Final, Literal
 
-from xcompat.converters.containers.archive import ArchiveRecord, check_crc32
 from xcompat.converters.containers.casting import Caster
+from xcompat.converters.containers.records import ArchiveRecord, check_crc32
 from xcompat.converters.files import checksum
 from xcompat.converters.files.copying import Ranges, transfer
 from xcompat.converters.files.source import BUFFER_BYTES

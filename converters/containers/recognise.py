@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from xcompat.converters.containers.archive import LOCAL_MAGIC
+from xcompat.converters.containers.zip_format import LOCAL_MAGIC
 from xcompat.converters.pickles.machine import Machine
 from xcompat.converters.pickles.opcodes import Op
 from xcompat.converters.values import limits

@@ -10,10 +10,10 @@ from array import array
 from math import prod
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from xcompat.converters.containers.archive import ArchiveRecord
 from xcompat.converters.containers.recognise import refuse_foreign_format
+from xcompat.converters.containers.records import ArchiveRecord
 from xcompat.converters.containers.tensor_file import TensorFile
-from xcompat.converters.files.plain_json import object_items
+from xcompat.converters.files.json_documents import object_items
 from xcompat.converters.values import limits
 from xcompat.converters.values.printable import printable
 from xcompat.converters.values.tensors import DTYPES, Tensor, View, contiguous_stride

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from xcompat.converters.containers.archive import ArchiveRecord
+    from xcompat.converters.containers.records import ArchiveRecord
     from xcompat.converters.values.tensors import Storage, Tensor
 
 _BIG: Final = 1 << 62

@@ -7,7 +7,7 @@ from itertools import chain, count, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from xcompat.converters.containers.packing import Written, checksums_of, write_tensors
-from xcompat.converters.containers.torch_source import Checkpoint
+from xcompat.converters.containers.torch_source import TorchSource
 from xcompat.converters.containers.zip_entries import (
     Entry,
     descriptor,
@@ -74,7 +74,7 @@ class TorchLayout:
         Raises:
             Refusal, Corruption: It is not a checkpoint.
         """
-        with Checkpoint(path) as file:
+        with TorchSource(path) as file:
             if file.value != _with_own_storages(self._value, count()):
                 return "another structure than was written"
             names = [f"data/{number}" for number in range(len(self._items))]

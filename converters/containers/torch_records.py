@@ -10,10 +10,10 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from xcompat.converters.containers.archive import ArchiveRecord, check_crc32
 from xcompat.converters.containers.packing import checksums_of
+from xcompat.converters.containers.records import ArchiveRecord, check_crc32
 from xcompat.converters.containers.torch_file import SMALL_RECORDS
-from xcompat.converters.containers.torch_source import Checkpoint
+from xcompat.converters.containers.torch_source import TorchSource
 from xcompat.converters.containers.zip_entries import (
     Entry,
     descriptor,
@@ -66,7 +66,7 @@ class RecordsLayout:
         shared: Bytes that were not copied, because the two files share their blocks.
     """
 
-    def __init__(self, source: Checkpoint, value: Any, tensors: Iterable[Tensor]) -> None:
+    def __init__(self, source: TorchSource, value: Any, tensors: Iterable[Tensor]) -> None:
         self._source = source
         self._records = source.archive.records
         self._value = value
@@ -151,7 +151,7 @@ class RecordsLayout:
         Raises:
             Refusal, Corruption: It is not a checkpoint.
         """
-        with Checkpoint(path) as file:
+        with TorchSource(path) as file:
             if file.value != self._value:
                 return "another structure than was written"
             written = (file.archive.records[record.name] for record in self._kept())

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from xcompat.converters.containers.archive import Archive, ArchiveRecord, read_archive
 from xcompat.converters.containers.recognise import refuse_foreign_format
 from xcompat.converters.containers.tensor_file import TensorFile
-from xcompat.converters.pickles.machine import TENSORS_ONLY, Machine
+from xcompat.converters.containers.zip_reader import read_archive
+from xcompat.converters.pickles.allowlist import TENSORS_ONLY
+from xcompat.converters.pickles.machine import Machine
 from xcompat.converters.values import limits
 from xcompat.converters.values.printable import printable
 from xcompat.errors import Corruption, Refusal, XcompatError
@@ -16,10 +17,11 @@ from xcompat.errors import Corruption, Refusal, XcompatError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from xcompat.converters.containers.records import Archive, ArchiveRecord
     from xcompat.converters.values.tensors import Storage
 
 
-class Checkpoint(TensorFile):
+class TorchSource(TensorFile):
     """An opened `.pth` file, as `torch.save` writes it.
 
     Attributes:

@@ -11,7 +11,7 @@ import struct
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from xcompat.converters.containers.archive import (
+from xcompat.converters.containers.zip_format import (
     CENTRAL,
     CENTRAL_MAGIC,
     DESCRIPTOR_MAGIC,

@@ -6,13 +6,11 @@ import contextlib
 import glob
 import os
 import struct
-import threading
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from xcompat.converters.files import checksum
 from xcompat.converters.files.copying import Ranges, transfer
-from xcompat.converters.files.interrupts import held
+from xcompat.converters.files.writeback import Writeback
 
 try:
     import fcntl
@@ -30,8 +28,6 @@ if TYPE_CHECKING:
 
 BLOCK: Final = 4096
 """What file systems share between files: APFS, btrfs and XFS as they are made by default."""
-WRITEBACK_BYTES: Final = 32 << 20
-"""How much is written between two requests to the disk."""
 RESERVED_BYTES: Final = 1 << 20
 """From how many bytes on the space of a file is asked for at once."""
 _FICLONERANGE: Final = 0x4020940D
@@ -68,7 +64,7 @@ class OutputFile:
         self.temporary, descriptor = _create_locked(path)
         self._file = os.fdopen(descriptor, "wb", buffering=0)
         self._descriptor = descriptor
-        self._writeback = _Writeback(descriptor) if durable else None
+        self._writeback = Writeback(descriptor) if durable else None
 
     def write(self, data: bytes | memoryview) -> None:
         """Append some bytes."""
@@ -228,45 +224,3 @@ def _create_locked(path: Path) -> tuple[Path, int]:
         if temporary.exists():
             return temporary, descriptor
         os.close(descriptor)
-
-
-class _Writeback:
-    """Brings a growing file to the disk while it grows, so that the last fsync has little to do.
-
-    The thread only waits for the disk. What it cannot sync is left to the last fsync, which tells.
-    It is told by a queue made in C: an interrupt in the middle of a semaphore, which is made in
-    Python, can leave it locked for ever.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._next = WRITEBACK_BYTES
-        self._due: SimpleQueue[None] = SimpleQueue()
-        self._stopped = False
-        self._thread: threading.Thread | None = None
-
-    def follow(self, position: int) -> None:
-        """Say how far the file has grown."""
-        if position < self._next:
-            return
-        self._next = position + WRITEBACK_BYTES
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, daemon=True)
-            with held():
-                self._thread.start()
-        self._due.put(None)
-
-    def stop(self) -> None:
-        """End the thread; the descriptor may be closed after this."""
-        self._stopped = True
-        if self._thread is not None and self._thread.is_alive():
-            self._due.put(None)
-            self._thread.join()
-
-    def _run(self) -> None:
-        while True:
-            self._due.get()
-            if self._stopped:
-                return
-            with contextlib.suppress(OSError):
-                os.fsync(self._descriptor)

@@ -1,4 +1,4 @@
-"""The published checkpoints, by their SHA-256.
+"""The published checkpoints: their licence, and each by its SHA-256.
 
 The hashes are those that Hugging Face shows for the files (their LFS object identifiers), read in
 November 2026 at https://huggingface.co/coqui/XTTS-v2, /coqui/XTTS-v1 and /tts-hub/XTTS-v2.
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from xcompat.converters.files.source import SourceFile
 
+LICENCE: Final = "coqui-public-model-license"
+"""Name on Hugging Face of the Coqui Public Model License 1.0.0, which binds every derivative."""
 RELEASES: Final = {
     "9c282fc8cd9bd749d383a4527f20edcc3cea9c821a6d16b7710d5198edf2da50": (
         "XTTS v1 of 2023-09-13 (coqui/XTTS-v1)"

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from xcompat.converters.containers.torch_file import ArchiveLayout
 from xcompat.converters.files import checksum
+from xcompat.converters.files.json_documents import to_json
 from xcompat.converters.files.output_folder import OutputFolder, output_errors
-from xcompat.converters.files.plain_json import to_json, to_plain
-from xcompat.converters.pickles.machine import (
+from xcompat.converters.pickles.allowlist import (
     DATASET_CONFIG,
     XTTS_ARGS,
     XTTS_AUDIO_CONFIG,
@@ -24,6 +24,7 @@ from xcompat.converters.pickles.machine import (
 )
 from xcompat.converters.pickles.pickle_writer import Pickled
 from xcompat.converters.values.objects import Record, StateDict
+from xcompat.converters.values.plain import to_plain
 from xcompat.converters.values.tensors import F32, I64, Dtype, Storage, Tensor, packed
 
 if TYPE_CHECKING:

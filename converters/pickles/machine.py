@@ -11,18 +11,26 @@ from __future__ import annotations
 
 import re
 import struct
-from array import array
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from xcompat.converters.pickles.allowlist import (
+    DEFAULT_DICT,
+    DICTS,
+    GLOBALS,
+    ORDERED_DICT,
+    REBUILD_PARAMETER,
+    REBUILD_TENSOR,
+    RECORDS,
+    STORAGES,
+    UNSUPPORTED,
+)
 from xcompat.converters.pickles.opcodes import Op, lex
+from xcompat.converters.pickles.storages import Storages
 from xcompat.converters.values import limits
 from xcompat.converters.values.objects import Global, Record, StateDict
 from xcompat.converters.values.printable import printable
 from xcompat.converters.values.tensors import (
-    DTYPES,
-    STORAGE_DTYPES,
-    UNSUPPORTED_STORAGES,
     Storage,
     Tensor,
     View,
@@ -33,55 +41,6 @@ from xcompat.errors import Refusal, XcompatError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-XTTS_CONFIG: Final = Global("TTS.tts.configs.xtts_config", "XttsConfig")
-XTTS_ARGS: Final = Global("TTS.tts.models.xtts", "XttsArgs")
-XTTS_AUDIO_CONFIG: Final = Global("TTS.tts.models.xtts", "XttsAudioConfig")
-DATASET_CONFIG: Final = Global("TTS.config.shared_configs", "BaseDatasetConfig")
-ORDERED_DICT: Final = Global("collections", "OrderedDict")
-REBUILD_TENSOR: Final = Global("torch._utils", "_rebuild_tensor_v2")
-REBUILD_PARAMETER: Final = Global("torch._utils", "_rebuild_parameter")
-DEFAULT_DICT: Final = Global("collections", "defaultdict")
-
-_CONFIGS: Final = frozenset(
-    {
-        XTTS_CONFIG,
-        XTTS_ARGS,
-        XTTS_AUDIO_CONFIG,
-        DATASET_CONFIG,
-        # Where coqui-tts 0.28.0 moved them.
-        Global("TTS.tts.configs.xtts_config", "XttsArgs"),
-        Global("TTS.tts.configs.xtts_config", "XttsAudioConfig"),
-    }
-)
-_OPTIMIZERS: Final = frozenset(
-    {
-        Global("torch.optim.adam", "Adam"),
-        Global("torch.optim.adamw", "AdamW"),
-        Global("torch.optim.radam", "RAdam"),
-        Global("torch.optim.sgd", "SGD"),
-    }
-)
-"""What trainers pickle where they save the optimizer, or its class, and not its state dict."""
-_DICTS: Final = frozenset({Global("builtins", "dict"), Global("__builtin__", "dict")})
-_STORAGES: Final = {Global("torch", name): dtype for name, dtype in STORAGE_DTYPES.items()}
-_UNSUPPORTED: Final = frozenset(Global("torch", name) for name in UNSUPPORTED_STORAGES)
-GLOBALS: Final = {
-    (known.module, known.name): known
-    for known in (
-        *_CONFIGS,
-        *_OPTIMIZERS,
-        *_DICTS,
-        *_STORAGES,
-        *_UNSUPPORTED,
-        ORDERED_DICT,
-        REBUILD_TENSOR,
-        REBUILD_PARAMETER,
-        DEFAULT_DICT,
-    )
-}
-"""Every name that a checkpoint may mention, by exact module and name."""
-TENSORS_ONLY: Final = frozenset({ORDERED_DICT, REBUILD_TENSOR, REBUILD_PARAMETER, *_STORAGES})
-"""What every torch loads under `weights_only=True`, since 1.13."""
 
 _NAME_HINT: Final = (
     "A checkpoint that names code can run it when torch loads it. "
@@ -118,7 +77,7 @@ class Machine:
         self._memo: dict[int, Any] = {}
         self._memo_size = 0
         self._kept: set[int] = set()
-        self._storages = _Storages()
+        self._storages = Storages()
         self._views: dict[View, View] = {}
         self._opcode = int(Op.PROTO)
         self._position = 0
@@ -410,16 +369,16 @@ class Machine:
             self._refuse("a persistent id that is not a torch storage")
         self._consumed(identifier)
         kind, key, numel = identifier[1], identifier[2], identifier[4]
-        if kind in _UNSUPPORTED:
+        if kind in UNSUPPORTED:
             raise Refusal("XC107", f"storage {printable(key)} is a {kind}, which no XTTS model has")
-        if kind not in _STORAGES:
+        if kind not in STORAGES:
             self._refuse(f"a storage of type {kind}")
         if numel < 0:
             raise Refusal("XC107", f"storage {printable(key)} says it has {numel} elements")
         number = number_of(key)
         if number >= 0 and self._kept.isdisjoint((id(key), id(identifier))):
             self._memory -= key.__sizeof__()
-        storage = Storage(key if number < 0 else number, _STORAGES[kind], numel)
+        storage = Storage(key if number < 0 else number, STORAGES[kind], numel)
         known = self._storages.get(storage.key)
         if known is None:
             self._storages.add(storage)
@@ -436,7 +395,7 @@ class Machine:
     def _newobj(self, _: bytes) -> None:
         args = self._stack.pop()
         kind = self._stack.pop()
-        if type(kind) is not Global or kind not in _RECORDS or args != ():
+        if type(kind) is not Global or kind not in RECORDS or args != ():
             self._refuse("creates an object that is neither a TTS configuration nor an optimizer")
         self._memory += _RECORD
         self._stack.append(Record(kind))
@@ -468,7 +427,7 @@ class Machine:
     @staticmethod
     def _is_dict(factory: Any) -> bool:
         # Anything else is not even hashed: a list cannot be, and a deep tuple ends the process.
-        return type(factory) is Global and factory in _DICTS
+        return type(factory) is Global and factory in DICTS
 
     def _tensor(self, args: tuple[Any, ...]) -> Tensor:
         if (
@@ -509,39 +468,6 @@ class Machine:
         elif type(target) is not StateDict or set(state) != {"_metadata"}:
             # torch keeps the versions of a model's modules in that attribute; nobody needs them.
             self._refuse("sets attributes of something that has none")
-
-
-class _Storages:
-    """Storages by key; 9 bytes of memory for each that has a number, as most have."""
-
-    def __init__(self) -> None:
-        self._numels = array("Q")
-        self._dtypes = bytearray()
-        self._named: dict[str, Storage] = {}
-
-    def get(self, key: int | str) -> Storage | None:
-        """Return the storage of that key, None where there is none."""
-        if isinstance(key, str):
-            return self._named.get(key)
-        if key >= len(self._dtypes) or self._dtypes[key] == _NO_DTYPE:
-            return None
-        return Storage(key, DTYPES[self._dtypes[key]], self._numels[key])
-
-    def add(self, storage: Storage) -> None:
-        """Add a storage whose key is new."""
-        key = storage.key
-        if isinstance(key, str):
-            self._named[key] = storage
-            return
-        if (missing := key + 1 - len(self._dtypes)) > 0:
-            self._dtypes += bytes([_NO_DTYPE]) * missing
-            self._numels.extend(array("Q", [0]) * missing)
-        self._dtypes[key] = _DTYPE_NUMBERS[storage.dtype]
-        self._numels[key] = storage.numel
-
-
-_NO_DTYPE: Final = 0xFF
-_DTYPE_NUMBERS: Final = {dtype: number for number, dtype in enumerate(DTYPES)}
 
 
 _UNREAD: Final = 0
@@ -592,7 +518,6 @@ def _tuple_size(value: tuple[Any, ...]) -> int:
     return 56 + _ITEM * len(value)
 
 
-_RECORDS: Final = _CONFIGS | _OPTIMIZERS
 _STORAGE_FIELDS: Final = (str, Global, str, str, int)
 """Types of what tells a storage: "storage", its class, its key, the device, its elements."""
 _TENSOR_FIELDS: Final = (Storage, int, tuple, tuple, bool)

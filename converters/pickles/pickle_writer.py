@@ -8,7 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from xcompat.converters.files import checksum
-from xcompat.converters.pickles.machine import GLOBALS, ORDERED_DICT, REBUILD_TENSOR
+from xcompat.converters.pickles.allowlist import GLOBALS, ORDERED_DICT, REBUILD_TENSOR
 from xcompat.converters.pickles.opcodes import Op
 from xcompat.converters.values.objects import Global, Record, StateDict
 from xcompat.converters.values.tensors import Cast, Storage, Tensor, View, packed

@@ -10,7 +10,7 @@ from typing import Any
 class Global:
     """A name that a pickle refers to. It is compared, never imported and never called.
 
-    There is one object for each name that is known, in `machine.GLOBALS`: identity compares both.
+    There is one object for each name that is known, in `allowlist.GLOBALS`: identity compares both.
     """
 
     module: str
@@ -34,3 +34,8 @@ class Record:
     state: dict[str, Any] = field(default_factory=dict)
     built: bool = False
     """Whether the attributes have been set; a pickle may do it once."""
+
+
+def type_name(value: Any) -> str:
+    """Name the type of a value as the pickle did, for messages."""
+    return str(value.type) if isinstance(value, Record) else type(value).__name__

@@ -12,8 +12,8 @@ import pytest
 
 from builders import checkpoints
 from xcompat.converters.containers.packing import Written, write_tensors
-from xcompat.converters.containers.torch_source import Checkpoint
-from xcompat.converters.model.xtts import read_model
+from xcompat.converters.containers.torch_source import TorchSource
+from xcompat.converters.model.recognition import read_model
 from xcompat.converters.values import limits
 from xcompat.errors import XcompatError
 
@@ -41,7 +41,7 @@ class Memory:
 
 def tensors_of(path: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
     found = {}
-    with Checkpoint(path) as checkpoint:
+    with TorchSource(path) as checkpoint:
         model = read_model(checkpoint.value)
         checkpoint.check_tensors(model.tensors)
         for name, tensor in model.tensors.items():

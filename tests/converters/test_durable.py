@@ -11,7 +11,7 @@ import pytest
 
 from builders import checkpoints
 from xcompat.converters import convert, repair, write_tiny_release
-from xcompat.converters.files import output_file
+from xcompat.converters.files import output_file, writeback
 from xcompat.converters.files.output_file import OutputFile
 from xcompat.errors import Corruption
 
@@ -78,7 +78,7 @@ def test_a_repair_that_keeps_nothing_is_on_the_disk_first(source, synced):
 
 def test_early_writeback_changes_nothing_and_ends_its_thread(source, tmp_path, monkeypatch):
     convert(source, tmp_path / "plain", fsync=False)
-    monkeypatch.setattr(output_file, "WRITEBACK_BYTES", 1000)
+    monkeypatch.setattr(writeback, "WRITEBACK_BYTES", 1000)
     convert(source, tmp_path / "durable")
     for name in ("model.safetensors", "speakers_xtts.safetensors"):
         assert (tmp_path / "durable" / name).read_bytes() == (
@@ -88,7 +88,7 @@ def test_early_writeback_changes_nothing_and_ends_its_thread(source, tmp_path, m
 
 
 def test_a_failed_conversion_ends_the_writeback_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(output_file, "WRITEBACK_BYTES", 1)
+    monkeypatch.setattr(writeback, "WRITEBACK_BYTES", 1)
     damaged = bytearray(checkpoints.checkpoint())
     damaged[damaged.index(checkpoints.floats(1, 100))] ^= 1
     file = checkpoints.write(tmp_path, bytes(damaged))
@@ -101,7 +101,7 @@ def test_a_failed_conversion_ends_the_writeback_too(tmp_path, monkeypatch):
 
 INTERRUPTED = """
 import random, signal, sys, threading
-from xcompat.converters.files import output_file
+from xcompat.converters.files.writeback import Writeback
 
 def interrupt(*_):
     raise KeyboardInterrupt
@@ -110,7 +110,7 @@ signal.signal(signal.SIGALRM, interrupt)
 moments = random.Random(1)
 with open(sys.argv[1], "wb") as file:
     for _ in range(200):
-        writeback = output_file._Writeback(file.fileno())
+        writeback = Writeback(file.fileno())
         try:
             writeback.follow(writeback._next)
             signal.setitimer(signal.ITIMER_REAL, moments.uniform(2e-5, 2e-4))

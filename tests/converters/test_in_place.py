@@ -12,7 +12,7 @@ import pytest
 from builders import checkpoints
 from builders.command import run, snapshot
 from xcompat.converters import repair, write_tiny_release
-from xcompat.converters.containers.torch_source import Checkpoint
+from xcompat.converters.containers.torch_source import TorchSource
 from xcompat.errors import CannotLook, Corruption
 
 
@@ -25,7 +25,7 @@ def model(tmp_path: Path) -> Path:
 
 def tensors(path: Path) -> dict[str, bytes]:
     found = {}
-    with Checkpoint(path) as checkpoint:
+    with TorchSource(path) as checkpoint:
         assert checkpoint.names_only_tensors
         for name, tensor in checkpoint.value["model"].items():
             record = checkpoint.record(tensor.storage)
@@ -42,7 +42,7 @@ def test_the_app_finds_a_checkpoint_that_names_no_class(model: Path) -> None:
     assert json.loads(after.pop("xcompat.json"))["verified"] is True
     assert after.pop("model.pth") != before.pop("model.pth")
     assert after == before
-    with Checkpoint(model / "model.pth") as checkpoint:
+    with TorchSource(model / "model.pth") as checkpoint:
         assert checkpoint.names_only_tensors
         assert checkpoint.value["config"]["model"] == "xtts"
     assert "Original: kept as" in done.stdout
@@ -53,7 +53,7 @@ def test_the_weights_are_the_same_and_every_other_byte_of_the_old_pickle_is_gone
     model: Path,
 ) -> None:
     repair(model)
-    with Checkpoint(model / "model.pth.original") as original:
+    with TorchSource(model / "model.pth.original") as original:
         names = original.value["model"]
         expected = {
             name: original.file.read_at(

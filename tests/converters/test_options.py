@@ -17,7 +17,7 @@ from builders import checkpoints
 from builders import pickle_asm as asm
 from builders.command import run, snapshot
 from xcompat.converters import convert, write_tiny_release, writing
-from xcompat.converters.containers.torch_source import Checkpoint
+from xcompat.converters.containers.torch_source import TorchSource
 from xcompat.converters.files.output_file import OutputFile
 from xcompat.converters.files.source import BUFFER_BYTES
 from xcompat.converters.model import official
@@ -146,7 +146,7 @@ def test_bfloat16_rounds_to_the_nearest_ties_to_even(tmp_path: Path) -> None:
     assert done.cast is not None
     assert done.cast.error is not None
     assert 1e-5 < done.cast.error < 2**-8
-    with Checkpoint(tmp_path / "out" / "model.pth") as checkpoint:
+    with TorchSource(tmp_path / "out" / "model.pth") as checkpoint:
         assert checkpoint.value["model"]["gpt.extra.weight"].dtype.name == "BF16"
         assert checkpoint.value["model"]["gpt.gpt.ln_f.weight"].dtype.name == "F32"
 
@@ -198,8 +198,8 @@ def test_there_and_back_again_is_equal(release: Path, tmp_path: Path) -> None:
         assert there.keys() == again.keys()
         assert all(np.array_equal(there[key], again[key]) for key in there)
     with (
-        Checkpoint(release / "speakers_xtts.pth") as first,
-        Checkpoint(tmp_path / "back" / "speakers_xtts.pth") as second,
+        TorchSource(release / "speakers_xtts.pth") as first,
+        TorchSource(tmp_path / "back" / "speakers_xtts.pth") as second,
     ):
         assert list(first.value) == list(second.value), "the order of the speakers counts"
 
@@ -254,7 +254,7 @@ def test_the_autoencoder_and_the_statistics_alone(tmp_path: Path) -> None:
         convert(source, tmp_path / name, format="both", verify=True)
         (tensor,) = load_file(tmp_path / name / f"{name}.safetensors").values()
         assert tensor.tobytes() == checkpoints.floats(80)
-        with Checkpoint(tmp_path / name / f"{name}.pth") as back:
+        with TorchSource(tmp_path / name / f"{name}.pth") as back:
             assert back.names_only_tensors
 
 

@@ -27,8 +27,9 @@ from builders import pickle_asm as asm
 from xcompat.converters import convert
 from xcompat.converters.containers import packing
 from xcompat.converters.files import checksum
-from xcompat.converters.files.plain_json import load_object, object_items
-from xcompat.converters.pickles.machine import GLOBALS, Machine
+from xcompat.converters.files.json_documents import load_object, object_items
+from xcompat.converters.pickles.allowlist import GLOBALS
+from xcompat.converters.pickles.machine import Machine
 from xcompat.converters.pickles.pickle_writer import Pickled
 from xcompat.converters.values.objects import Record, StateDict
 from xcompat.converters.values.tensors import DTYPES, F32, Dtype, Storage, packed

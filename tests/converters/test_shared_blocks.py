@@ -14,7 +14,7 @@ import pytest
 from builders import checkpoints
 from builders import pickle_asm as asm
 from xcompat.converters import convert, repair, write_tiny_release
-from xcompat.converters.containers.torch_source import Checkpoint
+from xcompat.converters.containers.torch_source import TorchSource
 from xcompat.converters.files import output_file
 from xcompat.errors import CannotLook
 
@@ -72,7 +72,7 @@ def test_what_lies_between_kept_storages_is_left_out(tmp_path: Path, shared: lis
     repair(path, verify=True)
     assert len(shared) == 3
     assert path.stat().st_size < (tmp_path / "model.pth.original").stat().st_size * 0.6
-    with Checkpoint(path) as checkpoint:
+    with TorchSource(path) as checkpoint:
         for index in (0, 2, 4):
             record = checkpoint.record(checkpoint.value["model"][f"gpt.more.{index}"].storage)
             assert checkpoint.file.read_at(record.offset, 1) == bytes([index])
@@ -87,7 +87,7 @@ def test_without_checksums_in_the_source_all_is_copied(tmp_path: Path, shared: l
     path = checkpoints.write(tmp_path, data)
     convert(path, tmp_path / "out", format="pth", verify=True)
     assert shared == []
-    with Checkpoint(tmp_path / "out" / "model.pth") as checkpoint:
+    with TorchSource(tmp_path / "out" / "model.pth") as checkpoint:
         assert not checkpoint.checksummed
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import safetensors
 
 from xcompat.converters import convert
-from xcompat.converters.containers.torch_source import Checkpoint
-from xcompat.converters.model.xtts import read_model
+from xcompat.converters.containers.torch_source import TorchSource
+from xcompat.converters.model.recognition import read_model
 from xcompat.errors import XcompatError
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def check_result(source: Path, output: Path) -> None:
 
 def told_by(path: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
     """Return the tensors of a checkpoint; the bytes come from the standard library's zipfile."""
-    with Checkpoint(path) as checkpoint, zipfile.ZipFile(path) as archive:
+    with TorchSource(path) as checkpoint, zipfile.ZipFile(path) as archive:
         root = archive.namelist()[0].split("/", 1)[0]
         tensors = read_model(checkpoint.value).tensors
         storages = {

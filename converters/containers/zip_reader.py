@@ -1,6 +1,6 @@
 """A strict reader of the zip archives that `torch.save` writes: one reading, or a refusal.
 
-Format: APPNOTE.TXT 6.3.10 of PKWARE. torch stores its records uncompressed, pads each one to 64
+torch stores its records uncompressed, pads each one to 64
 bytes by an extra field, and puts a data descriptor behind it (flag bit 3), so that only the central
 directory tells sizes. Whatever two readers could understand differently is refused.
 """
@@ -8,45 +8,48 @@ directory tells sizes. Whatever two readers could understand differently is refu
 from __future__ import annotations
 
 import re
-import struct
-from array import array
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
-from xcompat.converters.files import checksum
+from xcompat.converters.containers.records import (
+    DAMAGED_HINT,
+    Archive,
+    Records,
+    storage_number,
+)
+from xcompat.converters.containers.zip_format import (
+    CENTRAL,
+    CENTRAL_MAGIC,
+    DESCRIPTOR,
+    DESCRIPTOR64,
+    DESCRIPTOR_MAGIC,
+    END,
+    END64,
+    END64_MAGIC,
+    END_MAGIC,
+    EXTRA,
+    FLAG_DESCRIPTOR,
+    FLAG_ENCRYPTED,
+    FLAG_UTF8,
+    LOCAL,
+    LOCAL_MAGIC,
+    LOCATOR64,
+    LOCATOR64_MAGIC,
+    MAX16,
+    MAX32,
+    VERSION_ZIP64,
+    ZIP64_EXTRA,
+)
 from xcompat.converters.values import limits
 from xcompat.converters.values.printable import printable
-from xcompat.converters.values.tensors import number_of
 from xcompat.errors import Corruption, Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from xcompat.converters.files.source import SourceFile
 
-LOCAL: Final = struct.Struct("<4s5H3I2H")
-CENTRAL: Final = struct.Struct("<4s6H3I5H2I")
-END: Final = struct.Struct("<4s4H2IH")
-END64: Final = struct.Struct("<4sQ2H2I4Q")
-LOCATOR64: Final = struct.Struct("<4sIQI")
-DESCRIPTOR: Final = struct.Struct("<4sIII")
-DESCRIPTOR64: Final = struct.Struct("<4sIQQ")
-_EXTRA: Final = struct.Struct("<2H")
-LOCAL_MAGIC: Final = b"PK\x03\x04"
-CENTRAL_MAGIC: Final = b"PK\x01\x02"
-END_MAGIC: Final = b"PK\x05\x06"
-END64_MAGIC: Final = b"PK\x06\x06"
-LOCATOR64_MAGIC: Final = b"PK\x06\x07"
-DESCRIPTOR_MAGIC: Final = b"PK\x07\x08"
-ZIP64_EXTRA: Final = 1
-VERSION_ZIP64: Final = 45
-"""What a reader needs for zip64 (4.5): the most that a stored record can ask for."""
-MAX16: Final = 0xFFFF
-MAX32: Final = 0xFFFFFFFF
-FLAG_ENCRYPTED: Final = 0x1
-FLAG_DESCRIPTOR: Final = 0x8
-FLAG_UTF8: Final = 0x800
 
 _PAGE: Final = 4096
-_STORAGES: Final = "data/"
 _PATH: Final = re.compile(r"(?:(?!\.\.?(?:/|$))[!-.0-9;-\[\]-~]+(?:/(?!$)|$))+")
 """What torch names a record: printable ASCII without a backslash or a colon."""
 _EXTRAS: Final = frozenset({ZIP64_EXTRA, 0x4246, 0x5455, 0x7875, 0x000A})
@@ -54,174 +57,7 @@ _EXTRAS: Final = frozenset({ZIP64_EXTRA, 0x4246, 0x5455, 0x7875, 0x000A})
 (`FB`), and what tools keep of a file's times and owner. Others do: `up` gives another name."""
 _EXTRA_BYTES: Final = 2 * _PAGE
 """Of a local header: torch pads to 64 bytes, and xcompat to a block of 4096."""
-_DAMAGED_HINT = "The file is incomplete or damaged: download or copy it again."
 _STRICT_HINT = "torch.save does not write such archives: save the checkpoint again with torch."
-
-
-class ArchiveRecord(NamedTuple):
-    """An uncompressed record of an archive: where its bytes are."""
-
-    name: str
-    """Without the top folder, for example `data/17`."""
-    offset: int
-    """Of the first data byte in the file."""
-    size: int
-    crc32: int
-    header: int
-    """Offset of the local header."""
-    end: int
-    """Offset behind the record and its data descriptor."""
-    flags: int = 0
-    """General purpose bits of the zip format."""
-
-
-class Records(Mapping[str, ArchiveRecord]):
-    """The records of an archive by name, in the order of the file; 42 bytes of memory for each.
-
-    torch numbers the records of storages: these need no name of their own.
-    """
-
-    def __init__(self) -> None:
-        self._headers = array("Q", [0])
-        self._offsets = array("Q")
-        self._sizes = array("Q")
-        self._checksums = array("I")
-        self._flags = array("H")
-        self._numbers = array("i")
-        self._names: dict[int, str] = {}
-        self._row_of_number = array("i")
-        self._row_of_name: dict[str, int] = {}
-
-    def __getitem__(self, name: str) -> ArchiveRecord:
-        row = self._row(name)
-        if row < 0:
-            raise KeyError(name)
-        return self.at(row)
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._row(name) >= 0
-
-    def __iter__(self) -> Iterator[str]:
-        return map(self._name, range(len(self)))
-
-    def at(self, row: int) -> ArchiveRecord:
-        """Return a record by its place among all."""
-        return ArchiveRecord(
-            self._name(row),
-            self._offsets[row],
-            self._sizes[row],
-            self._checksums[row],
-            self._headers[row],
-            self._headers[row + 1],
-            self._flags[row],
-        )
-
-    def row_of_storage(self, key: int | str) -> int:
-        """Return the place of the record that holds a storage, -1 where there is none."""
-        if isinstance(key, str):
-            return self._row_of_name.get(f"{_STORAGES}{key}", -1)
-        return self._row_of_number[key] if key < len(self._row_of_number) else -1
-
-    def __len__(self) -> int:
-        return len(self._sizes)
-
-    @property
-    def checksummed(self) -> bool:
-        """Whether there is a checksum other than zero."""
-        return any(self._checksums)
-
-    def append(self, key: int | str, entry: _Entry, offset: int, end: int) -> None:
-        """Add a record that begins where the last one ends.
-
-        Args:
-            key: Its name, which is new, or the number of the storage that it holds.
-            entry: What the directory says of it.
-            offset: Of the first data byte in the file.
-            end: Offset behind the record and its data descriptor.
-        """
-        row = len(self._sizes)
-        self._headers.append(end)
-        self._offsets.append(offset)
-        self._sizes.append(entry.size)
-        self._checksums.append(entry.crc32)
-        self._flags.append(entry.flags)
-        if isinstance(key, str):
-            self._numbers.append(-1)
-            self._names[row] = key
-            self._row_of_name[key] = row
-            return
-        self._numbers.append(key)
-        if missing := key + 1 - len(self._row_of_number):
-            self._row_of_number.extend(array("i", [-1]) * max(missing, 0))
-        self._row_of_number[key] = row
-
-    def _row(self, name: str) -> int:
-        """Return the row of a record, -1 where there is none."""
-        number = storage_number(name)
-        return self._row_of_name.get(name, -1) if number < 0 else self.row_of_storage(number)
-
-    def _name(self, row: int) -> str:
-        number = self._numbers[row]
-        return self._names[row] if number < 0 else f"{_STORAGES}{number}"
-
-
-def storage_number(name: str) -> int:
-    """Return the number in a name that torch gives to a storage, -1 for any other name."""
-    return number_of(name[len(_STORAGES) :]) if name.startswith(_STORAGES) else -1
-
-
-class Archive(NamedTuple):
-    """The directory of a torch zip archive, checked in full."""
-
-    root: str
-    """The top folder of all records."""
-    records: Records
-    checksummed: bool
-    """False where every stored CRC-32 is zero: torch can be told to record none."""
-
-    def read(self, file: SourceFile, name: str) -> bytes:
-        """Return the content of a small record, its checksum verified.
-
-        Raises:
-            Corruption: XC102, there is no such record, or its checksum does not match.
-            Refusal: XC106, it is far larger than such a record can be.
-        """
-        record = self.records.get(name)
-        if record is None:
-            raise Corruption(
-                "XC102", f"{file.name} has no record `{name}`: it is not a torch checkpoint"
-            )
-        limits.check(f"bytes of {name}", record.size, limits.TEXT_BYTES)
-        return b"".join(self.pieces(file, name))
-
-    def pieces(self, file: SourceFile, name: str) -> Iterator[bytes]:
-        """Yield the content of a record that is there, and verify its checksum at the end.
-
-        Raises:
-            Corruption: XC102, its checksum does not match.
-        """
-        record = self.records[name]
-        crc32 = 0
-        for piece in file.small_pieces(record.offset, record.size):
-            crc32 = checksum.crc32(piece, crc32)
-            yield piece
-        if self.checksummed:
-            check_crc32(record, crc32)
-
-
-def check_crc32(record: ArchiveRecord, actual: int) -> None:
-    """Compare what was read with what the archive recorded.
-
-    Raises:
-        Corruption: XC102, they differ.
-    """
-    if actual != record.crc32:
-        raise Corruption(
-            "XC102",
-            f"record `{printable(record.name)}` is damaged: its CRC-32 is {actual:08x}, "
-            f"recorded is {record.crc32:08x}",
-            hint=_DAMAGED_HINT,
-        )
 
 
 def read_archive(file: SourceFile) -> Archive:
@@ -245,7 +81,14 @@ def read_archive(file: SourceFile) -> Archive:
             _refuse(f"unaccounted or shared bytes before `{printable(entry.name)}`")
         offset = _check_local_header(window, entry)
         position = _check_descriptor(window, entry, offset + entry.size)
-        records.append(key, entry, offset, position)
+        records.append(
+            key,
+            offset=offset,
+            size=entry.size,
+            crc32=entry.crc32,
+            end=position,
+            flags=entry.flags,
+        )
     if position != start:
         _refuse("unaccounted bytes before the directory")
     return Archive(names.root, records, records.checksummed)
@@ -288,7 +131,7 @@ def _refuse(reason: str) -> NoReturn:
 def _locate_directory(file: SourceFile) -> tuple[int, int, int]:
     """Return start, end and number of entries of the central directory."""
     if file.size < END.size or file.read_at(0, 4) != LOCAL_MAGIC:
-        raise Corruption("XC102", f"{file.name} is not a complete archive", hint=_DAMAGED_HINT)
+        raise Corruption("XC102", f"{file.name} is not a complete archive", hint=DAMAGED_HINT)
     end_at = file.size - END.size
     (magic, disk, first_disk, here, count, size, start, comment) = END.unpack(
         file.read_at(end_at, END.size)
@@ -298,7 +141,7 @@ def _locate_directory(file: SourceFile) -> tuple[int, int, int]:
         if END_MAGIC in tail:
             _refuse("there are bytes behind its end")
         raise Corruption(
-            "XC102", f"{file.name} is cut off: the archive has no end", hint=_DAMAGED_HINT
+            "XC102", f"{file.name} is cut off: the archive has no end", hint=DAMAGED_HINT
         )
     if comment or disk or first_disk or here != count:
         _refuse("it has a comment or several parts")
@@ -362,7 +205,7 @@ def _parse_entry(directory: bytes, position: int) -> tuple[_Entry, int] | None:
     (magic, _, needed, flags, method, _, _, crc32, packed, size) = fields[:10]
     (name_size, extra_size, comment_size, disk, _, _, offset) = fields[10:]
     if magic != CENTRAL_MAGIC:
-        raise Corruption("XC102", "the archive's directory is damaged", hint=_DAMAGED_HINT)
+        raise Corruption("XC102", "the archive's directory is damaged", hint=DAMAGED_HINT)
     end = begin + name_size + extra_size + comment_size
     if end > len(directory):
         return None
@@ -406,7 +249,7 @@ def _widen(extra: bytes, narrow: tuple[int, int, int], name: str) -> tuple[int, 
     wide = b""
     position = 0
     while position < len(extra):
-        kind, size = _EXTRA.unpack(extra[position : position + 4].ljust(4, b"\xff"))
+        kind, size = EXTRA.unpack(extra[position : position + 4].ljust(4, b"\xff"))
         position += 4
         if kind not in _EXTRAS or position + size > len(extra):
             shown = printable(name)
