@@ -90,7 +90,7 @@ def read_runs(text: str, name: str, seen: dict[str, str]) -> tuple[list[Run], li
         if not line.strip():
             continue
         try:
-            run = _run(_Table(_json(line)))
+            run = _run(_Table(in_todays_words(_json(line))))
         except _Bad as error:
             errors.append(f"{place}: {error.what}")
             continue
@@ -99,6 +99,21 @@ def read_runs(text: str, name: str, seen: dict[str, str]) -> tuple[list[Run], li
         seen.setdefault(run.id, place)
         runs.append(run)
     return runs, errors
+
+
+def in_todays_words(line: object) -> object:
+    """Return what a run's line says in the newest schema.
+
+    Up to schema 1 what is `api-path` now, a model that is given by its path, was called `api`. The
+    lines stay as they were written.
+    """
+    if not isinstance(line, dict) or line.get("schema") != 1:
+        return line
+    told = {**line, "schema": 2}
+    for column in ("capabilities", "runtime_capabilities"):
+        if isinstance(outcomes := line.get(column), dict) and "api" in outcomes:
+            told[column] = {("api-path" if n == "api" else n): o for n, o in outcomes.items()}
+    return told
 
 
 class _Bad(Exception):  # noqa: N818 - never leaves this module
@@ -380,8 +395,8 @@ def _json(line: str) -> object:
 
 
 def _run(table: _Table) -> Run:
-    if (schema := table.take("schema")) != 1:
-        raise _Bad("schema", f"`schema` must be 1, not {schema!r}")
+    if (schema := table.take("schema")) != 2:
+        raise _Bad("schema", f"`schema` must be 1 or 2, not {schema!r}")
     date = table.text("date")
     if not re.fullmatch(r"\d{4}-\d\d-\d\d", date):
         raise _Bad("date", f"`date` must be YYYY-MM-DD, not `{date}`")
