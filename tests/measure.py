@@ -40,6 +40,7 @@ from xcompat.domain import SAME_FILES, distribution_name
 from xcompat.environment.platforms import this_platform
 from xcompat.environment.probe import environment_of
 from xcompat.errors import XcompatError
+from xcompat.matrix.forms import in_todays_words
 from xcompat.smoke.record import append_run, record_run, run_header, without_machine_paths
 
 try:
@@ -359,7 +360,8 @@ def recorded(folder: Path, platform: str) -> list[dict[str, Any]]:
     file = folder / f"{platform}.jsonl"
     if not file.is_file():
         return []
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return [in_todays_words(json.loads(line)) for line in lines]
 
 
 def differences(run: Mapping[str, Any], runs: Iterable[Mapping[str, Any]]) -> list[str]:

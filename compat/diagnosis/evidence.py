@@ -35,7 +35,7 @@ _INDISPENSABLE = ("torch", "torchaudio", "transformers")
 """Distributions without whose versions nobody knows what would be installed."""
 _BESIDE = re.compile(r"--(?:with '|(?=torchcodec ))([\w.-]+)")
 """What a run asked for that no TTS brings along: torchcodec, and whatever was named `--with`."""
-_SPOKEN: tuple[Capability, ...] = ("speak", "stream", "api")
+_SPOKEN: tuple[Capability, ...] = ("speak", "stream", "api", "api-path")
 """What a run did with an English sentence."""
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Capability = Literal[
-    "install", "import", "load", "load-converted", "speak", "stream", "clone", "api"
+    "install", "import", "load", "load-converted", "speak", "stream", "clone", "api", "api-path"
 ]
 """What a user meets, in this order; the same words in runs, issues, doctor and smoke."""
 
@@ -28,6 +28,7 @@ CAPABILITIES: tuple[Capability, ...] = (
     "stream",
     "clone",
     "api",
+    "api-path",
 )
 
 NEEDED: tuple[Capability, ...] = ("import", "load-converted", "speak")
@@ -40,6 +41,7 @@ NEEDS: dict[Capability, tuple[Capability, ...]] = {
     "stream": ("load-converted",),
     "clone": ("load-converted",),
     "api": ("load-converted",),
+    "api-path": ("load-converted",),
 }
 """What must work before a capability can. Nothing needs `load`: the others use what
 `xcompat convert` wrote."""

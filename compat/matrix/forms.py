@@ -23,7 +23,7 @@ from xcompat.domain import (
 )
 from xcompat.domain.versions import parsed
 from xcompat.matrix.specifier import clauses
-from xcompat.matrix.tables import BadTable, Table, table_of_json
+from xcompat.matrix.tables import BadTable, Table, json_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +43,7 @@ def read_runs(text: str, name: str, seen: dict[str, str]) -> tuple[list[Run], li
         if not line.strip():
             continue
         try:
-            run = _run(table_of_json(line))
+            run = _run(Table(in_todays_words(json_of(line))))
         except BadTable as error:
             errors.append(f"{place}: {error.what}")
             continue
@@ -52,6 +52,21 @@ def read_runs(text: str, name: str, seen: dict[str, str]) -> tuple[list[Run], li
         seen.setdefault(run.id, place)
         runs.append(run)
     return runs, errors
+
+
+def in_todays_words(line: object) -> object:
+    """Return what a run's line says in the newest schema.
+
+    Up to schema 1 what is `api-path` now, a model that is given by its path, was called `api`. The
+    lines stay as they were written.
+    """
+    if not isinstance(line, dict) or line.get("schema") != 1:
+        return line
+    told = {**line, "schema": 2}
+    for column in ("capabilities", "runtime_capabilities"):
+        if isinstance(outcomes := line.get(column), dict) and "api" in outcomes:
+            told[column] = {("api-path" if n == "api" else n): o for n, o in outcomes.items()}
+    return told
 
 
 def issue_of(code: str, table: Table) -> KnownIssue:
@@ -153,8 +168,8 @@ def row_of(name: str, table: Table) -> Row:
 
 
 def _run(table: Table) -> Run:
-    if (schema := table.take("schema")) != 1:
-        raise BadTable("schema", f"`schema` must be 1, not {schema!r}")
+    if (schema := table.take("schema")) != 2:
+        raise BadTable("schema", f"`schema` must be 1 or 2, not {schema!r}")
     date = table.text("date")
     if not re.fullmatch(r"\d{4}-\d\d-\d\d", date):
         raise BadTable("date", f"`date` must be YYYY-MM-DD, not `{date}`")

@@ -8,7 +8,7 @@ from typing import Literal, cast
 from xcompat import matrices
 from xcompat.domain.mps import MpsData, MpsRule, MpsTrace
 from xcompat.errors import CannotLook
-from xcompat.matrix.tables import BadTable, Table, table_of_json, table_of_toml
+from xcompat.matrix.tables import BadTable, Table, json_of, table_of_toml
 
 SHIPPED = Path(matrices.__file__).resolve().parent / "mps"
 
@@ -21,7 +21,7 @@ def load_mps(folder: Path | None = None) -> MpsData:
     """
     folder = folder or SHIPPED
     try:
-        table = table_of_json((folder / "operators.json").read_text("utf-8"))
+        table = Table(json_of((folder / "operators.json").read_text("utf-8")))
         rules = table_of_toml((folder / "rules.toml").read_text("utf-8"))
         return MpsData(
             releases=tuple(release.text("torch") for release in table.tables("releases")),
@@ -42,7 +42,7 @@ def load_mps(folder: Path | None = None) -> MpsData:
 
 
 def _trace(path: Path) -> MpsTrace:
-    table = table_of_json(path.read_text("utf-8"))
+    table = Table(json_of(path.read_text("utf-8")))
     packages = table.mapping("packages")
     return MpsTrace(
         family="TTS" if "TTS" in packages else "coqui-tts",

@@ -23,7 +23,8 @@ MEANING: dict[Capability, str] = {
     "speak": "a built-in voice speaks",
     "stream": "speech comes piece by piece",
     "clone": "a sound file lends its voice",
-    "api": "TTS.api writes a WAV file",
+    "api": "TTS(NAME) writes a WAV file",
+    "api-path": "TTS(model_path=...) does so",
 }
 
 _WIDE = 72

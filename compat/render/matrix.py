@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 _COLUMNS: dict[Capability, str] = {
     "install": "ins",
     "import": "imp",
-    "load": "load",
-    "load-converted": "conv",
+    "load": "pth",
+    "load-converted": "cnv",
     "speak": "say",
     "stream": "str",
     "clone": "cln",
     "api": "api",
+    "api-path": "dir",
 }
 _FAMILY = ("TTS", "coqui-tts")
-_WIDTH = 79
+_WIDTH = 80
 """Columns that the table needs."""
 _SIGN = {"works": ("✓", "green"), "fails": ("✗", "red"), "unknown": ("?", "yellow")}
 
@@ -202,7 +203,9 @@ _MEANINGS = {
     "speak": "a built-in voice speaks, and says what an independent decoder says",
     "stream": "the same, piece by piece",
     "clone": "a sound file lends its voice",
-    "api": "`TTS(...).tts_to_file(...)` writes a right WAV file",
+    "api": '`TTS("tts_models/multilingual/multi-dataset/xtts_v2").tts_to_file(...)` writes a right'
+    " WAV file, with what `xcompat convert` wrote in TTS's own cache",
+    "api-path": "`TTS(model_path=..., config_path=...).tts_to_file(...)` does so",
 }
 _CONTRIBUTE = (
     "## To add a run",
@@ -229,12 +232,12 @@ def _show_table(
     capability: Capability | None,
 ) -> None:
     shown = [name for name in _COLUMNS if capability in (None, name)]
-    head = f" {'':<16} {'torch':<7}{'audio':<7}{'codec':<7}{'transf':<7}"
+    head = f"{'':<16} {'torch':<7}{'audio':<7}{'codec':<7}{'transf':<7}"
     page.line((head + " ".join(_COLUMNS[name] for name in shown), "dim"))
     for run in runs:
         family, torch, audio, codec, transformers = _versions(run)
         line: list[str | tuple[str, str]] = [
-            f" {family:<16} {torch:<7}{audio:<7}{codec:<7}{transformers:<7}"
+            f"{family:<16} {torch:<7}{audio:<7}{codec:<7}{transformers:<7}"
         ]
         for name in shown:
             (sign, style), (second, second_style) = _signs(run, name)

@@ -29,7 +29,8 @@ WORDS = {
     "speak": "speak",
     "stream": "stream",
     "clone": "clone a voice from a WAV",
-    "api": "TTS(...).tts_to_file(...)",
+    "api": "TTS(NAME).tts_to_file(...)",
+    "api-path": "TTS(model_path=...).tts_to_file(...)",
     "picture": "draw waveform and spectrogram",
     "inventory": "read what is installed",
 }

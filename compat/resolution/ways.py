@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from xcompat.domain.plan import Change, Constraint, Evidence
 
 _EVIDENCE: tuple[Evidence, ...] = ("row", "run", "elsewhere", "bracketed", "none")
-_SOUNDING: frozenset[Capability] = frozenset({"stream", "clone", "api"})
+_SOUNDING: frozenset[Capability] = frozenset({"stream", "clone", "api", "api-path"})
 """What is of no use to anybody where nothing speaks."""
 
 

@@ -25,14 +25,15 @@ if TYPE_CHECKING:
     from xcompat.domain import Environment
     from xcompat.domain.smoke import StageResult
 
-SCHEMA = 1
+SCHEMA = 2
+"""Of a run's line; `xcompat.matrix.load` reads the older ones too."""
 _MACHINE_PATH = re.compile(
     r"(?:\b[A-Za-z]:|(?<![\w.:/\\-]))[/\\][^\s'\"()]*[/\\]"
     r"(?=site-packages|xcompat-|lib[/\\]python|builds-v\d|sdists-v\d|[^/\\\s'\"()]+$)"
 )
 """The folders of a path up to what means something elsewhere too."""
 _BEFORE_SOUND = ("import", "device", "load-converted", "condition")
-_SOUND_STAGES = ("tokens", "speak", "stream", "clone", "api")
+_SOUND_STAGES = ("tokens", "speak", "stream", "clone", "api", "api-path")
 _OPTIONAL = ("load-stock", *_SOUND_STAGES)
 _STAGES = ("import", "make-checkpoint", "load-stock", *_BEFORE_SOUND[1:], *_SOUND_STAGES)
 _RUNTIME_STAGES = tuple(stage for stage in _STAGES if stage != "load-stock")
@@ -45,6 +46,7 @@ CAPABILITY_OF_STAGE = {
     "stream": "stream",
     "clone": "clone",
     "api": "api",
+    "api-path": "api-path",
 }
 
 
@@ -215,6 +217,7 @@ def _request(scratch: Path, device: str, runtime: str) -> dict[str, Any]:
         "wav": str(scratch / f"speak-{runtime}.wav"),
         "reference_wav": str(scratch / f"reference-{runtime}.wav"),
         "api_wav": str(scratch / f"api-{runtime}.wav"),
+        "caches": str(scratch / f"caches-{runtime}"),
     }
 
 

@@ -25,6 +25,7 @@ from typing import Any, Callable, Optional
 from . import (
     checkpoint,
     decode,
+    downloaded,
     fallback,
     imports,
     intermediates,
@@ -70,6 +71,8 @@ class Smoke:
         """Greedy audio tokens of the first check text, proved by `run_tokens`."""
         self.fell_back: list[str] = []
         """Operators that MPS has handed to the CPU."""
+        if "caches" in request:  # Before anything is imported that reads where they are.
+            os.environ.update(downloaded.cache_variables(Path(request["caches"])))
 
     def run_inventory(self) -> dict[str, Any]:
         """Tell what this environment is: Python, platform, every distribution, FFmpeg."""
@@ -348,25 +351,59 @@ class Smoke:
         return self._heard(out["wav"], time.perf_counter() - started, [], None)
 
     def run_api(self) -> dict[str, Any]:
-        """`TTS(...).tts_to_file(...)` on the converted folder; the WAV header must be right."""
+        """`TTS(NAME).tts_to_file(...)`, as most programs say it, with the model in TTS's cache.
+
+        It is the converted model that lies there: whether the original opens, `load` tells.
+        """
+        from TTS.api import TTS
+
+        caches = Path(self.request["caches"])
+        downloaded.put_into_cache(Path(self.request["pth"]), caches)
+        with downloaded.offline():
+            tts = TTS(downloaded.NAME, progress_bar=False)
+        return self._written_by(tts)
+
+    def run_api_path(self) -> dict[str, Any]:
+        """The same with `TTS(model_path=..., config_path=...)`, for the converted folder."""
         from TTS.api import TTS
 
         folder = Path(self.request["pth"])
-        target = Path(self.request["api_wav"])
         tts = TTS(
             model_path=str(folder), config_path=str(folder / "config.json"), progress_bar=False
         )
+        return self._written_by(tts)
+
+    def _written_by(self, tts: Any) -> dict[str, Any]:
+        """Let a `TTS` write a WAV; its header must be right, and the voice the one asked for."""
         if self.runtime == "xcompat":
             attached_runtime.attach(tts)
-        speaker = checkpoint.SPEAKERS[0]
-        tts.tts_to_file(CHECK_TEXTS[0], speaker=speaker, language="en", file_path=str(target))
+        codes: list[int] = []
+        target = Path(self.request["api_wav"])
+        gpt = tts.synthesizer.tts_model.gpt
+        with _Recording(gpt, "generate", lambda out: codes.extend(out[0].tolist())):
+            tts.tts_to_file(
+                CHECK_TEXTS[0],
+                speaker=checkpoint.SPEAKERS[0],
+                language="en",
+                file_path=str(target),
+                top_k=1,
+                repetition_penalty=CHECK_PENALTY,
+            )
         rate, samples = sound.read_wav_header(target)
         expected = tts.synthesizer.tts_config.audio["output_sample_rate"]
         if rate != expected:
             raise StageError(
                 f"tts_to_file wrote a {rate} Hz header on {expected} Hz samples: slow, low voice"
             )
-        return {"samples": samples, "sample_rate": rate}
+        latents, _ = self._two_voices()[0]
+        tokens = self._text_tokens(CHECK_TEXTS[0], "en")
+        check = reference.check_greedy(self.model, latents, tokens, codes, CHECK_PENALTY)
+        if check.mismatch is not None:
+            raise StageError(
+                f"wrong voice: audio token {check.mismatch} of {len(codes)} that tts_to_file spoke "
+                "is not the one that the weights ask for"
+            )
+        return {"samples": samples, "sample_rate": rate, "audio_tokens": len(codes)}
 
     def run_picture(self) -> dict[str, Any]:
         """Draw waveform and spectrogram of the WAV."""

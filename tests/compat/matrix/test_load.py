@@ -50,6 +50,18 @@ def test_the_column_of_the_runtime_may_be_missing_or_empty(tmp_path):
     assert "`speak` fails: its `error` is missing" in told
 
 
+def test_the_api_of_old_lines_was_a_model_given_by_its_path(tmp_path):
+    works, fails = {"status": "works"}, {"status": "fails", "error": "E"}
+    old = {**RUN_LINE, "capabilities": {"api": fails}, "runtime_capabilities": {"api": works}}
+    new = {**old, "schema": 2, "id": "r2"}
+    before, after = load_matrix(write_matrix(tmp_path / "m", [old, new])).runs
+    for run, name in ((before, "api-path"), (after, "api")):
+        assert {n: o.status for n, o in run.capabilities.items()} == {name: "fails"}
+        assert {n: o.status for n, o in run.runtime_capabilities.items()} == {name: "works"}
+    (told,) = errors_of(write_matrix(tmp_path / "n", [{**old, "capabilities": ["api"]}]))
+    assert "capabilities must be a table" in told
+
+
 def test_an_empty_matrix_is_one(tmp_path):
     assert load_matrix(tmp_path).runs == ()
 
@@ -57,7 +69,7 @@ def test_an_empty_matrix_is_one(tmp_path):
 def test_every_error_of_every_file_is_told_at_once(tmp_path):
     folder = write_matrix(
         tmp_path / "m",
-        [RUN_LINE, "{", {**RUN_LINE, "schema": 2}, RUN_LINE],
+        [RUN_LINE, "{", {**RUN_LINE, "schema": 3}, RUN_LINE],
         {"XC001": "title = ", "XC002": ISSUE_TEXT.replace("error", "fatal")},
         {"row": ROW_TEXT.replace('"r1"', '"r9"')},
     )

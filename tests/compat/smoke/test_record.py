@@ -91,7 +91,7 @@ def statuses(run) -> dict[str, str]:
     return {name: outcome["status"] for name, outcome in run["capabilities"].items()}
 
 
-ALL = ("import", "load", "load-converted", "speak", "stream", "clone", "api")
+ALL = ("import", "load", "load-converted", "speak", "stream", "clone", "api", "api-path")
 
 
 def test_one_child_does_everything(tmp_path: Path, record) -> None:
@@ -111,7 +111,7 @@ def test_the_same_is_measured_with_the_runtime(tmp_path: Path, record) -> None:
     assert run["runtime_tokens"] == "0" * 64
     first, second = stand_in.children("xcompat")
     assert "load-stock" not in first + second
-    assert second[-1] == "api"
+    assert second[-2:] == ["api", "api-path"]
 
 
 def test_a_contributed_run_says_how_to_repeat_it_and_what_it_ran_on(
@@ -134,8 +134,8 @@ def test_a_contributed_run_says_how_to_repeat_it_and_what_it_ran_on(
 @pytest.mark.parametrize(
     ("stage", "capability", "rest"),
     [
-        ("load-stock", "load", ["tokens", "speak", "stream", "clone", "api"]),
-        ("stream", "stream", ["clone", "api"]),
+        ("load-stock", "load", ["tokens", "speak", "stream", "clone", "api", "api-path"]),
+        ("stream", "stream", ["clone", "api", "api-path"]),
     ],
 )
 def test_a_child_that_aborts_is_replaced_for_the_stages_after(
@@ -158,8 +158,8 @@ def test_a_child_that_hangs_is_replaced_too(tmp_path: Path, record) -> None:
 
 
 def test_a_death_in_the_last_stage_needs_no_other_child(tmp_path: Path, record) -> None:
-    stand_in = StandIn(tmp_path, aborts="api")
-    assert statuses(record(stand_in))["api"] == "fails"
+    stand_in = StandIn(tmp_path, aborts="api-path")
+    assert statuses(record(stand_in))["api-path"] == "fails"
     assert len(stand_in.children()) == 1
 
 
