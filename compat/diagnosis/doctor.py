@@ -1,7 +1,8 @@
 """Diagnoses an environment: pure, from an Environment and the Matrix to a Diagnosis.
 
-What was measured comes before what is believed, and what was neither measured nor is known to fail
-is unknown: the doctor never says yes to a combination that was not run.
+What was measured comes before what is believed. What was not measured and is not known to fail is
+expected to work only between boundaries within which it worked; how often that was right is
+measured too.
 """
 
 from __future__ import annotations
@@ -9,18 +10,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from xcompat.diagnosis.assumptions import assumed
 from xcompat.diagnosis.conditions import Unsaid, applies, codes_of, holds, holds_for
 from xcompat.diagnosis.evidence import (
+    RUNTIME,
+    STOCK,
     Evidence,
     bracketed,
     differing,
     elsewhere_note,
     ids_of,
     recorded_note,
-    stock,
-    through_runtime,
     unsaid_by,
 )
+from xcompat.diagnosis.regimes import Regimes
 from xcompat.domain import (
     CAPABILITIES,
     DECIDING,
@@ -36,18 +39,32 @@ from xcompat.domain import (
     Row,
     Run,
     Verdict,
+    with_needs,
 )
 from xcompat.domain.versions import public
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from xcompat.diagnosis.evidence import Column
+
 
 def diagnose(
-    environment: Environment, matrix: Matrix, needed: tuple[Capability, ...] = NEEDED
+    environment: Environment,
+    matrix: Matrix,
+    needed: tuple[Capability, ...] = NEEDED,
+    *,
+    strict: bool = False,
 ) -> Diagnosis:
-    """Return what is known of `environment`; the verdict is about the capabilities in `needed`."""
-    return Doctor(matrix).diagnose(environment, needed)
+    """Return what is known of `environment`; the verdict is about the capabilities in `needed`.
+
+    Args:
+        environment: Installed, or pins.
+        matrix: What is recorded.
+        needed: What the verdict is about.
+        strict: Take nothing for an answer but runs of these versions, or runs on both sides.
+    """
+    return Doctor(matrix).diagnose(environment, needed, strict=strict)
 
 
 class Doctor:
@@ -59,14 +76,84 @@ class Doctor:
 
     def __init__(self, matrix: Matrix) -> None:
         self._matrix = matrix
+        self._regimes = Regimes(matrix)
         self._concerning: dict[str, frozenset[str]] = {}
+        self._issues = {issue.code: issue for issue in matrix.issues}
 
     def diagnose(
-        self, environment: Environment, needed: tuple[Capability, ...] = NEEDED
+        self,
+        environment: Environment,
+        needed: tuple[Capability, ...] = NEEDED,
+        *,
+        strict: bool = False,
     ) -> Diagnosis:
         """Return what is known of `environment`; the verdict is about `needed`."""
-        evidence = Evidence(environment, self._matrix, self._codes)
-        return _diagnosis(environment, self._matrix, needed, evidence)
+        told = None if environment.complete or strict else assumed(environment, self._matrix)
+        whole = told.environment if told else environment
+        matrix = self._matrix
+        evidence = Evidence(environment, matrix, self._codes)
+        issues = [issue for issue in matrix.issues if applies(issue, environment)]
+        likely = [issue for issue in matrix.issues if applies(issue, whole)] if told else issues
+        expects = not strict and (told is not None or environment.complete)
+        capabilities: dict[Capability, CapabilityStatus] = {}
+        runtime: dict[Capability, CapabilityStatus] = {}
+        for capability in CAPABILITIES:
+            own = _status(capability, environment, matrix, issues, evidence)
+            if own.status == "unknown" and expects and not own.issues:
+                own = self._likely(capability, whole, likely, STOCK, own)
+            capabilities[capability] = _inherited(capability, own, capabilities, environment)
+            mended = _with_runtime(capability, environment, issues, evidence)
+            if mended.status == "unknown" and expects and not mended.issues:
+                mended = self._likely(capability, whole, likely, RUNTIME, mended)
+            runtime[capability] = _inherited(capability, mended, runtime, environment)
+        used = {code for told in capabilities.values() for code in told.issues}
+        found = issues + [each for each in likely if each.code in used and each not in issues]
+        return Diagnosis(
+            environment=_narrowed(environment, matrix),
+            needed=needed,
+            verdict=_verdict(capabilities, needed),
+            capabilities=capabilities,
+            findings=tuple(
+                _finding(issue, environment if issue in issues else whole)
+                for issue in sorted(found, key=_urgency)
+                if not _said_by_another(issue, issues, environment)
+            ),
+            row=next((row.id for row in matrix.rows if _is_row(row, environment)), None),
+            runtime=runtime,
+            change_nothing=_change_nothing(capabilities, runtime, needed),
+            assumed=told.added if told else {},
+            assumed_python=told.python if told else "",
+        )
+
+    def _likely(
+        self,
+        capability: Capability,
+        whole: Environment,
+        issues: list[KnownIssue],
+        column: Column,
+        unknown: CapabilityStatus,
+    ) -> CapabilityStatus:
+        """Return what is to be expected of a capability, of which no run tells."""
+        codes = tuple(issue.code for issue in issues if capability in column.claims(issue))
+        if codes:
+            return CapabilityStatus(status="fails", basis="issue", issues=codes)
+        path = with_needs(capability)
+        if any(not path.isdisjoint(column.claims(issue)) for issue in issues):
+            return unknown  # It inherits the failure of what it needs.
+
+        def explained(run: Run) -> bool:
+            return any(path & set(column.claims(self._issues[code])) for code in self._codes(run))
+
+        why = self._regimes.why_not(whole)
+        told = None if why else self._regimes.expected(capability, whole, column, explained)
+        if told is None:
+            return replace(unknown, note=why or unknown.note)
+        return CapabilityStatus(
+            status="works",
+            basis="expected",
+            note=told.note,
+            support=tuple(run.id for run in told.runs),
+        )
 
     def _codes(self, run: Run) -> frozenset[str]:
         """Return the known issues that concern a run for certain."""
@@ -76,40 +163,13 @@ class Doctor:
         return self._concerning[run.id]
 
 
-def _diagnosis(
-    environment: Environment, matrix: Matrix, needed: tuple[Capability, ...], evidence: Evidence
-) -> Diagnosis:
-    issues = [issue for issue in matrix.issues if applies(issue, environment)]
-    capabilities: dict[Capability, CapabilityStatus] = {}
-    for capability in CAPABILITIES:
-        own = _status(capability, environment, matrix, issues, evidence)
-        capabilities[capability] = _inherited(capability, own, capabilities, environment)
-    runtime = {
-        capability: _with_runtime(capability, environment, issues, evidence)
-        for capability in CAPABILITIES
-    }
+def _verdict(
+    capabilities: Mapping[Capability, CapabilityStatus], needed: tuple[Capability, ...]
+) -> Verdict:
     statuses = {capabilities[capability].status for capability in needed}
-    verdict: Verdict = (
-        "incompatible"
-        if "fails" in statuses
-        else "unknown"
-        if "unknown" in statuses
-        else "compatible"
-    )
-    return Diagnosis(
-        environment=_narrowed(environment, matrix),
-        needed=needed,
-        verdict=verdict,
-        capabilities=capabilities,
-        findings=tuple(
-            _finding(issue, environment)
-            for issue in sorted(issues, key=_urgency)
-            if not _said_by_another(issue, issues, environment)
-        ),
-        row=next((row.id for row in matrix.rows if _is_row(row, environment)), None),
-        runtime=runtime,
-        change_nothing=_change_nothing(capabilities, runtime, needed),
-    )
+    if "fails" in statuses:
+        return "incompatible"
+    return "unknown" if "unknown" in statuses else "compatible"
 
 
 def _status(
@@ -129,7 +189,7 @@ def _status(
             note="it depends on more than versions",
         )
     codes = tuple(issue.code for issue in about if issue.severity == "error")
-    runs = evidence.of(capability, stock)
+    runs = evidence.of(capability, STOCK)
     here = [run for run in runs if run.environment.platform == environment.platform]
     same = [run for run in here if not differing(run.environment, environment)]
     told = {run.capabilities[capability].status for run in same}
@@ -140,6 +200,7 @@ def _status(
             basis="recorded",
             issues=codes,
             note=recorded_note(capability, same, environment),
+            support=tuple(run.id for run in same),
         )
     if codes:
         return CapabilityStatus(status="fails", basis="issue", issues=codes)
@@ -164,11 +225,12 @@ def _with_runtime(
     Known issues tell of the stock path, so no issue and no neighbour speaks for the runtime.
     """
     nothing = CapabilityStatus(status="unknown", basis="none")
-    if any(capability in issue.capabilities and _is_doubt(issue) for issue in issues):
-        return nothing
+    doubts = [i.code for i in issues if capability in i.capabilities and _is_doubt(i)]
+    if doubts:
+        return replace(nothing, issues=tuple(doubts))
     same = [
         run
-        for run in evidence.of(capability, through_runtime)
+        for run in evidence.of(capability, RUNTIME)
         if run.environment.platform == environment.platform
         and not differing(run.environment, environment)
     ]
@@ -176,7 +238,9 @@ def _with_runtime(
     if len(told) != 1 or (told == {"works"} and unsaid_by(environment, same)):
         return nothing
     note = recorded_note(capability, same, environment)
-    return CapabilityStatus(status=told.pop(), basis="recorded", note=note)
+    return CapabilityStatus(
+        status=told.pop(), basis="recorded", note=note, support=tuple(run.id for run in same)
+    )
 
 
 def _change_nothing(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from xcompat.diagnosis.conditions import Unsaid, codes_of, is_absent
 from xcompat.domain import (
     DAMAGE,
     DECIDING,
-    NEEDS,
     Capability,
     CapabilityStatus,
     Environment,
@@ -18,6 +17,7 @@ from xcompat.domain import (
     Run,
     distribution_name,
     minor_of,
+    with_needs,
 )
 from xcompat.domain.versions import parsed, public
 from xcompat.matrix.specifier import clauses
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from xcompat.domain import CapabilityOutcome
+    from xcompat.domain import CapabilityOutcome, KnownIssue
 
-    Outcomes = Callable[[Run], Mapping[Capability, CapabilityOutcome]]
 
 _INDISPENSABLE = ("torch", "torchaudio", "transformers")
 """Distributions without whose versions nobody knows what would be installed."""
@@ -37,6 +36,23 @@ _BESIDE = re.compile(r"--(?:with '|(?=torchcodec ))([\w.-]+)")
 """What a run asked for that no TTS brings along: torchcodec, and whatever was named `--with`."""
 _SPOKEN: tuple[Capability, ...] = ("speak", "stream", "api", "api-path")
 """What a run did with an English sentence."""
+
+
+class Column(NamedTuple):
+    """One of the two ways in which a run measured everything."""
+
+    outcomes: Callable[[Run], Mapping[Capability, CapabilityOutcome]]
+    claims: Callable[[KnownIssue], tuple[Capability, ...]]
+    """Capabilities whose failure an issue claims."""
+
+
+STOCK = Column(
+    lambda run: run.capabilities,
+    lambda issue: issue.capabilities if issue.severity == "error" else (),
+)
+"""With TTS and transformers as they are."""
+RUNTIME = Column(lambda run: run.runtime_capabilities, lambda issue: issue.runtime)
+"""Where xcompat loads the model."""
 
 
 class Evidence:
@@ -59,14 +75,14 @@ class Evidence:
         near = () if spoiled else (r for r in matrix.runs if _is_near(r.environment, environment))
         self._near = tuple((run, codes(run)) for run in near)
 
-    def of(self, capability: Capability, outcomes: Outcomes) -> list[Run]:
+    def of(self, capability: Capability, column: Column) -> list[Run]:
         """Return the runs that say whether a capability works."""
-        path = _with_needs(capability)
+        path = with_needs(capability)
         about = {issue.code for issue in self._matrix.issues if path & set(issue.capabilities)}
         return [
             run
             for run, theirs in self._near
-            if (outcome := outcomes(run).get(capability))
+            if (outcome := column.outcomes(run).get(capability))
             and outcome.status != "unknown"
             and self._certain & about <= theirs & about <= self._possible
         ]
@@ -89,24 +105,6 @@ def _is_near(measured: Environment, environment: Environment) -> bool:
         and not _numpy_differs(measured, environment)
         and not measured.signs.keys() & DAMAGE
     )
-
-
-def stock(run: Run) -> Mapping[Capability, CapabilityOutcome]:
-    """Return what a run measured with TTS and transformers as they are."""
-    return run.capabilities
-
-
-def through_runtime(run: Run) -> Mapping[Capability, CapabilityOutcome]:
-    """Return what a run measured with the xcompat runtime."""
-    return run.runtime_capabilities
-
-
-def _with_needs(capability: Capability) -> set[Capability]:
-    """Return a capability and all that must work before it."""
-    path: set[Capability] = {capability}
-    for need in NEEDS.get(capability, ()):
-        path |= _with_needs(need)
-    return path
 
 
 def _numpy_differs(measured: Environment, environment: Environment) -> bool:
@@ -151,7 +149,8 @@ def bracketed(
         if len(told) == 1:
             status = told.pop()
             note = f"{status} with {name} {lower} and {higher} ({ids_of(nearest)})"
-            return CapabilityStatus(status=status, basis="bracketed", note=note)
+            support = tuple(run.id for run in nearest)
+            return CapabilityStatus(status=status, basis="bracketed", note=note, support=support)
     return None
 
 

@@ -46,6 +46,9 @@ NEEDS: dict[Capability, tuple[Capability, ...]] = {
 """What must work before a capability can. Nothing needs `load`: the others use what
 `xcompat convert` wrote."""
 
+FAMILY: frozenset[str] = frozenset({"TTS", "coqui-tts"})
+"""The distributions that bring the import package `TTS`."""
+
 DECIDING: tuple[str, ...] = (
     "TTS",
     "coqui-tts",
@@ -85,9 +88,18 @@ DAMAGE: frozenset[str] = frozenset(
 that is concerned: `TTS: TTS/api.py`."""
 
 Status = Literal["works", "fails", "unknown"]
-Basis = Literal["recorded", "bracketed", "issue", "none"]
+Basis = Literal["recorded", "bracketed", "expected", "issue", "none"]
+"""On what a status rests: runs of these versions; runs on both sides that agree; runs between the
+same boundaries; a known issue; nothing."""
 Verdict = Literal["compatible", "incompatible", "unknown"]
 Severity = Literal["error", "warning"]
+
+
+@cache
+def with_needs(capability: Capability) -> frozenset[Capability]:
+    """Return a capability and all that must work before it."""
+    path: frozenset[Capability] = frozenset({capability})
+    return path.union(*(with_needs(need) for need in NEEDS.get(capability, ())))
 
 
 @cache
@@ -234,6 +246,8 @@ class KnownIssue:
     cause: str
     fixes: tuple[str, ...]
     sources: tuple[str, ...]
+    runtime: tuple[Capability, ...] = ()
+    """Capabilities that fail as well where xcompat loads the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,6 +293,8 @@ class CapabilityStatus:
     issues: tuple[str, ...] = ()
     note: str = ""
     """The evidence in one phrase: a run, two brackets, or what is missing."""
+    support: tuple[str, ...] = ()
+    """Runs that it rests on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,5 +310,9 @@ class Diagnosis:
     runtime: Mapping[Capability, CapabilityStatus] = field(default_factory=dict)
     """The same where xcompat loads the model (`runtime="xcompat"`); only what was run so."""
     change_nothing: tuple[Capability, ...] = ()
-    """What fails, and was run with the runtime in these versions and worked; empty where the
-    runtime is not known to deliver all that is needed."""
+    """What fails, and works where xcompat loads the model; empty where that is not known to deliver
+    all that is needed."""
+    assumed: Mapping[str, str | None] = field(default_factory=dict)
+    """Deciding distributions that pins leave out: the version that was assumed, or None."""
+    assumed_python: str = ""
+    """Python version that was assumed, empty where one is said."""

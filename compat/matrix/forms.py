@@ -96,6 +96,7 @@ def issue_of(code: str, table: Table) -> KnownIssue:
         cause=" ".join(table.text("cause").split()),
         fixes=table.texts("fixes"),
         sources=sources,
+        runtime=_capabilities(table.texts("runtime", ())),
     )
     if not issue.conditions and not issue.symptoms:
         raise BadTable("conditions", "an issue without conditions needs symptoms to be known by")

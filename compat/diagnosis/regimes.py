@@ -1,0 +1,252 @@
+"""Says what may be expected of versions that nobody ran: pure.
+
+Known issues draw boundaries through the versions of each distribution. Between two boundaries, what
+worked is expected to work: distribution by distribution, whatever the others were, unless an issue
+concerns the versions together. How often that was right: `matrices/calibration.json`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, NamedTuple
+
+from xcompat.domain import DAMAGE, DECIDING, FAMILY, minor_of, with_needs
+from xcompat.domain.versions import parsed, release
+from xcompat.matrix.specifier import clauses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from packaging.version import Version
+
+    from xcompat.diagnosis.evidence import Column
+    from xcompat.domain import Capability, Environment, KnownIssue, Matrix, Run
+
+_ABSENT = -1
+_DIMENSIONS = (*DECIDING, "numpy", "python")
+"""What must lie between boundaries within which a capability worked."""
+
+
+class Expected(NamedTuple):
+    """Why a capability is expected to work."""
+
+    runs: tuple[Run, ...]
+    """In which it worked, the nearest ones."""
+    note: str
+
+
+class Regimes:
+    """Between which boundaries versions lie.
+
+    Args:
+        matrix: Its errors draw the boundaries, its runs tell what works between them.
+    """
+
+    def __init__(self, matrix: Matrix) -> None:
+        self._matrix = matrix
+        self._splits: dict[tuple[Capability, Column, str], list[tuple[Version, int]]] = {}
+        self._classes: dict[tuple[Capability, Column, str, str | None], int] = {}
+        self._ranges: dict[str, tuple[Version, Version] | None] = {}
+
+    def expected(
+        self,
+        capability: Capability,
+        environment: Environment,
+        column: Column,
+        explained: Callable[[Run], bool],
+    ) -> Expected | None:
+        """Return why a capability is expected to work, or None where it is not.
+
+        Args:
+            capability: No error is known to concern it, or what it needs, in this environment.
+            environment: One that is known in full.
+            column: The way in which it shall work.
+            explained: Whether a known issue says why a run failed.
+        """
+        if self.why_not(environment):
+            return None
+        ours = self._place(capability, column, environment)
+        family = _family(environment)
+        worked: list[tuple[Run, tuple[int, ...]]] = []
+        for run in self._matrix.runs:
+            told = column.outcomes(run).get(capability)
+            if told is None or told.status == "unknown" or not _is_sound(run.environment):
+                continue
+            if _family(run.environment) != family:
+                continue
+            theirs = self._place(capability, column, run.environment)
+            if told.status == "works":
+                worked.append((run, theirs))
+            elif theirs == ours and not explained(run):
+                return None
+        within = [
+            [run for run, theirs in worked if theirs[index] == place]
+            for index, place in enumerate(ours)
+        ]
+        if not all(within):
+            return None
+        return Expected(*_told(environment, within))
+
+    def why_not(self, environment: Environment) -> str:
+        """Return why nothing is expected of an environment, whatever was run, or nothing."""
+        if len(FAMILY & environment.packages.keys()) != 1:
+            return "exactly one of TTS and coqui-tts must be there"
+        if not _is_sound(environment):
+            return "files are not as they were installed"
+        for name in (*DECIDING, "python"):
+            text = _version_of(environment, name)
+            version = parsed(text)
+            if text is None:
+                continue
+            if version is None:
+                return f"no version is said for {name}"
+            if version.is_prerelease:
+                return f"{name} {text} is a pre-release: the releases around it do not tell"
+            if why := self._out_of_range(name, release(version)):
+                return why
+        return ""
+
+    def _out_of_range(self, name: str, version: Version) -> str:
+        known = self._range(name)
+        if known is None:
+            return f"{name} was never run"
+        oldest, newest = known
+        shown = "Python" if name == "python" else name
+        if name == "python" and version.release[:2] == newest.release[:2]:
+            return ""
+        if version > newest:
+            last = f"; {told}" if (told := self._last_change(name)) else ""
+            return f"{shown} {version} is newer than any that was run, {newest}{last}"
+        if version < oldest and version.release[:2] != oldest.release[:2]:
+            return f"{shown} {version} is older than any that was run, {oldest}"
+        return ""
+
+    def _range(self, name: str) -> tuple[Version, Version] | None:
+        if name not in self._ranges:
+            versions = {_version_of(run.environment, name) for run in self._matrix.runs}
+            known = [release(version) for each in versions if (version := parsed(each))]
+            self._ranges[name] = (min(known), max(known)) if known else None
+        return self._ranges[name]
+
+    def _last_change(self, name: str) -> str:
+        """Return the newest version of a distribution that broke something, and by which issue."""
+        broke = [
+            (version, issue.code)
+            for issue in self._matrix.issues
+            for condition in issue.conditions
+            for operator, version, _ in _clauses(condition.packages.get(name, ""))
+            if issue.severity == "error" and operator in (">=", ">")
+        ]
+        if not broke:
+            return ""
+        version, code = max(broke)
+        return f"the last one that broke something was {version} ({code})"
+
+    def _place(
+        self, capability: Capability, column: Column, environment: Environment
+    ) -> tuple[int, ...]:
+        return tuple(
+            self._class(capability, column, name, _version_of(environment, name))
+            for name in _DIMENSIONS
+        )
+
+    def _class(self, capability: Capability, column: Column, name: str, text: str | None) -> int:
+        """Return between which boundaries a version lies, counted from below."""
+        key = capability, column, name, text
+        if key not in self._classes:
+            version = parsed(text)
+            splits = self._splits_of(capability, column, name)
+            place = bisect_right(splits, (release(version), 0)) if version else _ABSENT
+            if version and name == "numpy":
+                place = (
+                    100 * version.major + place
+                )  # What is built for one does not run on the next.
+            self._classes[key] = place
+        return self._classes[key]
+
+    def _splits_of(
+        self, capability: Capability, column: Column, name: str
+    ) -> list[tuple[Version, int]]:
+        """Return the boundaries of a distribution: before a version, or (1) behind it."""
+        key = capability, column, name
+        if key not in self._splits:
+            path = with_needs(capability)
+            self._splits[key] = sorted(
+                {
+                    split
+                    for issue in self._matrix.issues
+                    if not path.isdisjoint(column.claims(issue))
+                    for split in _splits(_specifiers(issue, name))
+                }
+            )
+        return self._splits[key]
+
+
+def _specifiers(issue: KnownIssue, name: str) -> Iterator[str]:
+    for condition in issue.conditions:
+        yield condition.python if name == "python" else condition.packages.get(name, "")
+
+
+def _splits(specifiers: Iterable[str]) -> Iterator[tuple[Version, int]]:
+    for specifier in specifiers:
+        for operator, version, is_prefix in _clauses(specifier):
+            if is_prefix:
+                *first, last = version.release
+                following = parsed(".".join(map(str, (*first, last + 1))))
+                assert following
+                yield from ((version, 0), (following, 0))
+            else:
+                if operator in (">=", "<", "==", "!="):
+                    yield version, 0
+                if operator in (">", "<=", "==", "!="):
+                    yield version, 1
+
+
+def _clauses(specifier: str) -> tuple[tuple[str, Version, bool], ...]:
+    return () if specifier in ("", "*", "absent") else clauses(specifier)
+
+
+def _family(environment: Environment) -> frozenset[str]:
+    return FAMILY & environment.packages.keys()
+
+
+def _is_sound(environment: Environment) -> bool:
+    return not (environment.signs.keys() & DAMAGE or environment.duplicates.keys() & set(DECIDING))
+
+
+def _version_of(environment: Environment, name: str) -> str | None:
+    return environment.python if name == "python" else environment.packages.get(name)
+
+
+def _told(environment: Environment, within: Sequence[Sequence[Run]]) -> tuple[tuple[Run, ...], str]:
+    """Return the runs that an expectation rests on, and what they were, in one phrase."""
+    everywhere = [run for run in within[0] if all(run in runs for runs in within[1:])]
+    beside: list[str] = []
+    support = {run.id: run for run in everywhere}
+    for name, runs in zip(_DIMENSIONS, within, strict=True):
+        version = parsed(_version_of(environment, name))
+        if version is None or name in ("numpy", "python"):
+            continue
+        known = {v: run for run in runs if (v := parsed(_version_of(run.environment, name)))}
+        if any(release(v) == release(version) for v in known):
+            continue
+        lower = max((v for v in known if v < version), default=None)
+        higher = min((v for v in known if v > version), default=None)
+        nearest = [v for v in (lower, higher) if v is not None]
+        support |= {known[v].id: known[v] for v in nearest}
+        beside.append(f"{name} {' and '.join(str(v.public) for v in nearest)}")
+    if not support:  # Each version was run, and never all of them together.
+        support = {runs[-1].id: runs[-1] for runs in within}
+    runs = tuple(support.values())
+    told = f"worked with {', '.join(beside)}" if beside else "each of these versions worked"
+    if not beside and everywhere:
+        told = "worked with versions that are alike"
+    count = f"{len(runs)} run{'s' if len(runs) > 1 else ''}"
+    platforms = sorted({run.environment.platform for run in runs})
+    minors = sorted({minor_of(run.environment.python) for run in runs})
+    where = ""
+    if environment.platform not in platforms:
+        where += f", measured on {' and '.join(platforms)}"
+    if minor_of(environment.python) not in minors:
+        where += f", Python {' and '.join(minors)}"
+    return runs, f"{told}; {count}{where}"
