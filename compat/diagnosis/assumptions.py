@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from xcompat.domain import DECIDING, FAMILY, Environment, distribution_name, minor_of
+from xcompat.domain import DECIDING, FAMILY, SAME_FILES, Environment, distribution_name, minor_of
 from xcompat.domain.versions import parsed, public
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _ASKED = re.compile(r"--(torch|torchaudio|torchcodec|transformers) |--with '?([A-Za-z0-9][\w.-]*)")
 """What the command of a run asked an installer for, beside a TTS."""
+_PAIRS = tuple(map(frozenset, SAME_FILES))
+_BY_CHANCE = frozenset({"six", "click"})
+"""What a TTS imports and does not ask for: other packages bring it on some Pythons only."""
 _BESIDE_TORCH = ("torch", "torchaudio", "torchcodec")
 
 
@@ -28,6 +31,8 @@ class Assumed(NamedTuple):
     """Deciding distributions that the pins leave out: the version that is assumed, or None."""
     python: str
     """Python version that is assumed, empty where one is said."""
+    unsure: frozenset[str]
+    """Distributions of which nobody can tell whether they come along."""
 
 
 def assumed(environment: Environment, matrix: Matrix) -> Assumed | None:
@@ -66,17 +71,24 @@ def assumed(environment: Environment, matrix: Matrix) -> Assumed | None:
             if name not in said:
                 added[name] = there.get(name) if brings else None
     packages = {**known, **{name: version for name, version in added.items() if version}}
-    whole = _followers(packages, python, environment, runs, asked=frozenset(environment.packages))
+    beside, unsure = _followers(packages, python, environment, runs)
+    whole = {
+        **beside,
+        **{name: version for name, version in environment.packages.items() if version},
+        **packages,
+    }
     return Assumed(
         environment=replace(
             environment,
             python=python,
-            packages={**whole, **packages},
+            packages=whole,
+            builds=_builds(environment, packages, matrix),
             complete=True,
             interpreter="",
         ),
         added={name: version for name, version in added.items() if name not in FAMILY - {family}},
         python="" if environment.python else python,
+        unsure=unsure - environment.packages.keys(),
     )
 
 
@@ -127,13 +139,16 @@ def _nearest(
 ) -> Run:
     """Return the run whose versions are most alike, the last of equally near ones."""
 
-    def distance(run: Run) -> tuple[int, int, bool, bool]:
+    def distance(run: Run) -> tuple[bool, bool, int, int, int, bool]:
         theirs = run.environment.packages
         pairs = [(theirs.get(name), known[name]) for name in DECIDING if name in known]
         return (
+            # What else is installed depends on the release of TTS and on Python before all.
+            any(_minor(theirs.get(name)) != _minor(known.get(name)) for name in FAMILY),
+            bool(python) and minor_of(run.environment.python) != minor_of(python),
+            len(asked_for(run.command) - {*DECIDING, *known}),
             sum(_minor(one) != _minor(other) for one, other in pairs),
             sum(public(one) != public(other) for one, other in pairs),
-            bool(python) and minor_of(run.environment.python) != minor_of(python),
             run.environment.platform != environment.platform,
         )
 
@@ -145,17 +160,50 @@ def _minor(version: str | None) -> str:
 
 
 def _followers(
-    packages: Mapping[str, str],
-    python: str,
-    environment: Environment,
-    runs: Sequence[Run],
-    asked: frozenset[str],
-) -> dict[str, str]:
-    """Return the rest of such an installation, without what a run was asked for by name."""
-    nearest = _nearest(packages, python, environment, runs)
-    named = asked_for(nearest.command) - asked
-    return {
+    packages: Mapping[str, str], python: str, environment: Environment, runs: Sequence[Run]
+) -> tuple[dict[str, str], frozenset[str]]:
+    """Return the rest of such an installation, without what a run was asked for by name.
+
+    And what of it may come along or not. Nothing is taken from a run that was left with files of
+    two distributions.
+    """
+    tidy = [run for run in runs if not any(map(run.environment.packages.keys().__ge__, _PAIRS))]
+    nearest = _nearest(packages, python, environment, tidy or runs)
+    named = asked_for(nearest.command)
+    there = nearest.environment
+    alike = minor_of(there.python) == minor_of(python) and all(
+        public(there.packages.get(name)) == public(packages.get(name)) for name in FAMILY
+    )
+    beside = {
         name: version
-        for name, version in nearest.environment.packages.items()
+        for name, version in there.packages.items()
         if name not in named and name not in DECIDING
-    } | {name: v for name, v in environment.packages.items() if v}
+    }
+    return beside, frozenset() if alike else _BY_CHANCE - packages.keys()
+
+
+def published_builds(runs: Iterable[Run]) -> dict[tuple[str, str, str], str]:
+    """Return what the packages of torch and torchaudio on the usual index are built for.
+
+    By platform, name and version; where runs disagree, there is none.
+    """
+    builds: dict[tuple[str, str, str], set[str]] = {}
+    for run in runs:
+        there = run.environment
+        for name, build in there.builds.items():
+            version = there.packages.get(name, "")
+            if version and "+" not in version:
+                builds.setdefault((there.platform, name, version), set()).add(build)
+    return {key: next(iter(told)) for key, told in builds.items() if len(told) == 1}
+
+
+def _builds(
+    environment: Environment, packages: Mapping[str, str], matrix: Matrix
+) -> dict[str, str]:
+    known = published_builds(matrix.runs)
+    told = {}
+    for name in ("torch", "torchaudio"):
+        version, _, local = packages.get(name, "").partition("+")
+        build = local or environment.builds.get(name, "")
+        told[name] = build or known.get((environment.platform, name, version), "")
+    return {name: build for name, build in told.items() if build}

@@ -94,17 +94,20 @@ class Doctor:
         evidence = Evidence(environment, matrix, self._codes)
         issues = [issue for issue in matrix.issues if applies(issue, environment)]
         likely = [issue for issue in matrix.issues if applies(issue, whole)] if told else issues
+        doubtful = _doubtful(matrix, whole, told.unsure) if told and told.unsure else []
         expects = not strict and (told is not None or environment.complete)
         capabilities: dict[Capability, CapabilityStatus] = {}
         runtime: dict[Capability, CapabilityStatus] = {}
         for capability in CAPABILITIES:
             own = _status(capability, environment, matrix, issues, evidence)
             if own.status == "unknown" and expects and not own.issues:
-                own = self._likely(capability, whole, likely, STOCK, own)
+                own = self._likely(capability, whole, likely, doubtful, column=STOCK, unknown=own)
             capabilities[capability] = _inherited(capability, own, capabilities, environment)
             mended = _with_runtime(capability, environment, issues, evidence)
             if mended.status == "unknown" and expects and not mended.issues:
-                mended = self._likely(capability, whole, likely, RUNTIME, mended)
+                mended = self._likely(
+                    capability, whole, likely, doubtful, column=RUNTIME, unknown=mended
+                )
             runtime[capability] = _inherited(capability, mended, runtime, environment)
         used = {code for told in capabilities.values() for code in told.issues}
         found = issues + [each for each in likely if each.code in used and each not in issues]
@@ -130,14 +133,19 @@ class Doctor:
         capability: Capability,
         whole: Environment,
         issues: list[KnownIssue],
+        doubtful: list[KnownIssue],
+        *,
         column: Column,
         unknown: CapabilityStatus,
     ) -> CapabilityStatus:
         """Return what is to be expected of a capability, of which no run tells."""
+        path = with_needs(capability)
+        doubts = [i.code for i in doubtful if not path.isdisjoint(column.claims(i))]
+        if doubts:
+            return replace(unknown, note=f"nobody can tell whether {doubts[0]} concerns these pins")
         codes = tuple(issue.code for issue in issues if capability in column.claims(issue))
         if codes:
             return CapabilityStatus(status="fails", basis="issue", issues=codes)
-        path = with_needs(capability)
         if any(not path.isdisjoint(column.claims(issue)) for issue in issues):
             return unknown  # It inherits the failure of what it needs.
 
@@ -161,6 +169,13 @@ class Doctor:
             nothing = Unsaid(packages=False, system=False)
             self._concerning[run.id] = codes_of(run.environment, self._matrix, nothing)
         return self._concerning[run.id]
+
+
+def _doubtful(matrix: Matrix, whole: Environment, unsure: frozenset[str]) -> list[KnownIssue]:
+    """Return the issues that concern an environment only with, or only without, some packages."""
+    packages = {name: v for name, v in whole.packages.items() if name not in unsure}
+    without = replace(whole, packages=packages)
+    return [issue for issue in matrix.issues if applies(issue, whole) != applies(issue, without)]
 
 
 def _verdict(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from xcompat.diagnosis.assumptions import published_builds
 from xcompat.diagnosis.doctor import Doctor
 from xcompat.domain import (
     DECIDING,
@@ -95,14 +96,7 @@ class Knowledge:
                 minors = self.tokenizers.setdefault(minor_of(packages["transformers"]), set())
                 minors.add(minor_of(packages["tokenizers"]))
         self._versions: dict[str, list[str]] = {}
-        self._builds: dict[tuple[str, str, str], set[str]] = {}
-        for run in matrix.runs:
-            there = run.environment
-            for name, build in there.builds.items():
-                version = there.packages.get(name, "")
-                if version and "+" not in version:
-                    key = (there.platform, name, version)
-                    self._builds.setdefault(key, set()).add(build)
+        self._builds = published_builds(matrix.runs)
 
     def versions(self, name: str) -> list[str]:
         """Return the versions of a distribution that were ever run, newest first."""
@@ -117,5 +111,4 @@ class Knowledge:
 
         Empty where no run tells, or where they disagree.
         """
-        builds = self._builds.get((platform, name, version), set())
-        return next(iter(builds)) if len(builds) == 1 else ""
+        return self._builds.get((platform, name, version), "")
