@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -17,16 +22,28 @@ nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
-
-
-def _group(name: str) -> tuple[str, ...]:
-    return nox.project.dependency_groups(PROJECT, name)
+TESTS = ROOT / "tests"
+CHECKPOINT_MAKER = (str(ROOT / "compat" / "target" / "__main__.py"), "make-checkpoint")
+MPS = ROOT / "matrices" / "mps"
+MPS_TORCH = [
+    "2.0.0", "2.0.1", "2.1.0", "2.1.1", "2.1.2", "2.2.0", "2.2.1", "2.2.2", "2.3.0", "2.3.1",
+    "2.4.0", "2.4.1", "2.5.0", "2.5.1", "2.6.0", "2.7.0", "2.7.1", "2.8.0", "2.9.0", "2.9.1",
+    "2.10.0", "2.11.0", "2.12.0", "2.12.1", "2.13.0", "2.14.0", "2.14.1", "2.15.0",
+]  # fmt: skip
+MPS_STACKS = {
+    "tts-0.22.0": ["TTS==0.22.0", "torch==2.9.1", "torchaudio==2.9.1", "transformers==4.40.2"],
+    "coqui-tts-0.28.0": [
+        *("coqui-tts==0.28.0", "six", "torch==2.8.0", "torchaudio==2.8.0"),
+        "transformers==4.57.6",
+    ],
+}
+"""What XTTS is traced with, by the name of the trace."""
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, formatting and who may import whom."""
-    session.install("-e", ".", "--config-settings", "editable_mode=strict", *_group("lint"))
+    _install_to_edit(session, ".", "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports")
@@ -35,7 +52,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typecheck(session: nox.Session) -> None:
     """Check types, strictly."""
-    session.install("-e", ".", "--config-settings", "editable_mode=strict", *_group("typecheck"))
+    _install_to_edit(session, ".", "typecheck")
     session.run("mypy", "-p", "xcompat")
     session.run("mypy", "noxfile.py", "tests/bench.py", "tests/measure.py", "tests/mend.py")
 
@@ -43,7 +60,7 @@ def typecheck(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the test suite: no network, no torch."""
-    session.install("-e", ".", "--config-settings", "editable_mode=strict", *_group("tests"))
+    _install_to_edit(session, ".", "tests")
     session.run(
         "coverage",
         "run",
@@ -59,21 +76,21 @@ def tests(session: nox.Session) -> None:
 @nox.session(default=False)
 def property(session: nox.Session) -> None:  # noqa: A001 - the marker's name
     """Run the long Hypothesis suites."""
-    session.install("-e", ".", "--config-settings", "editable_mode=strict", *_group("tests"))
+    _install_to_edit(session, ".", "tests")
     session.run("pytest", "-m", "property", *session.posargs)
 
 
 @nox.session(default=False)
 def filesystems(session: nox.Session) -> None:
     """Convert on file systems made for it (XFS, btrfs): needs root and their mkfs."""
-    session.install("-e", ".", "--config-settings", "editable_mode=strict", *_group("tests"))
+    _install_to_edit(session, ".", "tests")
     session.run("pytest", "-m", "filesystems", *session.posargs)
 
 
 @nox.session(default=False, python="3.11")
 def fuzz(session: nox.Session) -> None:
     """Fuzz whole conversions, guided by coverage, for half an hour: `-- SECONDS`."""
-    session.install("-e", ".", "--config-settings", "editable_mode=strict", *_group("tests"))
+    _install_to_edit(session, ".", "tests")
     session.install("atheris>=2.3")
     seconds = session.posargs[0] if session.posargs else "1800"
     corpus = Path(session.create_tmp()) / "corpus"
@@ -88,35 +105,24 @@ def fuzz(session: nox.Session) -> None:
 def differential(session: nox.Session) -> None:
     """Hold conversions against torch.load of several torch versions: `-- 2.2.2 2.13.0`."""
     for version in session.posargs or ("2.2.2", "2.6.0", "2.9.1", "2.13.0"):
-        scratch = Path(session.create_tmp()) / "torch"
-        shutil.rmtree(scratch, ignore_errors=True)
-        interpreter = scratch / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
         # torch 2.2 was built against numpy 1.
         numpy = "numpy<2" if version.startswith(("2.1.", "2.2.")) else "numpy"
-        try:
-            session.run("uv", "venv", "-q", "--python", "3.11", str(scratch), external=True)
-            session.run(
-                *("uv", "pip", "install", "-q", "--python", str(interpreter)),
-                *(f"torch=={version}", numpy, "hypothesis>=6.100", "."),
-                external=True,
-            )
-            script = "tests/differential/against_torch.py"
-            session.run(str(interpreter), script, external=True)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        wanted = (f"torch=={version}", numpy, "hypothesis>=6.100", ".")
+        with _environment(session, "torch", *wanted) as python:
+            session.run(python, "tests/differential/against_torch.py", external=True)
 
 
 @nox.session(default=False)
 def kill(session: nox.Session) -> None:
     """End conversions at random moments and look at what is left: `-- --moments 250`."""
-    session.install("-e", ".", "--config-settings", "editable_mode=strict", *_group("tests"))
+    _install_to_edit(session, ".", "tests")
     session.run("python", "tests/kill/session.py", *session.posargs)
 
 
 @nox.session
 def wheel(session: nox.Session) -> None:
     """Build the distributions and use the installed wheel as a stranger would."""
-    session.install(*_group("wheel"))
+    session.install(*nox.project.dependency_groups(PROJECT, "wheel"))
     target = session.create_tmp()
     session.run("python", "-m", "build", "--outdir", f"{target}/dist", silent=True)
     (built,) = Path(target, "dist").glob("*.whl")
@@ -139,17 +145,16 @@ def demo(session: nox.Session) -> None:
 def make_checkpoint(session: nox.Session) -> None:
     """Make a checkpoint with the real TTS classes: `-- FOLDER --kind release --size full`."""
     session.install(".[xtts]")
-    maker = ROOT / "compat" / "target" / "__main__.py"
     arguments = session.posargs
     if not arguments or arguments[0].startswith("-"):
         arguments = [str(ROOT / "checkpoints"), *arguments]
-    session.run("python", "-I", str(maker), "make-checkpoint", *arguments)
+    session.run("python", "-I", *CHECKPOINT_MAKER, *arguments)
 
 
 @nox.session(default=False)
 def listen(session: nox.Session) -> None:
     """Measure how well the recogniser tells speech (espeak-ng must be here) from wrong sounds."""
-    session.install("-e", ".[asr]", "--config-settings", "editable_mode=strict", *_group("tests"))
+    _install_to_edit(session, ".[asr]", "tests")
     session.run("pytest", "-m", "speech", "tests/compat")
     session.run("python", "tests/listen.py")
 
@@ -179,86 +184,46 @@ def resolve(session: nox.Session) -> None:
 def runtime(session: nox.Session) -> None:
     """Prove the xcompat runtime: `-- PYTHON...`, interpreters of environments with TTS."""
     session.install(".")
-    scratch = Path(session.create_tmp())
-    for python in session.posargs or session.error("name interpreters that have TTS"):
-        shutil.rmtree(scratch, ignore_errors=True)
-        original, converted = str(scratch / "original"), str(scratch / "converted")
-        _make_tiny(session, python, original)
-        session.run("xcompat", "convert", original, "-o", converted, "--format", "both")
-        proof = str(ROOT / "tests" / "prove_runtime.py")
-        session.run(python, "-I", proof, converted, external=True)
+    for python, original in _tiny_models(session):
+        converted = _converted(session, original, "converted", "--format", "both")
+        _prove(session, python, "prove_runtime.py", converted)
 
 
 @nox.session(default=False)
 def loading(session: nox.Session) -> None:
     """Prove that unmodified TTS loads what was converted: `-- PYTHON...`, as for `runtime`."""
     session.install(".")
-    scratch = Path(session.create_tmp())
-    for python in session.posargs or session.error("name interpreters that have TTS"):
-        shutil.rmtree(scratch, ignore_errors=True)
-        original, repaired = scratch / "original", scratch / "repaired"
-        _make_tiny(session, python, str(original))
+    for python, original in _tiny_models(session):
+        repaired = original.with_name("repaired")
         shutil.copytree(original, repaired)
         session.run("xcompat", "convert", "--in-place", str(repaired), "--discard-original")
-        folders = [str(repaired)]
-        for name, options in {
-            "tensors-only": ("--format", "pth"),
-            "half": ("--format", "pth", "--dtype", "float16"),
-            "bfloat16": ("--format", "pth", "--dtype", "bfloat16"),
-            "safetensors": (),
-        }.items():
-            folders.append(str(scratch / name))
-            session.run("xcompat", "convert", str(original), "-o", folders[-1], *options)
-        there, back = folders.pop(), str(scratch / "back")
-        session.run("xcompat", "convert", there, "-o", back, "--format", "pth")
-        proof = str(ROOT / "tests" / "prove_loading.py")
-        session.run(python, "-I", proof, str(original), *folders, back, external=True)
+        there = _converted(session, original, "safetensors")
+        proved = [
+            repaired,
+            _converted(session, original, "tensors-only", "--format", "pth"),
+            _converted(session, original, "half", "--format", "pth", "--dtype", "float16"),
+            _converted(session, original, "bfloat16", "--format", "pth", "--dtype", "bfloat16"),
+            _converted(session, there, "back", "--format", "pth"),
+        ]
+        _prove(session, python, "prove_loading.py", original, *proved)
 
 
 @nox.session(default=False)
 def judges(session: nox.Session) -> None:
     """Plant faults in a live model; the smoke's judges must find each: `-- PYTHON...`."""
     session.install(".")
-    scratch = Path(session.create_tmp())
-    script = ROOT / "tests" / "planted.py"
-    for python in session.posargs or session.error("name interpreters that have TTS"):
-        shutil.rmtree(scratch, ignore_errors=True)
-        original, converted = str(scratch / "original"), str(scratch / "converted")
-        _make_tiny(session, python, original)
-        session.run("xcompat", "convert", original, "-o", converted)
-        lines = str(scratch / "lines.jsonl")
-        session.run(python, "-I", str(script), converted, lines, external=True)
-        session.run("python", str(script), lines)
-
-
-def _make_tiny(session: nox.Session, python: str, folder: str) -> None:
-    """Make a tiny checkpoint with the real TTS classes of an interpreter."""
-    maker = str(ROOT / "compat" / "target" / "__main__.py")
-    session.run(python, "-I", maker, "make-checkpoint", folder, external=True)
+    for python, original in _tiny_models(session):
+        converted = _converted(session, original, "converted")
+        lines = original.with_name("lines.jsonl")
+        _prove(session, python, "planted.py", converted, lines)
+        session.run("python", str(TESTS / "planted.py"), str(lines))
 
 
 @nox.session(default=False)
 def bench_runtime(session: nox.Session) -> None:
     """Measure loading and decoding: `-- PYTHON load|decode FOLDER ...`, see the script."""
     python, *arguments = session.posargs
-    script = str(ROOT / "tests" / "bench_runtime.py")
-    session.run(python, "-I", script, *arguments, external=True)
-
-
-MPS = ROOT / "matrices" / "mps"
-MPS_TORCH = [
-    "2.0.0", "2.0.1", "2.1.0", "2.1.1", "2.1.2", "2.2.0", "2.2.1", "2.2.2", "2.3.0", "2.3.1",
-    "2.4.0", "2.4.1", "2.5.0", "2.5.1", "2.6.0", "2.7.0", "2.7.1", "2.8.0", "2.9.0", "2.9.1",
-    "2.10.0", "2.11.0", "2.12.0", "2.12.1", "2.13.0", "2.14.0", "2.14.1", "2.15.0",
-]  # fmt: skip
-MPS_STACKS = {
-    "tts-0.22.0": ["TTS==0.22.0", "torch==2.9.1", "torchaudio==2.9.1", "transformers==4.40.2"],
-    "coqui-tts-0.28.0": [
-        *("coqui-tts==0.28.0", "six", "torch==2.8.0", "torchaudio==2.8.0"),
-        "transformers==4.57.6",
-    ],
-}
-"""What XTTS is traced with, by the name of the trace."""
+    _prove(session, python, "bench_runtime.py", *arguments)
 
 
 @nox.session(default=False)
@@ -266,15 +231,14 @@ def mps_operators(session: nox.Session) -> None:
     """Read the operator tables from macOS wheels of torch: all, or `-- 2.9.1 2.15.0`."""
     session.install("packaging", "pip", "pyyaml")
     for torch in session.posargs or MPS_TORCH:
-        wheels = Path(session.create_tmp()) / "wheels"
-        shutil.rmtree(wheels, ignore_errors=True)
+        wheels = _emptied(session, "wheels")
         session.run(
             *("python", "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(wheels)),
             *("--only-binary=:all:", "--python-version", "3.11", f"torch=={torch}"),
             *("--platform", "macosx_11_0_arm64", "--platform", "macosx_14_0_arm64"),
         )
         (wheel,) = wheels.glob("torch-*.whl")
-        reader = ROOT / "tests" / "mps" / "operators.py"
+        reader = TESTS / "mps" / "operators.py"
         session.run("python", str(reader), str(MPS / "operators.json"), str(wheel))
         shutil.rmtree(wheels)
 
@@ -293,23 +257,6 @@ def mps_simulate(session: nox.Session) -> None:
         _on_simulated_mps(session, name, "--prove")
 
 
-def _on_simulated_mps(session: nox.Session, name: str, argument: str) -> None:
-    """Run the tracer on the tiny model in the environment of that name."""
-    session.install(".", "uv")
-    scratch = Path(session.create_tmp()) / name
-    shutil.rmtree(scratch, ignore_errors=True)
-    python, original, model = (str(scratch / part) for part in ("venv/bin/python", "made", "model"))
-    try:
-        session.run("uv", "venv", "-q", "--python", "3.11", str(scratch / "venv"))
-        session.run("uv", "pip", "install", "-q", "--python", python, *MPS_STACKS[name])
-        _make_tiny(session, python, original)
-        session.run("xcompat", "convert", original, "-o", model)
-        tracer, table = str(ROOT / "tests" / "mps" / "trace.py"), str(MPS / "operators.json")
-        session.run(python, tracer, table, model, argument, external=True)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
 @nox.session
 def cells(session: nox.Session) -> None:
     """Run the cells marked `ci` again; fail if an outcome is not the recorded one."""
@@ -322,7 +269,69 @@ def matrix(session: nox.Session) -> None:
     _measure(session, *session.posargs)
 
 
+def _install_to_edit(session: nox.Session, project: str, group: str) -> None:
+    """Install the project as it is in this folder, and the tools of a dependency group."""
+    tools = nox.project.dependency_groups(PROJECT, group)
+    session.install("-e", project, "--config-settings", "editable_mode=strict", *tools)
+
+
+def _emptied(session: nox.Session, name: str) -> Path:
+    """Return a scratch folder of that name, with nothing left in its place."""
+    scratch = Path(session.create_tmp()) / name
+    shutil.rmtree(scratch, ignore_errors=True)
+    return scratch
+
+
+@contextlib.contextmanager
+def _environment(session: nox.Session, name: str, *requirements: str) -> Iterator[str]:
+    """Make an environment with Python 3.11, give its interpreter, and remove all of it."""
+    folder = _emptied(session, name)
+    python = str(folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+    try:
+        session.run("uv", "venv", "-q", "--python", "3.11", str(folder), external=True)
+        install = ("uv", "pip", "install", "-q", "--python", python)
+        session.run(*install, *requirements, external=True)
+        yield python
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tiny_models(session: nox.Session) -> Iterator[tuple[str, Path]]:
+    """Give each interpreter that was named, and a tiny model made with the TTS that it has."""
+    for python in session.posargs or session.error("name interpreters that have TTS"):
+        yield python, _tiny_model(session, python)
+
+
+def _tiny_model(session: nox.Session, python: str) -> Path:
+    """Make a tiny checkpoint with the real TTS classes of an interpreter, in an empty folder."""
+    original = _emptied(session, "models") / "original"
+    session.run(python, "-I", *CHECKPOINT_MAKER, str(original), external=True)
+    return original
+
+
+def _converted(session: nox.Session, source: Path, name: str, *options: str) -> Path:
+    """Convert a model into a folder of that name beside it."""
+    output = source.with_name(name)
+    session.run("xcompat", "convert", str(source), "-o", str(output), *options)
+    return output
+
+
+def _prove(session: nox.Session, python: str, script: str, *arguments: Path | str) -> None:
+    """Run a script of `tests/` in an interpreter that has TTS."""
+    session.run(python, "-I", str(TESTS / script), *map(str, arguments), external=True)
+
+
+def _on_simulated_mps(session: nox.Session, name: str, argument: str) -> None:
+    """Run the tracer on the tiny model in the environment of that name."""
+    session.install(".", "uv")
+    with _environment(session, name, *MPS_STACKS[name]) as python:
+        model = _converted(session, _tiny_model(session, python), "model")
+        tracer, table = str(TESTS / "mps" / "trace.py"), str(MPS / "operators.json")
+        session.run(python, tracer, table, str(model), argument, external=True)
+
+
 def _measure(session: nox.Session, *arguments: str) -> None:
+    """Run cells of the matrix and record or compare what happens."""
     session.install(".", "uv")
     scratch = session.create_tmp()
     session.run("python", "tests/measure.py", "--scratch", scratch, *arguments)

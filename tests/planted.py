@@ -170,7 +170,7 @@ def in_the_target(folder: Path, answers: IO[str]) -> None:
 
 def judge(lines: list[str]) -> int:
     """Judge what the target told; return how many faults were not found, or found in vain."""
-    from xcompat import judge as judges
+    from xcompat.smoke import judge as judges
 
     wrong = 0
     for told in map(json.loads, lines):

@@ -57,9 +57,11 @@ from xcompat_target import (  # type: ignore[import-not-found]
     languages,
     loader,
     products,
+    reading,
     reference,
     runtime,
     sound,
+    trials,
     weights,
 )
 
@@ -160,18 +162,18 @@ class Proofs:
         with imports.importing_tts() as filled:
             from TTS.tts.layers.xtts.gpt import GPT
         self.stood_in = list(filled)
-        self.fault = "no import" if filled else runtime.stock_fault(GPT)
+        self.fault = "no import" if filled else trials.stock_fault(GPT)
         self.stock = None if self.fault else loader.load_xtts(folder, runtime="stock")
         self.voices = [tuple(v.values()) for v in self.ours.speaker_manager.speakers.values()]
 
     def facts(self) -> str:
         """What stock cannot do here, and what `auto` makes of it."""
         auto = loader.load_xtts(self.folder)
-        expected = bool(self.fault or runtime.reading_fault())
+        expected = bool(self.fault or trials.reading_fault())
         expect((auto.xcompat is not None) == expected, "auto chose wrongly")
         return (
             f"stock: {self.fault[:90] or 'works'}; reads audio: "
-            f"{runtime.reading_fault()[:60] or 'yes'}; stood in for {len(self.stood_in)}"
+            f"{trials.reading_fault()[:60] or 'yes'}; stood in for {len(self.stood_in)}"
         )
 
     def weights(self) -> str:
@@ -258,7 +260,7 @@ class Proofs:
                 torch.manual_seed(seed)
                 streams.append(self.streamed(model, self.voices[seed], TEXTS[1]))
             expect(streams[0] == streams[1], f"seed {seed}: other streamed tokens")
-        times = runtime.stream_warpings(type(self.ours.gpt))
+        times = trials.stream_warpings(type(self.ours.gpt))
         return (
             f"{count} decodes and {SEEDS} streams equal stock, which warps a stream {times} times"
         )
@@ -436,7 +438,7 @@ class Proofs:
         else:
             raise Failed("noise was read as audio")
         lossy = self.lossy(hum)
-        if runtime.reading_fault():
+        if trials.reading_fault():
             return f"{len(files)} formats, {lossy}; stock reads nothing here"
         stock = type(self.ours).get_conditioning_latents
         theirs = [stock(self.ours, audio_path=[file]) for file in files]
@@ -454,7 +456,7 @@ class Proofs:
         for name, options in (("MP3", {}), ("OGG", {"subtype": "VORBIS"})):
             file = str(self.scratch / f"hum.{name.lower()}")
             soundfile.write(file, hum, 22050, format=name, **options)
-            (samples,), _ = runtime.read_audio(file, otherwise=expect_no_call)
+            (samples,), _ = reading.read_audio(file, otherwise=expect_no_call)
             written = torch.tensor(hum)
             count = min(len(samples), len(written))
             alike = torch.nn.functional.cosine_similarity(samples[:count], written[:count], dim=0)

@@ -27,7 +27,7 @@ def _load_package() -> None:
 def main() -> int:
     """Run one command: `make-checkpoint` or `smoke`."""
     _load_package()
-    commands = {"make-checkpoint": "checkpoint", "smoke": "stages"}
+    commands = {"make-checkpoint": "checkpoint", "smoke": "smoke"}
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
         sys.stderr.write(f"usage: {Path(__file__).name} {{{','.join(commands)}}} ...\n")
         return 2

@@ -21,7 +21,8 @@ import sys
 from pathlib import Path
 from typing import Any, Iterator
 
-from . import imports, loader, vocabulary, weights
+from . import imports, vocabulary, weights
+from .initialisation import without_initialisation
 
 KINDS = ("release", "trainer", "v1.1")
 SIZES = ("tiny", "full")
@@ -106,7 +107,7 @@ def _build_model(config: Any, vocab_file: Path) -> Any:
     from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
     from TTS.tts.models.xtts import Xtts
 
-    with loader.without_initialisation():
+    with without_initialisation():
         model = Xtts(config)
         model.tokenizer = VoiceBpeTokenizer(vocab_file=str(vocab_file))
         model.init_models()

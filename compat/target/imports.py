@@ -1,7 +1,7 @@
 """Import an unmodified TTS beside a transformers that removed names it asks for.
 
 Nothing of transformers or TTS is changed, on disk or in memory. While `importing_tts` is active,
-and only in the thread that entered it, an import hook executes the few TTS modules in `GAPS` with
+and only in the thread that entered it, an import hook executes the few TTS modules in `gaps` with
 an `import` statement of their own, which fills in a name that is missing; every other importer
 sees transformers as it is. A name that is there is never replaced. The same statement puts off the
 import of packages that XTTS does not use, see `deferred`; one that is known to break, and does,
@@ -20,113 +20,10 @@ import importlib.machinery
 import sys
 import threading
 import types
-from typing import Any, Callable, Iterator, NamedTuple, Optional, Sequence
+from typing import Any, Iterator, Optional, Sequence
 
 from . import deferred
-
-STREAM_MODULE = "TTS.tts.layers.xtts.stream_generator"
-"""Imports generation classes that transformers removed one after the other, 4.39 to 5.x."""
-
-
-class Gap(NamedTuple):
-    """A name that a TTS module takes from elsewhere and that may not be there."""
-
-    importer: str
-    """The TTS module that asks."""
-    source: str
-    """The module that it asks."""
-    name: str
-    """What it asks for; empty for the module itself."""
-    stand_in: Callable[[], Any]
-    """Makes the value that is filled in."""
-    useless: Callable[[Any], bool] = lambda _: False
-    """Whether a value that is there is to be replaced all the same."""
-
-
-def _logits_warper() -> Any:
-    # The removed class and this one have the same interface: `__call__(input_ids, scores)`.
-    from transformers import LogitsProcessor
-
-    return LogitsProcessor
-
-
-def _isin() -> Any:
-    import torch
-
-    def isin(elements: Any, test_elements: Any) -> Any:
-        return torch.isin(elements, test_elements)
-
-    return isin
-
-
-def _six() -> Any:
-    return types.SimpleNamespace(string_types=(str,))
-
-
-def _init_stream_support() -> None:
-    pass
-
-
-_init_stream_support.__module__ = STREAM_MODULE
-
-
-def _stream_stand_ins() -> dict[str, Any]:
-    """Return what other TTS modules import from the stream module.
-
-    The real `init_stream_support` gives every model of transformers a `generate_stream`; the
-    runtime needs none.
-    """
-    import transformers
-
-    base = getattr(transformers, "GenerationConfig", object)
-    config = type("StreamGenerationConfig", (base,), {"__module__": STREAM_MODULE})
-    return {"init_stream_support": _init_stream_support, "StreamGenerationConfig": config}
-
-
-def _fault_of_stream_config(module: types.ModuleType) -> Optional[Exception]:
-    """Return why the configuration class in the stream module cannot be used, if it cannot.
-
-    coqui-tts before 0.27.5 makes one when it builds its model, which transformers 5 fails.
-    """
-    config: Any = vars(module).get("StreamGenerationConfig")
-    if not hasattr(config, "from_model_config"):
-        return None
-    from transformers import GPT2Config
-
-    try:
-        config.from_model_config(GPT2Config())
-    except Exception as error:
-        return error
-    return None
-
-
-def _says_no(available: Callable[[], bool]) -> bool:
-    """Tell whether coqui-tts will refuse to be imported: it asks from torch 2.9 on."""
-    import torch
-
-    major, minor = (int(part) for part in torch.__version__.split(".")[:2])
-    return (major, minor) >= (2, 9) and not available()
-
-
-def _yes() -> Callable[[], bool]:
-    return lambda: True
-
-
-GAPS = (
-    Gap("TTS.tts.layers.tortoise.arch_utils", "transformers", "LogitsWarper", _logits_warper),
-    Gap(
-        "TTS.tts.layers.tortoise.autoregressive",
-        "transformers.pytorch_utils",
-        "isin_mps_friendly",
-        _isin,
-    ),
-    # coqui-tts asks for torchcodec before it lets itself be imported, and uses it for reading and
-    # writing files only; the runtime reads reference audio through soundfile.
-    Gap("TTS", "TTS.utils.import_utils", "is_torchcodec_available", _yes, _says_no),
-    Gap("TTS", "transformers.utils.import_utils", "is_torchcodec_available", _yes, _says_no),
-    # Needed for one `isinstance`, and installed by nothing.
-    Gap("TTS.tts.utils.text.punctuation", "six", "", _six),
-)
+from .gaps import GAPS, STREAM_MODULE, Gap, fault_of_stream_config, stream_stand_ins
 
 _lock = threading.RLock()
 _kept: dict[str, types.ModuleType] = {}
@@ -299,7 +196,7 @@ class _Loader(importlib.abc.Loader):
         vars(module)["__builtins__"] = {**vars(builtins), "__import__": self._import}
         try:
             self.real.exec_module(module)
-            fault = _fault_of_stream_config(module) if name == STREAM_MODULE else None
+            fault = fault_of_stream_config(module) if name == STREAM_MODULE else None
         except ImportError as error:
             if name != STREAM_MODULE or not (error.name or "").startswith("transformers"):
                 raise
@@ -308,7 +205,7 @@ class _Loader(importlib.abc.Loader):
             vars(module)["__builtins__"] = vars(builtins)
         if fault is not None:
             vars(module).clear()
-            vars(module).update(pristine, **_stream_stand_ins())
+            vars(module).update(pristine, **stream_stand_ins())
             self.hook.note(name, f"{name} ({fault})")
 
     def _import(

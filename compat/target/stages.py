@@ -1,42 +1,36 @@
-"""The smoke inside the target interpreter: one stage after another, one JSON line per event.
-
-Standard input carries the names of the stages, one per line, and standard output the JSON lines and
-nothing else; whatever TTS prints goes to standard error, and what it asks finds nobody. Each stage
-announces itself first (`"event": "begin"`), so that the parent knows that it was reached when a
-process dies.
-"""
+"""The stages of the smoke: what each does with the model, and what it tells."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import re
 import shutil
 import sys
 import tempfile
 import time
-import traceback
-import warnings
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 from . import (
+    calls,
     checkpoint,
-    decode,
     downloaded,
     fallback,
-    imports,
     intermediates,
     languages,
     listening,
     loader,
+    machine,
+    recordings,
     reference,
     sound,
     weights,
 )
 from . import runtime as attached_runtime
+from .structure import longest_decode
+from .tapping import GeneratorTap, Tap
+from .wording import StageError, one_line, one_paragraph
 
 CHECK_TEXTS = ("Good morning to all of you.", "It rains in the mountains.")
 CHECK_PENALTY = 5.0
@@ -48,14 +42,6 @@ UNTRAINED_TOKENS = 120
 and at full size takes minutes for it."""
 STREAM_CHUNK_TOKENS = 20
 SEED = 20231124
-
-
-_TERMINAL_STYLE = re.compile(r"\x1b\[[0-9;]*m")
-"""torch prints its weights_only refusal partly in bold."""
-
-
-class StageError(Exception):
-    """A stage ran and what it produced is wrong; the message says what."""
 
 
 class Smoke:
@@ -84,9 +70,9 @@ class Smoke:
         }
         return {
             "python": platform.python_version(),
-            "platform": _platform(),
+            "platform": machine.platform_name(),
             "distributions": distributions,
-            "ffmpeg": _ffmpeg_version(),
+            "ffmpeg": machine.ffmpeg_version(),
         }
 
     def run_import(self) -> dict[str, Any]:
@@ -100,7 +86,7 @@ class Smoke:
     def run_device(self) -> dict[str, Any]:
         """Choose the device, or say why the one asked for is not there."""
         wanted = self.request["device"]
-        missing = {name: _missing(name) for name in ("mps", "cuda")}
+        missing = {name: machine.missing(name) for name in ("mps", "cuda")}
         if wanted == "auto":
             self.device = next((name for name in missing if not missing[name]), "cpu")
             reason = "; ".join(why for why in missing.values() if why)
@@ -112,7 +98,7 @@ class Smoke:
             why = f"{wanted}, as asked for"
         if self.device == "mps":
             self.fell_back = fallback.listen()
-        return {"device": self.device, "reason": why, "name": _device_name(self.device)}
+        return {"device": self.device, "reason": why, "name": machine.device_name(self.device)}
 
     def run_make_checkpoint(self) -> dict[str, Any]:
         """Build the tiny release with the real classes of this environment."""
@@ -126,7 +112,7 @@ class Smoke:
         try:
             torch.load(str(Path(self.request["original"]) / "model.pth"), weights_only=True)
         except Exception as refusal:
-            return {"refusal": _one_line(refusal), "torch": torch.__version__}
+            return {"refusal": one_line(refusal), "torch": torch.__version__}
         raise StageError("torch loaded the original under weights_only=True")
 
     def run_load_stock(self) -> dict[str, Any]:
@@ -135,7 +121,7 @@ class Smoke:
             # A copy: coqui-tts 0.28 rewrites the file that it loads.
             folder = shutil.copytree(self.request["original"], Path(name) / "original")
             before = (folder / "model.pth").stat().st_mtime_ns
-            _stock_load(folder)
+            calls.stock_load(folder)
             return {"rewritten": (folder / "model.pth").stat().st_mtime_ns != before}
 
     def run_load_converted(self) -> dict[str, Any]:
@@ -145,36 +131,35 @@ class Smoke:
         self.model = self._load()
         models = [("load_xtts", self.model)]
         if self.runtime == "stock":
-            models.append(("stock", _stock_load(Path(self.request["pth"]))))
+            models.append(("stock", calls.stock_load(Path(self.request["pth"]))))
         # The maker's generator is the truth: no unpickled original is needed to compare with.
         for label, model in models:
-            loaded = _checkpoint_tensors(model)
+            loaded = calls.checkpoint_tensors(model)
             expected = {name: torch.empty_like(t, device="cpu") for name, t in loaded.items()}
             weights.fill_state_dict(expected)
             wrong = [n for n, t in loaded.items() if not torch.equal(t.cpu(), expected[n])]
             if wrong:
                 raise StageError(f"{label}: {len(wrong)} tensors differ, first {wrong[0]}")
-        return {"tensors": len(_checkpoint_tensors(self.model))}
+        return {"tensors": len(calls.checkpoint_tensors(self.model))}
 
     def run_load(self) -> dict[str, Any]:
         """Load the converted folder with `load_xtts`."""
         self.model = self._load()
         parameters = sum(p.numel() for p in self.model.parameters())
-        _synchronise(self.device)
+        machine.synchronise(self.device)
         attached = self.model.xcompat
         return {
             "parameters": parameters,
             "trained": self._is_trained(),
             "runtime": "stock" if attached is None else "xcompat",
-            "reason": _one_paragraph(attached.reason) if attached is not None else "",
+            "reason": one_paragraph(attached.reason) if attached is not None else "",
         }
 
     def run_languages(self) -> dict[str, Any]:
         """Run all text front ends; the one of the language asked for must work, on the text."""
         tokenizer, language = self.model.tokenizer, self.request["language"]
         tokens = languages.run_front_end(tokenizer, language, self.request["text"])
-        limits = getattr(tokenizer, "char_limits", {})  # TTS 0.20.0 has none
-        limit = limits.get(language.partition("-")[0], 250)
+        limit = calls.longest_text(tokenizer, language)
         return {"text_tokens": tokens, "characters": limit, **languages.run_all(tokenizer)}
 
     def run_condition(self) -> dict[str, Any]:
@@ -182,13 +167,13 @@ class Smoke:
         if self.request.get("speaker_wav"):
             told, known = self._tell_reference(self.request["speaker_wav"])
             try:
-                self.voice = self._cloned(self.request["speaker_wav"])
+                self.voice = calls.cloned(self.model, self.request["speaker_wav"])
             except Exception as error:
                 if known:
                     raise
                 raise StageError(
                     f"the reference {self.request['speaker_wav']} cannot be read as a recording; "
-                    f"convert it to WAV or FLAC ({_one_line(error)})"
+                    f"convert it to WAV or FLAC ({one_line(error)})"
                 ) from error
             return {"voice": self.request["speaker_wav"], "reference": told}
         manager = self.model.speaker_manager
@@ -200,7 +185,7 @@ class Smoke:
         name = self.request.get("speaker") or next(iter(speakers))
         if name not in speakers:
             raise StageError(f"no speaker {name!r} in this model")
-        self.voice = _voice(speakers[name])
+        self.voice = calls.voice_of(speakers[name])
         return {"voice": name, "speakers": len(speakers)}
 
     def run_tokens(self) -> dict[str, Any]:
@@ -246,27 +231,35 @@ class Smoke:
     def run_speak(self) -> dict[str, Any]:
         """Synthesize with the stock `inference` and its usual sampling; write the WAV."""
         codes: list[int] = []
-        with _Recording(self.model.gpt, "generate", lambda out: codes.extend(out[0].tolist())):
+        with Tap(self.model.gpt, "generate", lambda out: codes.extend(out[0].tolist())):
             samples, seconds = self._spoken()
         details = self._heard(samples, seconds, codes, self.request.get("wav"))
         if self.request.get("repeat"):
             samples, later = self._spoken()
-            details.update(later_synthesis_seconds=later, later_seconds=len(samples) / self._rate())
+            details.update(
+                later_synthesis_seconds=later,
+                later_seconds=len(samples) / calls.sample_rate(self.model),
+            )
         return details
 
     def _spoken(self) -> tuple[Any, float]:
         import torch
 
         torch.manual_seed(SEED)
-        _synchronise(self.device)
+        machine.synchronise(self.device)
         started = time.perf_counter()
         limit = {}
-        if not self._is_trained() and decode.longest_decode(self.model.gpt) > UNTRAINED_TOKENS:
+        if not self._is_trained() and longest_decode(self.model.gpt) > UNTRAINED_TOKENS:
             limit["max_new_tokens"] = UNTRAINED_TOKENS
-        out = self._inference(
-            self.request["text"], self.request["language"], self.voice, **self._sampling(), **limit
+        out = calls.inference(
+            self.model,
+            self.request["text"],
+            self.request["language"],
+            self.voice,
+            **calls.usual_sampling(self.model),
+            **limit,
         )
-        _synchronise(self.device)
+        machine.synchronise(self.device)
         return out["wav"], time.perf_counter() - started
 
     def run_stream(self) -> dict[str, Any]:
@@ -277,7 +270,7 @@ class Smoke:
         codes: list[int] = []
         first = 0.0
         chunks = []
-        with _RecordingGenerator(self.model.gpt, codes):
+        with GeneratorTap(self.model.gpt, codes):
             started = time.perf_counter()
             for chunk in self._stream(text, voice):
                 chunks.append(chunk.detach().cpu().numpy())
@@ -312,7 +305,7 @@ class Smoke:
             self.request["language"],
             *(self.voice or self._two_voices()[0]),
             stream_chunk_size=STREAM_CHUNK_TOKENS,
-            **self._sampling(),
+            **calls.usual_sampling(self.model),
         )
         next(stream).cpu()
         seconds = time.perf_counter() - started
@@ -334,13 +327,14 @@ class Smoke:
         """Take the voice from a reference WAV and, where the request says so, speak with it."""
         import torch
 
-        voice = self._cloned(self._reference_wav())
+        voice = calls.cloned(self.model, self._reference_wav())
         if not all(bool(torch.isfinite(part).all()) for part in voice):
             raise StageError("the conditioning latents of the reference hold NaN or infinity")
         if not self.request.get("speak_cloned"):
             return {"shapes": [list(part.shape) for part in voice]}
         started = time.perf_counter()
-        out = self._inference(
+        out = calls.inference(
+            self.model,
             CHECK_TEXTS[1],
             "en",
             voice,
@@ -380,7 +374,7 @@ class Smoke:
         codes: list[int] = []
         target = Path(self.request["api_wav"])
         gpt = tts.synthesizer.tts_model.gpt
-        with _Recording(gpt, "generate", lambda out: codes.extend(out[0].tolist())):
+        with Tap(gpt, "generate", lambda out: codes.extend(out[0].tolist())):
             tts.tts_to_file(
                 CHECK_TEXTS[0],
                 speaker=checkpoint.SPEAKERS[0],
@@ -424,16 +418,7 @@ class Smoke:
 
     def _tell_reference(self, path: str) -> tuple[str, bool]:
         """Say what of a reference is used, or what is wrong with it, and whether that is known."""
-        import inspect
-
-        defaults = inspect.signature(type(self.model).get_conditioning_latents).parameters
-        longest, conditioning = (defaults[n].default for n in ("max_ref_length", "gpt_cond_len"))
-        # TTS 0.20.0 takes a recording at the rate that it has.
-        rate = defaults["load_sr"].default if "load_sr" in defaults else None
-        return sound.tell_reference(Path(path), longest, conditioning, rate)
-
-    def _rate(self) -> int:
-        return int(self.model.config.audio["output_sample_rate"])
+        return recordings.tell_reference(Path(path), *calls.reference_limits(self.model))
 
     def _load(self) -> Any:
         return loader.load_xtts(self.request["model"], device=self.device, runtime=self.runtime)
@@ -442,17 +427,15 @@ class Smoke:
         datasets = [getattr(d, "dataset_name", "") for d in self.model.config.datasets or ()]
         return checkpoint.UNTRAINED not in datasets
 
-    def _sampling(self) -> dict[str, Any]:
-        names = ("temperature", "length_penalty", "repetition_penalty", "top_k", "top_p")
-        return {name: self.model.config[name] for name in names}
-
     def _two_voices(self) -> list[Any]:
         """Voices of the first and the last built-in speaker; else the current one."""
         manager = self.model.speaker_manager
         speakers = list(manager.speakers.values()) if manager is not None else []
         if not speakers:
             return [self.voice]
-        return [_voice(speaker) for speaker in ([speakers[0], speakers[-1]][: len(speakers)])]
+        return [
+            calls.voice_of(speaker) for speaker in ([speakers[0], speakers[-1]][: len(speakers)])
+        ]
 
     def _text_tokens(self, text: str, language: str) -> Any:
         import torch
@@ -475,23 +458,10 @@ class Smoke:
             )
         return [int(code) for code in out[0]]
 
-    def _inference(self, text: str, language: str, voice: Any, **options: Any) -> Any:
-        import inspect
-
-        function = self.model.inference
-        if "diffusion_conditioning" in inspect.signature(function).parameters:  # TTS 0.20.0
-            options["diffusion_conditioning"] = None
-        return function(text, language, *voice, **options)
-
-    def _cloned(self, path: str) -> Any:
-        """Return conditioning latents and speaker embedding of a recording."""
-        latents, *_, embedding = self.model.get_conditioning_latents(audio_path=path)
-        return latents, embedding
-
     def _heard(
         self, samples: Any, seconds: float, codes: list[int], wav: Optional[str]
     ) -> dict[str, Any]:
-        rate = self._rate()
+        rate = calls.sample_rate(self.model)
         measured = sound.measure(samples, rate)
         if wav:
             sound.write_wav(Path(wav), samples, rate)
@@ -501,195 +471,3 @@ class Smoke:
             "sound": measured,
             "wav": wav,
         }
-
-
-def _platform() -> str:
-    """Name this platform as the matrix does, for example `linux-x86_64` or `macosx-arm64`."""
-    import sysconfig
-
-    name, *_, machine = sysconfig.get_platform().split("-")
-    return f"{name}-{machine}"
-
-
-def _ffmpeg_version() -> Optional[str]:
-    """Version of the `ffmpeg` on PATH; torchcodec loads its libraries. None if there is none."""
-    import subprocess
-
-    if shutil.which("ffmpeg") is None:
-        return None
-    banner = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=False)
-    words = banner.stdout.split()
-    return words[2] if len(words) > 2 else None
-
-
-def _missing(device: str) -> str:
-    """Return why `device` cannot be used here, or an empty string."""
-    import torch
-
-    if device == "cuda":
-        return "" if torch.cuda.is_available() else "no CUDA device is visible to torch"
-    if sys.platform != "darwin":
-        return f"MPS is Apple's GPU and this machine is {sys.platform}"
-    if not torch.backends.mps.is_built():
-        return "this torch was built without MPS"
-    return "" if torch.backends.mps.is_available() else "macOS offers no MPS device to torch"
-
-
-def _device_name(device: str) -> str:
-    import torch
-
-    if device == "cuda":
-        return str(torch.cuda.get_device_name())
-    import platform
-
-    return platform.processor() or platform.machine()
-
-
-def _synchronise(device: str) -> None:
-    import torch
-
-    if device == "cuda":
-        torch.cuda.synchronize()
-    elif device == "mps":
-        torch.mps.synchronize()
-
-
-def _stock_load(folder: Path) -> Any:
-    from TTS.tts.configs.xtts_config import XttsConfig
-    from TTS.tts.models.xtts import Xtts
-
-    config = XttsConfig()
-    config.load_json(str(folder / "config.json"))
-    model = Xtts(config)
-    model.load_checkpoint(config, checkpoint_dir=str(folder), eval=True)
-    return model
-
-
-def _checkpoint_tensors(model: Any) -> dict[str, Any]:
-    """The state dict without the aliases that `init_gpt_for_inference` adds."""
-    aliases = ("gpt.gpt_inference.", "gpt.gpt.wte.")
-    return {n: t for n, t in model.state_dict().items() if not n.startswith(aliases)}
-
-
-def _voice(speaker: dict[str, Any]) -> tuple[Any, Any]:
-    return speaker["gpt_cond_latent"], speaker["speaker_embedding"]
-
-
-class _Recording:
-    """Call `keep` with every result of `owner.name(...)` inside the block."""
-
-    def __init__(self, owner: Any, name: str, keep: Callable[[Any], None]) -> None:
-        self.owner, self.name, self.keep = owner, name, keep
-        # The xcompat runtime sets attributes of the instance itself.
-        self.before = vars(owner).get(name)
-
-    def __enter__(self) -> None:
-        original = getattr(self.owner, self.name)
-
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            result = original(*args, **kwargs)
-            self.keep(result)
-            return result
-
-        setattr(self.owner, self.name, wrapper)
-
-    def __exit__(self, *_: object) -> None:
-        if self.before is None:
-            delattr(self.owner, self.name)
-        else:
-            setattr(self.owner, self.name, self.before)
-
-
-class _RecordingGenerator(_Recording):
-    """Collect the tokens that the streaming generator of `gpt` yields."""
-
-    def __init__(self, gpt: Any, codes: list[int]) -> None:
-        super().__init__(gpt, "get_generator", lambda _: None)
-        self.codes = codes
-
-    def __enter__(self) -> None:
-        original = self.owner.get_generator
-
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            for code, latent in original(*args, **kwargs):
-                self.codes.append(int(code))
-                yield code, latent
-
-        self.owner.get_generator = wrapper
-
-
-def _peak_memory(device: str) -> dict[str, int]:
-    """Peak resident memory of this process and, on a GPU, of its device, in bytes."""
-    peaks = {}
-    try:
-        import resource
-    except ImportError:  # Windows
-        pass
-    else:
-        unit = 1 if sys.platform == "darwin" else 1024
-        peaks["host_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    torch = sys.modules.get("torch")
-    if device == "cuda" and torch is not None:
-        peaks["device_bytes"] = int(torch.cuda.max_memory_allocated())
-    elif device == "mps" and torch is not None:
-        peaks["device_bytes"] = int(torch.mps.driver_allocated_memory())
-    return peaks
-
-
-def main(arguments: list[str]) -> int:
-    """Run the stages that the parent names on standard input, one per line, until it ends."""
-    smoke = Smoke(json.loads(arguments[0]))
-    # Keep the real standard streams for ourselves before anything can read or print.
-    orders = os.fdopen(os.dup(0), encoding="utf-8")
-    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(2, 1)
-    warnings.filterwarnings("ignore")
-
-    def emit(**event: Any) -> None:
-        print(json.dumps(event), file=events, flush=True)
-
-    with contextlib.ExitStack() as stack:
-        if smoke.runtime != "stock":
-            stack.enter_context(imports.importing_tts())
-        for stage in map(str.strip, orders):
-            _run(smoke, stage, emit)
-    emit(event="memory", **_peak_memory(smoke.device))
-    return 0
-
-
-def _run(smoke: Smoke, stage: str, emit: Callable[..., None]) -> None:
-    emit(event="begin", stage=stage)
-    started = time.perf_counter()
-    try:
-        details = getattr(smoke, "run_" + stage.replace("-", "_"))()
-    except Exception as error:
-        emit(
-            event="end",
-            stage=stage,
-            status="fails",
-            seconds=time.perf_counter() - started,
-            error=_one_line(error),
-            traceback=traceback.format_exc(),
-            fell_back=smoke.fell_back,
-        )
-    else:
-        emit(
-            event="end",
-            stage=stage,
-            status="works",
-            seconds=time.perf_counter() - started,
-            details=details,
-            fell_back=smoke.fell_back,
-        )
-
-
-def _one_paragraph(text: str) -> str:
-    return " ".join(_TERMINAL_STYLE.sub("", text).split())
-
-
-def _one_line(error: BaseException) -> str:
-    text = _one_paragraph(str(error))
-    if isinstance(error, (StageError, sound.ReferenceUnfit, languages.FrontEndError)):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -26,7 +26,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(ROOT / "compat")]
 
 import torch
 from simulated_device import Device, Trouble
-from target import loader, stages
+from target import calls, loader, stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,7 @@ class Session:
             xtts.load_audio = original
 
     def _voice(self) -> Any:
-        return stages._voice(next(iter(self.model.speaker_manager.speakers.values())))
+        return calls.voice_of(next(iter(self.model.speaker_manager.speakers.values())))
 
     def speak(self) -> Any:
         """Say a sentence with a built-in voice, with sampling."""

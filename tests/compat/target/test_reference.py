@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from xcompat.target.sound import ReferenceUnfit, hum, tell_reference
+from xcompat.target.recordings import ReferenceUnfit, tell_reference
+from xcompat.target.sound import hum
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from xcompat import load_xtts
-from xcompat.target import decode, products
+from xcompat.target import decode, options, products, structure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ AS_TTS_PASSES_THEM = {
 
 
 def test_the_options_that_tts_passes_are_read() -> None:
-    assert decode.read_options(AS_TTS_PASSES_THEM, LIMIT) == decode.Options(
+    assert options.read_options(AS_TTS_PASSES_THEM, LIMIT) == options.Options(
         max_new_tokens=LIMIT,
         do_sample=True,
         temperature=0.75,
@@ -41,7 +41,7 @@ def test_the_options_that_tts_passes_are_read() -> None:
 
 
 def test_defaults_are_those_of_transformers() -> None:
-    assert decode.read_options({}, LIMIT) == decode.Options(
+    assert options.read_options({}, LIMIT) == options.Options(
         max_new_tokens=LIMIT,
         do_sample=False,
         temperature=1.0,
@@ -50,7 +50,7 @@ def test_defaults_are_those_of_transformers() -> None:
         repetition_penalty=1.0,
         num_return_sequences=1,
     )
-    assert decode.read_options({"top_k": None, "temperature": None}, LIMIT).top_k == 50
+    assert options.read_options({"top_k": None, "temperature": None}, LIMIT).top_k == 50
 
 
 @pytest.mark.parametrize(
@@ -71,13 +71,13 @@ def test_defaults_are_those_of_transformers() -> None:
 )
 def test_what_is_not_done_is_refused_by_name(option: dict[str, Any]) -> None:
     (name,) = option
-    with pytest.raises(decode.UnsupportedOption, match=name):
-        decode.read_options({**AS_TTS_PASSES_THEM, **option}, LIMIT)
+    with pytest.raises(options.UnsupportedOption, match=name):
+        options.read_options({**AS_TTS_PASSES_THEM, **option}, LIMIT)
 
 
 def test_streaming_passes_return_dict_for_itself() -> None:
     given = {**AS_TTS_PASSES_THEM, "return_dict_in_generate": True, "output_hidden_states": True}
-    assert decode.read_options(given, LIMIT, streaming=True).do_sample
+    assert options.read_options(given, LIMIT, streaming=True).do_sample
 
 
 @pytest.mark.parametrize(
@@ -95,11 +95,11 @@ def test_streaming_passes_return_dict_for_itself() -> None:
 )
 def test_values_out_of_range_are_told(option: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        decode.read_options({**AS_TTS_PASSES_THEM, **option}, LIMIT)
+        options.read_options({**AS_TTS_PASSES_THEM, **option}, LIMIT)
 
 
 def test_sampling_options_do_not_matter_to_greedy_decoding() -> None:
-    assert not decode.read_options({"do_sample": False, "temperature": 0.0}, LIMIT).do_sample
+    assert not options.read_options({"do_sample": False, "temperature": 0.0}, LIMIT).do_sample
 
 
 def gpt(**changes: Any) -> Any:
@@ -146,7 +146,7 @@ def gpt(**changes: Any) -> Any:
 
 
 def test_the_known_structure_is_accepted() -> None:
-    decode.check_structure(gpt())
+    structure.check_structure(gpt())
 
 
 def test_tts_up_to_0_20_3_counts_the_prefix_into_its_usual_limit() -> None:
@@ -154,12 +154,12 @@ def test_tts_up_to_0_20_3_counts_the_prefix_into_its_usual_limit() -> None:
     parts = vars(gpt(max_mel_tokens=25))
     del parts["max_gen_mel_tokens"]
     older = SimpleNamespace(gpt=SimpleNamespace(**parts), limit=25)
-    decode.check_structure(older.gpt)
+    structure.check_structure(older.gpt)
     for prefix, usual in ((7, 17), (24, 1), (40, 1)):
         assert decode.Decoder.usual_limit(older, SimpleNamespace(shape=(1, prefix, 8))) == usual
         assert decode.Decoder.usual_limit(newer, SimpleNamespace(shape=(1, prefix, 8))) == 20
-    assert decode.read_options({}, 25, 17).max_new_tokens == 17
-    assert decode.read_options({"max_new_tokens": 20}, 25, 17).max_new_tokens == 20
+    assert options.read_options({}, 25, 17).max_new_tokens == 17
+    assert options.read_options({"max_new_tokens": 20}, 25, 17).max_new_tokens == 20
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_tts_up_to_0_20_3_counts_the_prefix_into_its_usual_limit() -> None:
 )
 def test_an_unknown_structure_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(products.CannotAttach, match=message):
-        decode.check_structure(gpt(**changes))
+        structure.check_structure(gpt(**changes))
 
 
 @pytest.mark.parametrize(
@@ -192,14 +192,14 @@ def test_another_kind_of_gpt2_is_refused(setting: str, value: Any) -> None:
     model = gpt()
     setattr(model.gpt.config, setting, value)
     with pytest.raises(products.CannotAttach, match=setting):
-        decode.check_structure(model)
+        structure.check_structure(model)
 
 
 def test_positions_that_would_be_added_twice_are_refused() -> None:
     model = gpt()
     model.gpt.wpe = SimpleNamespace(parameters=lambda: [1])
     with pytest.raises(products.CannotAttach, match="positions are added twice"):
-        decode.check_structure(model)
+        structure.check_structure(model)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,81 @@
+"""What this machine offers: its platform, its FFmpeg, its devices, and what they have held."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import Optional
+
+
+def platform_name() -> str:
+    """Name this platform as the matrix does, for example `linux-x86_64` or `macosx-arm64`."""
+    import sysconfig
+
+    name, *_, machine = sysconfig.get_platform().split("-")
+    return f"{name}-{machine}"
+
+
+def ffmpeg_version() -> Optional[str]:
+    """Return the version of the `ffmpeg` on PATH, None if there is none.
+
+    torchcodec loads its libraries.
+    """
+    import subprocess
+
+    if shutil.which("ffmpeg") is None:
+        return None
+    banner = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=False)
+    words = banner.stdout.split()
+    return words[2] if len(words) > 2 else None
+
+
+def missing(device: str) -> str:
+    """Return why `device` cannot be used here, or an empty string."""
+    import torch
+
+    if device == "cuda":
+        return "" if torch.cuda.is_available() else "no CUDA device is visible to torch"
+    if sys.platform != "darwin":
+        return f"MPS is Apple's GPU and this machine is {sys.platform}"
+    if not torch.backends.mps.is_built():
+        return "this torch was built without MPS"
+    return "" if torch.backends.mps.is_available() else "macOS offers no MPS device to torch"
+
+
+def device_name(device: str) -> str:
+    """Name the chip that `device` stands for."""
+    import torch
+
+    if device == "cuda":
+        return str(torch.cuda.get_device_name())
+    import platform
+
+    return platform.processor() or platform.machine()
+
+
+def synchronise(device: str) -> None:
+    """Wait until `device` has done what it was asked for."""
+    import torch
+
+    if device == "cuda":
+        torch.cuda.synchronize()
+    elif device == "mps":
+        torch.mps.synchronize()
+
+
+def peak_memory(device: str) -> dict[str, int]:
+    """Return the peak resident memory of this process and, on a GPU, of its device, in bytes."""
+    peaks = {}
+    try:
+        import resource
+    except ImportError:  # Windows
+        pass
+    else:
+        unit = 1 if sys.platform == "darwin" else 1024
+        peaks["host_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    torch = sys.modules.get("torch")
+    if device == "cuda" and torch is not None:
+        peaks["device_bytes"] = int(torch.cuda.max_memory_allocated())
+    elif device == "mps" and torch is not None:
+        peaks["device_bytes"] = int(torch.mps.driver_allocated_memory())
+    return peaks
