@@ -40,8 +40,13 @@ from xcompat.domain import SAME_FILES, distribution_name
 from xcompat.environment.platforms import this_platform
 from xcompat.environment.probe import environment_of
 from xcompat.errors import XcompatError
+<<<<<<< HEAD
 from xcompat.matrix.forms import in_todays_words
 from xcompat.smoke.record import append_run, record_run, run_header, without_machine_paths
+=======
+from xcompat.smoke.record import record_run
+from xcompat.smoke.run_line import append_run, run_header, without_machine_paths
+>>>>>>> 011b575 (The smoke in three: what is asked and checked, the run, the report; a recorded run apart from its line; engines apart from their timing)
 
 try:
     import fcntl
