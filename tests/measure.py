@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 import new_cells
 from cell_bench import Bench, NotMeasured
 from cells import DEFAULT_PYTHON, PINNED, Cell, read_cells
-
 from xcompat.environment.platforms import this_platform
 from xcompat.matrix.forms import in_todays_words
 from xcompat.smoke.run_line import append_run
