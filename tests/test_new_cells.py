@@ -4,9 +4,10 @@ import json
 import os
 import shlex
 
-import new_cells
 import pytest
 from packaging.version import Version
+
+import new_cells
 
 
 def released(**newer):

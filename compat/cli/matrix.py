@@ -54,6 +54,7 @@ def matrix(
     from xcompat.matrix.load import load_matrix
     from xcompat.matrix.selection import Selection
     from xcompat.render import matrix as render
+    from xcompat.render.matrix_page import matrix_as_markdown
     from xcompat.render.text import show_json, write
 
     if check:
@@ -70,7 +71,7 @@ def matrix(
     if as_json:
         show_json(render.matrix_as_json(known))
     elif markdown:
-        write(render.matrix_as_markdown(known))
+        write(matrix_as_markdown(known))
     else:
         render.show_matrix(known, chosen)
 
@@ -78,7 +79,7 @@ def matrix(
 def _check(file: Path, as_json: bool) -> NoReturn:
     from xcompat.diagnosis.contribution import check_contribution
     from xcompat.matrix.load import load_matrix
-    from xcompat.render import matrix as render
+    from xcompat.render import contribution as render
     from xcompat.render.text import show_json
 
     checked = check_contribution(_text_of(file), str(file), load_matrix())

@@ -111,7 +111,8 @@ def _apply(
     from xcompat.cli.ending import clean_up_when_ended
     from xcompat.render import diagnosis
     from xcompat.render import plan as render
-    from xcompat.resolution.apply import carry_out, prepare
+    from xcompat.resolution.apply import carry_out
+    from xcompat.resolution.prepare import prepare
 
     prepared = prepare(plan, plan.proposals[0], pins)
     render.show_prepared(prepared.uninstalls, prepared.installs)

@@ -13,7 +13,7 @@ from xcompat.errors import ExitCode
 if TYPE_CHECKING:
     from xcompat.domain import Environment
     from xcompat.domain.smoke import SmokeReport
-    from xcompat.smoke.smoke import SmokeRequest
+    from xcompat.smoke.request import SmokeRequest
 
 
 def smoke(
@@ -89,7 +89,7 @@ def smoke(
     from xcompat.cli.ending import clean_up_when_ended
     from xcompat.environment.probe import environment_of
     from xcompat.smoke.against import rivals_asked_for
-    from xcompat.smoke.smoke import SmokeRequest, default_text
+    from xcompat.smoke.request import SmokeRequest, default_text
 
     if list_speakers:
         _list_speakers(model, as_json)
@@ -121,7 +121,8 @@ def _spoken(request: SmokeRequest, page: Path | None, as_json: bool) -> SmokeRep
     from xcompat.matrix.load import load_matrix
     from xcompat.render import smoke as render
     from xcompat.render.text import show_json
-    from xcompat.smoke.smoke import check_place, run_smoke
+    from xcompat.smoke.request import check_place
+    from xcompat.smoke.smoke import run_smoke
 
     if page:
         check_place(page, "--report")
@@ -159,7 +160,7 @@ def _foretell(environment: Environment, device: str) -> tuple[str, ...]:
 
 def _list_speakers(model: Path | None, as_json: bool) -> NoReturn:
     from xcompat.render.text import show_json
-    from xcompat.smoke.smoke import speakers_of
+    from xcompat.smoke.request import speakers_of
 
     names = speakers_of(model)
     if as_json:
@@ -174,7 +175,8 @@ def _list_speakers(model: Path | None, as_json: bool) -> NoReturn:
 def _record(environment: Environment, device: str, file: Path, as_json: bool) -> NoReturn:
     from xcompat.render import smoke as render
     from xcompat.render.text import show_json
-    from xcompat.smoke.record import append_run, record_run
+    from xcompat.smoke.record import record_run
+    from xcompat.smoke.run_line import append_run
 
     with render.progress() as on_begin:
         run = record_run(environment, device=device, on_begin=on_begin)

@@ -73,7 +73,7 @@ def _surroundings_hold(condition: Condition, environment: Environment) -> bool:
 
 
 def _missing_holds(name: str, wanted: str, environment: Environment, unsaid: Unsaid) -> bool:
-    if environment.complete or is_absent(name, environment):
+    if is_absent(name, environment):
         return wanted == "absent"
     return unsaid.packages
 
@@ -85,7 +85,7 @@ def is_absent(name: str, environment: Environment) -> bool:
     not mean to have the other, nor what belongs to it.
     """
     if environment.complete:
-        return name not in environment.packages
+        return environment.lacks(name)
     for family in range(2):
         said, other = SAME_FILES[0][family], SAME_FILES[0][1 - family]
         if said in environment.packages and other not in environment.packages:

@@ -145,8 +145,8 @@ class Environment:
     source: str
     """Where this was read: an interpreter's path or a pins file."""
     complete: bool = True
-    """True for a probed environment, where an absent distribution is not installed; False for
-    pins, where an absent distribution is simply not said."""
+    """True for a probed environment and a list of all that is installed, where an absent
+    distribution is not installed; False for pins, where it is simply not said."""
     interpreter: str = ""
     """Path of the target's Python, for the commands that a person is told; empty for pins."""
     builds: Mapping[str, str] = field(default_factory=dict)
@@ -160,6 +160,14 @@ class Environment:
     """What was seen beside versions (`missing-files`, `checkpoint-html`), and where."""
     language: str = ""
     """Language that shall be spoken, as XTTS names it (`zh-cn`); empty where nobody asked."""
+    unlisted: frozenset[str] = frozenset()
+    """Distributions that a complete list leaves out even where they are installed."""
+    notes: tuple[str, ...] = ()
+    """What was read in part only, in a sentence of one line each."""
+
+    def lacks(self, name: str) -> bool:
+        """Return whether a distribution is known not to be installed."""
+        return self.complete and name not in self.packages and name not in self.unlisted
 
     @property
     def damaged(self) -> frozenset[str]:

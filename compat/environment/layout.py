@@ -1,8 +1,8 @@
 """Finds a Python installation, and where it keeps its distributions.
 
-Nothing of it is executed: the version comes from `pyvenv.cfg`. Only an installation without one,
-which does not write its version anywhere, is asked: `-I -S`, so that no `.pth`, `sitecustomize` or
-environment variable of its own runs.
+Nothing of it is executed: the version of a virtual environment comes from its `pyvenv.cfg` or from
+the name of its folder. An installation that writes its version nowhere is asked: `-I -S`, so that
+no `.pth`, `sitecustomize` or environment variable of its own runs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from xcompat.domain import minor_of
-from xcompat.environment.contents import text_of
+from xcompat.environment.contents import names_in, text_of
+from xcompat.environment.path_files import with_path_files
 from xcompat.environment.platforms import platform_name, this_platform
 from xcompat.errors import CannotLook
 
@@ -23,16 +24,21 @@ ASK_TIMEOUT = 20.0
 
 _QUESTION = """
 import json, site, sys, sysconfig
+base = {"base": sys.base_prefix, "platbase": sys.base_exec_prefix}
 print(json.dumps({
     "version": ".".join(map(str, sys.version_info[:3])),
     "platform": sysconfig.get_platform(),
     "executable": sys.executable,
     "prefix": sys.prefix,
     "user": site.getusersitepackages(),
-    "site": site.getsitepackages() + sorted(set(
-        sysconfig.get_paths()[name] for name in ("purelib", "platlib"))),
+    "site": site.getsitepackages([sys.base_prefix, sys.base_exec_prefix]) + sorted(set(
+        sysconfig.get_paths(vars=base)[name] for name in ("purelib", "platlib"))),
 }))
 """
+"""What is asked about is the installation itself: whether `-S` makes an interpreter forget that it
+stands in a virtual environment depends on its version."""
+_NUMBERS = re.compile(r"\d+(?:\.\d+)+")
+_LIBRARY = re.compile(r"(?:python|pypy)(\d+\.\d+)t?$")
 
 
 class Layout(NamedTuple):
@@ -43,6 +49,8 @@ class Layout(NamedTuple):
     interpreter: str
     root: str
     folders: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+    """What was not looked into, in a sentence each."""
 
 
 def own_layout() -> Layout:
@@ -83,7 +91,7 @@ def find_layout(python: str) -> Layout:
     for root in (path.parent.parent, path.parent):
         if (root / "pyvenv.cfg").is_file():
             return _of_venv(root, path)
-    return _asked(path)
+    return _with_path_files(_asked(path))
 
 
 def _of_folder(folder: Path) -> Layout:
@@ -113,7 +121,7 @@ def _of_folder(folder: Path) -> Layout:
             f"`{folder}` has no pyvenv.cfg, and its interpreter belongs to `{root}`",
             hint="make the environment anew, or give the path of the interpreter that you mean",
         )
-    return layout
+    return _with_path_files(layout)
 
 
 def _of_venv(root: Path, interpreter: Path | None) -> Layout:
@@ -125,27 +133,38 @@ def _of_venv(root: Path, interpreter: Path | None) -> Layout:
             hint="the Python that it was made from was removed or moved: make the environment anew",
         )
     settings = _pyvenv(root / "pyvenv.cfg")
-    version = re.match(
-        r"\d+(?:\.\d+)+", settings.get("version_info") or settings.get("version") or ""
-    )
-    folders = _venv_folders(root, version[0] if version else "")
-    if version is None or not folders or version[0].count(".") < 2:
-        return _asked(interpreter)
+    version = _version_said(settings) or _version_of_folder(root)
     platform = this_platform()
+    folders = _venv_folders(root, version)
+    if not folders:
+        asked = _asked(interpreter)
+        version, platform = asked.python, asked.platform
+        folders = _venv_folders(root, version)
+    if not folders:
+        raise CannotLook(
+            "XC203",
+            f"the virtual environment `{root}` is broken: it has no site-packages of"
+            f" Python {minor_of(version)}",
+            hint="the Python that it was made from became another: make the environment anew",
+        )
     if settings.get("include-system-site-packages", "").lower() == "true":
-        base = _base_interpreter(settings, version[0])
-        if base is None:
-            return _asked(interpreter)
-        asked = _asked(base)
+        asked = _asked(_base_interpreter(settings, version) or interpreter)
         folders += [folder for folder in asked.folders if folder not in folders]
         platform = asked.platform
-    return Layout(
-        python=version[0],
-        platform=platform,
-        interpreter=str(interpreter),
-        root=str(root),
-        folders=tuple(folders),
+    return _with_path_files(
+        Layout(
+            python=version,
+            platform=platform,
+            interpreter=str(interpreter),
+            root=str(root),
+            folders=tuple(folders),
+        )
     )
+
+
+def _with_path_files(layout: Layout) -> Layout:
+    folders, notes = with_path_files(layout.folders)
+    return layout._replace(folders=folders, notes=notes)
 
 
 def _pyvenv(path: Path) -> dict[str, str]:
@@ -153,11 +172,30 @@ def _pyvenv(path: Path) -> dict[str, str]:
     if text is None:
         raise CannotLook("XC203", f"`{path}` cannot be read", hint="check its permissions")
     pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
-    return {key.strip().lower(): value.strip() for key, _, value in pairs}
+    return {key.strip().lower(): value.strip().strip("'\"") for key, _, value in pairs}
+
+
+def _version_said(settings: dict[str, str]) -> str:
+    """Return the version in the settings: uv and virtualenv write `version_info`, venv `version`.
+
+    It can have two numbers only, or be missing.
+    """
+    said = (_NUMBERS.match(settings.get(key, "")) for key in ("version_info", "version"))
+    numbers = [".".join(match[0].split(".")[:3]) for match in said if match]
+    return max(numbers, key=lambda version: version.count("."), default="")
+
+
+def _version_of_folder(root: Path) -> str:
+    """Return the version that the only library folder is named after; empty if there are more."""
+    names = {*names_in(root / "lib"), *names_in(root / "lib64")}
+    minors = {match[1] for name in names if (match := _LIBRARY.match(name))}
+    return minors.pop() if len(minors) == 1 else ""
 
 
 def _venv_folders(root: Path, version: str) -> list[Path]:
     minor = minor_of(version)
+    if not minor:
+        return []
     candidates = [root / "Lib" / "site-packages"]
     for lib in ("lib", "lib64"):
         candidates += [
@@ -177,7 +215,10 @@ def _base_interpreter(settings: dict[str, str], version: str) -> Path | None:
     home = Path(settings.get("home", ""))
     minor = minor_of(version)
     names = (f"python{minor}", "python3", "python", "python.exe")
-    return next((home / name for name in names if (home / name).is_file()), None)
+    candidates = [home / name for name in names] if settings.get("home") else []
+    # virtualenv names it with a dash, and venv where it is one.
+    candidates += [Path(settings[k]) for k in ("base-executable", "executable") if k in settings]
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def _asked(interpreter: Path) -> Layout:

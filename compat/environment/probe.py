@@ -57,4 +57,5 @@ def environment_of(python: str | None = None) -> Environment:
             if len(versions := tuple(sorted({entry.version, *entry.others}))) > 1
         },
         signs=signs | rosetta_sign(platform, layout.interpreter),
+        notes=layout.notes,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from xcompat.domain import (
     CAPABILITIES,
@@ -54,7 +54,7 @@ def read_runs(text: str, name: str, seen: dict[str, str]) -> tuple[list[Run], li
     return runs, errors
 
 
-def in_todays_words(line: object) -> object:
+def in_todays_words(line: Any) -> Any:
     """Return what a run's line says in the newest schema.
 
     Up to schema 1 what is `api-path` now, a model that is given by its path, was called `api`. The

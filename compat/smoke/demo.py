@@ -13,7 +13,8 @@ from xcompat.domain import NEEDED, Diagnosis, Environment, Matrix
 from xcompat.domain.smoke import SmokeReport, StageResult
 from xcompat.errors import CannotLook
 from xcompat.smoke.child import run_stages
-from xcompat.smoke.smoke import SmokeRequest, run_smoke
+from xcompat.smoke.request import SmokeRequest
+from xcompat.smoke.smoke import run_smoke
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

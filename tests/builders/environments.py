@@ -1,5 +1,6 @@
 """Environments as folders: what the probe reads, without any package in it."""
 
+import json
 import os
 from pathlib import Path
 
@@ -57,3 +58,18 @@ def make_interpreter(path, answer) -> Path:
     path.chmod(0o755)
     assert os.access(path, os.X_OK)
     return path
+
+
+def answer_of(*site, user="/nowhere", **changed):
+    """Return what an interpreter says of itself, with these site folders."""
+    return json.dumps(
+        {
+            "version": "3.11.2",
+            "platform": "linux-x86_64",
+            "executable": "/usr/bin/python3",
+            "prefix": "/usr",
+            "user": str(user),
+            "site": [str(folder) for folder in site],
+            **changed,
+        }
+    )

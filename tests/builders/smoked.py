@@ -8,7 +8,8 @@ import wave
 from typing import TYPE_CHECKING, Any
 
 from xcompat.matrix.load import load_matrix
-from xcompat.smoke.smoke import SmokeRequest, run_smoke
+from xcompat.smoke.request import SmokeRequest
+from xcompat.smoke.smoke import run_smoke
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.version import Version
 
+import cell_bench
 import measure
-from measure import Bench, Cell, NotMeasured, choose, read_cells, recorded
+from cell_bench import Bench, NotMeasured
+from cells import Cell, read_cells
+from measure import choose, recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -225,8 +228,8 @@ def test_a_release_that_is_not_for_this_python_is_refused_as_pip_refuses_it(tmp_
         (site / f"{name}-1.0.dist-info" / "METADATA").write_text(
             f"Name: {name}\nVersion: 1.0\nRequires-Python: {wanted}\n"
         )
-    assert measure._refused_by_pip(tmp_path, "3.12.1") == ""
-    assert measure._refused_by_pip(tmp_path, "3.13.0") == (
+    assert cell_bench._refused_by_pip(tmp_path, "3.12.1") == ""
+    assert cell_bench._refused_by_pip(tmp_path, "3.13.0") == (
         "Package 'coqui_tts' requires a different Python: 3.13.0 not in '<3.13,>=3.10'"
     )
 
@@ -253,10 +256,10 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             (site / "_virtualenv.py").touch()
         return "tts==0.22.0\ntorch==2.9.1\n" if words[1] == "compile" else ""
 
-    monkeypatch.setattr(measure, "_uv", uv)
-    monkeypatch.setattr(measure, "environment_of", lambda _: None)
+    monkeypatch.setattr(cell_bench, "_uv", uv)
+    monkeypatch.setattr(cell_bench, "environment_of", lambda _: None)
     monkeypatch.setattr(
-        measure,
+        cell_bench,
         "record_run",
         lambda *_, **__: {
             "python": "3.11.7",
@@ -313,9 +316,9 @@ def test_an_environment_with_files_of_its_distributions_only_has_no_strays(tmp_p
         "six.py,,\nsix-1.0.dist-info/RECORD,,\n../../../bin/six,,\n"
     )
     (site / "six.py").touch()
-    assert measure._strays(tmp_path) == []
+    assert cell_bench._strays(tmp_path) == []
     (site / "seven.py").touch()
-    assert measure._strays(tmp_path) == [site / "seven.py"]
+    assert cell_bench._strays(tmp_path) == [site / "seven.py"]
 
 
 def test_fresh_means_that_no_cell_gets_the_environment_of_another(bench, tmp_path: Path) -> None:
@@ -332,7 +335,7 @@ def test_an_environment_that_is_not_what_was_resolved_is_not_measured(
 ) -> None:
     made, _, site = bench
     told = {"python": "3.11.7", "packages": {"TTS": "0.22.0"}, "capabilities": {}}
-    monkeypatch.setattr(measure, "record_run", lambda *_, **__: told)
+    monkeypatch.setattr(cell_bench, "record_run", lambda *_, **__: told)
     with pytest.raises(NotMeasured, match=r"torch==2\.9\.1"):
         made.measure(HEAVY)
     assert not site.exists()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from xcompat.matrix.load import load_matrix
-from xcompat.render.matrix import matrix_as_markdown
+from xcompat.render.matrix_page import matrix_as_markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "matrix.md"
 

@@ -1,4 +1,3 @@
-import json
 import os
 import sys
 from pathlib import Path
@@ -6,7 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from builders.environments import TTS_22, add_distribution, make_interpreter, make_venv
+from builders.environments import (
+    TTS_22,
+    add_distribution,
+    answer_of,
+    make_interpreter,
+    make_venv,
+)
 from xcompat.environment import distributions, layout, platforms, probe, system
 from xcompat.errors import CannotLook
 
@@ -122,20 +127,6 @@ class TestVenv:
         found = probe.environment_of(str(tmp_path / "v"))
         assert found.packages == {"torch": "2.9.1", "transformers": "4.40.2"}
         assert found.duplicates == {}
-
-
-def answer_of(*site, user="/nowhere", **changed):
-    return json.dumps(
-        {
-            "version": "3.11.2",
-            "platform": "linux-x86_64",
-            "executable": "/usr/bin/python3",
-            "prefix": "/usr",
-            "user": str(user),
-            "site": [str(folder) for folder in site],
-            **changed,
-        }
-    )
 
 
 class TestAsked:

@@ -13,7 +13,7 @@ from builders.smoked import SPEECH, speak
 from xcompat.errors import CannotLook
 from xcompat.render import smoke as render
 from xcompat.render.report_html import html_report, write_html
-from xcompat.smoke.smoke import default_text
+from xcompat.smoke.request import default_text
 
 if TYPE_CHECKING:
     from pathlib import Path

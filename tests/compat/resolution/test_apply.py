@@ -283,7 +283,7 @@ class TestTrouble:
 
     def test_ctrl_c_halfway_tells_the_way_back(self, type_, make, tmp_path, monkeypatch):
         python = make(tmp_path / "env", REPORT)
-        monkeypatch.setattr("xcompat.resolution.apply._PATIENCE", 0.5)
+        monkeypatch.setattr("xcompat.resolution.commands.PATIENCE", 0.5)
         stub_uv(
             tmp_path, monkeypatch,
             'case "$*" in *--target*|*--dry-run*|*" -r "*) ;;'
@@ -296,7 +296,7 @@ class TestTrouble:
 
     def test_ctrl_c_before_anything_is_changed_says_so(self, type_, make, tmp_path, monkeypatch):
         python = make(tmp_path / "env", REPORT)
-        monkeypatch.setattr("xcompat.resolution.apply._PATIENCE", 0.5)
+        monkeypatch.setattr("xcompat.resolution.commands.PATIENCE", 0.5)
         stub_uv(tmp_path, monkeypatch, 'case "$*" in *--target*) kill -INT $PPID; sleep 60;; esac')
         code, _, err = apply(type_, python)
         assert (code, installed(python)) == (130, REPORT)
@@ -335,7 +335,7 @@ class TestTrouble:
 
     def test_no_installer_at_all(self, type_, make, tmp_path, monkeypatch):
         python = make(tmp_path / "env", REPORT)
-        monkeypatch.setattr("xcompat.resolution.apply.find_uv", lambda: None)
+        monkeypatch.setattr("xcompat.resolution.installation.find_uv", lambda: None)
         code, _, err = apply(type_, python)
         assert (code, installed(python)) == (4, REPORT)
         assert "error[XC219]" in err

@@ -18,7 +18,8 @@ from xcompat.errors import Misuse
 from xcompat.render import smoke as render
 from xcompat.render.report_html import html_report
 from xcompat.smoke import against
-from xcompat.smoke.against import Rival, compare, mp3_seconds, rivals_asked_for, wav_seconds
+from xcompat.smoke.against import Rival, compare, rivals_asked_for
+from xcompat.smoke.engines import mp3_seconds, wav_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

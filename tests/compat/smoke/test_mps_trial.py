@@ -16,7 +16,8 @@ from xcompat.cli import asked
 from xcompat.environment import probe
 from xcompat.matrix.load import load_matrix
 from xcompat.smoke.mps_trial import FALLBACK
-from xcompat.smoke.smoke import SmokeRequest, run_smoke
+from xcompat.smoke.request import SmokeRequest
+from xcompat.smoke.smoke import run_smoke
 from xcompat.target import fallback
 
 if TYPE_CHECKING:

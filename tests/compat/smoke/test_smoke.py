@@ -12,8 +12,10 @@ from conftest import Done
 from xcompat import load_xtts
 from xcompat.domain.smoke import StageResult
 from xcompat.matrix.load import load_matrix
-from xcompat.smoke.record import _capabilities, without_machine_paths
-from xcompat.smoke.smoke import SmokeRequest, _child_request, _report, name_issue
+from xcompat.smoke.report import name_issue, report_of
+from xcompat.smoke.request import SmokeRequest
+from xcompat.smoke.run_line import capabilities_of, without_machine_paths
+from xcompat.smoke.smoke import _child_request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,7 +92,7 @@ def test_a_report_says_that_it_spoke_through_the_runtime(tmp_path: Path) -> None
     request = SmokeRequest(python=tmp_path, wav=tmp_path / "speech.wav")
     details = {"parameters": 1, "runtime": "xcompat", "reason": "TypeError: no beams"}
     stage = StageResult(name="load", status="works", seconds=1, details=details)
-    assert _report(request, (stage,), {}, ()).notes == (
+    assert report_of(request, (stage,), {}, ()).notes == (
         "spoke through the xcompat runtime: TypeError: no beams",
     )
 
@@ -139,7 +141,7 @@ def test_a_capability_fails_if_one_of_its_stages_does() -> None:
     tokens = StageResult(name="tokens", status="fails", seconds=1, error="wrong voice: token 0")
     speak = StageResult(name="speak", status="works", seconds=1)
     for order in ([tokens, speak], [speak, tokens]):
-        assert _capabilities(order) == {
+        assert capabilities_of(order) == {
             "speak": {"status": "fails", "error": "wrong voice: token 0"}
         }
 
@@ -147,7 +149,7 @@ def test_a_capability_fails_if_one_of_its_stages_does() -> None:
 def test_a_silent_voice_is_recorded_as_wrong() -> None:
     sound = {"seconds": 1, "finite": True, "rms": 0.0, "clipped": 0.0, "loudest_bin": 0.0}
     stage = StageResult(name="speak", status="works", seconds=1, details={"sound": sound})
-    assert _capabilities([stage])["speak"]["error"].startswith("wrong sound: not silent: RMS")
+    assert capabilities_of([stage])["speak"]["error"].startswith("wrong sound: not silent: RMS")
 
 
 def test_a_published_error_names_no_folder_of_the_machine() -> None:
