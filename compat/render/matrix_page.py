@@ -68,7 +68,8 @@ def matrix_as_markdown(matrix: Matrix) -> str:
         "and the command that repeats it.",
         "",
         "✓ works · ✗ fails · ? not reached · empty: something before it failed, or, for install,",
-        "versions were forced upon each other. A second sign: the same versions",
+        "versions were forced upon each other, or, for api, the run is older than that column.",
+        "A second sign: the same versions",
         'with the [runtime](runtime.md), `load_xtts(..., runtime="xcompat")`. The columns:',
         "",
     ]

@@ -88,7 +88,7 @@ def matrix(runs=(), issues=(), rows=()):
 
 
 RUN_LINE = {
-    "schema": 1,
+    "schema": 2,
     "id": "r1",
     "date": "2026-11-22",
     "tool": "xcompat 0.1.0",

@@ -52,7 +52,12 @@ def test_the_column_of_the_runtime_may_be_missing_or_empty(tmp_path):
 
 def test_the_api_of_old_lines_was_a_model_given_by_its_path(tmp_path):
     works, fails = {"status": "works"}, {"status": "fails", "error": "E"}
-    old = {**RUN_LINE, "capabilities": {"api": fails}, "runtime_capabilities": {"api": works}}
+    old = {
+        **RUN_LINE,
+        "schema": 1,
+        "capabilities": {"api": fails},
+        "runtime_capabilities": {"api": works},
+    }
     new = {**old, "schema": 2, "id": "r2"}
     before, after = load_matrix(write_matrix(tmp_path / "m", [old, new])).runs
     for run, name in ((before, "api-path"), (after, "api")):
