@@ -152,6 +152,13 @@ def make_checkpoint(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def calibration(session: nox.Session) -> None:
+    """Measure how often the doctor is right about runs that it has not seen; record it."""
+    session.install(".")
+    session.run("python", "tests/calibration.py", str(ROOT / "matrices" / "calibration.json"))
+
+
+@nox.session(default=False)
 def listen(session: nox.Session) -> None:
     """Measure how well the recogniser tells speech (espeak-ng must be here) from wrong sounds."""
     _install_to_edit(session, ".[asr]", "tests")

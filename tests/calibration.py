@@ -17,19 +17,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from xcompat.diagnosis.doctor import Doctor
-from xcompat.domain import CAPABILITIES, DECIDING, minor_of
+from xcompat.domain import CAPABILITIES, DECIDING, Trials, minor_of
 from xcompat.matrix.load import SHIPPED, load_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xcompat.domain import CapabilityOutcome, CapabilityStatus, Matrix, Run
+    from xcompat.domain import Matrix, Run
 
 Left = Literal["versions", "torch", "transformers", "TTS"]
 LEFT_OUT: tuple[Left, ...] = ("versions", "torch", "transformers", "TTS")
 """What the left-out runs share with the one that is asked about."""
-Key = tuple[str, str, str, str, str]
-"""What was left out, the column, the capability, the basis, and right, wrong or unknown."""
+Key = tuple[str, str, str, str]
+"""What was left out, the column, the capability and the basis; `none` where there is no answer."""
 
 
 def alike(run: Run, left: Left) -> tuple[object, ...]:
@@ -41,8 +41,8 @@ def alike(run: Run, left: Left) -> tuple[object, ...]:
     return tuple(minor_of(packages.get(name, "")) for name in names)
 
 
-def outcomes(matrix: Matrix, left: Left, run: Run) -> Iterator[Key]:
-    """Yield what the doctor says of a run's capabilities without having seen any that is alike."""
+def judged(matrix: Matrix, left: Left, run: Run) -> Iterator[tuple[Key, str]]:
+    """Yield what the doctor says of a run without having seen any that is alike, judged."""
     others = tuple(other for other in matrix.runs if alike(other, left) != alike(run, left))
     told = Doctor(replace(matrix, runs=others)).diagnose(run.environment, CAPABILITIES)
     for column, said, measured in (
@@ -51,42 +51,43 @@ def outcomes(matrix: Matrix, left: Left, run: Run) -> Iterator[Key]:
     ):
         for capability, outcome in measured.items():
             # What is installed has been installed somehow: that is asked of pins only.
-            if outcome.status != "unknown" and capability != "install":
-                yield left, column, capability, *_judged(said[capability], outcome)
+            if outcome.status == "unknown" or capability == "install":
+                continue
+            answer = said[capability]
+            right = "right" if answer.status == outcome.status else "wrong"
+            known = answer.status != "unknown"
+            yield (
+                (left, column, capability, answer.basis if known else "none"),
+                right if known else "unknown",
+            )
 
 
-def _judged(said: CapabilityStatus, measured: CapabilityOutcome) -> tuple[str, str]:
-    if said.status == "unknown":
-        return "none", "unknown"
-    return said.basis, "right" if said.status == measured.status else "wrong"
+def _of_run(matrix: Matrix, run: Run) -> Counter[tuple[Key, str]]:
+    return Counter(told for left in LEFT_OUT for told in judged(matrix, left, run))
 
 
-def _of_run(matrix: Matrix, run: Run) -> Counter[Key]:
-    told = (key for left in LEFT_OUT for key in outcomes(matrix, left, run))
-    return Counter(told)
-
-
-def calibration(matrix: Matrix) -> Counter[Key]:
-    """Return how often each outcome came about, over all runs of undamaged environments."""
+def calibration(matrix: Matrix) -> dict[Key, Trials]:
+    """Return how answers were judged, over all runs of undamaged environments."""
     runs = [run for run in matrix.runs if not run.environment.damaged]
     with ProcessPoolExecutor(2) as pool:
-        return sum(pool.map(partial(_of_run, matrix), runs, chunksize=8), Counter())
+        counted = sum(pool.map(partial(_of_run, matrix), runs, chunksize=8), Counter())
+    return {
+        key: Trials(*(counted[key, each] for each in ("right", "wrong", "unknown")))
+        for key in sorted({key for key, _ in counted})
+    }
 
 
 def main() -> None:
     """Write what was measured into the matrix."""
-    counted = calibration(load_matrix())
-    rows = [[*key, count] for key, count in sorted(counted.items())]
-    text = "[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n"
+    trials = calibration(load_matrix())
+    rows = (json.dumps([*key, *each]) for key, each in trials.items())
     place = Path(sys.argv[1]) if len(sys.argv) > 1 else SHIPPED / "calibration.json"
-    place.write_text(text, "utf-8")
+    place.write_text("[\n" + ",\n".join(rows) + "\n]\n", "utf-8")
     for left in LEFT_OUT:
         for column in ("stock", "runtime"):
-            total = Counter()
-            for key, count in counted.items():
-                if key[:2] == (left, column):
-                    total[key[3], key[4]] += count
-            print(left, column, dict(total))
+            told = [each for key, each in trials.items() if key[:2] == (left, column)]
+            right, wrong, unknown = map(sum, zip(*told, strict=True))
+            print(f"{left} left out, {column}: {right} right, {wrong} wrong, {unknown} unknown")
 
 
 if __name__ == "__main__":

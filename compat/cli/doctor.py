@@ -38,7 +38,7 @@ def doctor(
     environment = environment_asked_for(
         python, requirements, python_version, platform, sys.stdin.buffer, language=language
     )
-    diagnosis = diagnose(environment, load_matrix(near=environment), needed)
+    diagnosis = diagnose(environment, load_matrix(), needed)
     if as_json:
         show_json(render.diagnosis_as_json(diagnosis))
     else:

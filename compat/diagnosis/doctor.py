@@ -161,6 +161,7 @@ class Doctor:
             basis="expected",
             note=told.note,
             support=tuple(run.id for run in told.runs),
+            trials=self._matrix.calibration.get(("versions", column.name, capability, "expected")),
         )
 
     def _codes(self, run: Run) -> frozenset[str]:

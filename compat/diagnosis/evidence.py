@@ -41,17 +41,19 @@ _SPOKEN: tuple[Capability, ...] = ("speak", "stream", "api", "api-path")
 class Column(NamedTuple):
     """One of the two ways in which a run measured everything."""
 
+    name: str
     outcomes: Callable[[Run], Mapping[Capability, CapabilityOutcome]]
     claims: Callable[[KnownIssue], tuple[Capability, ...]]
     """Capabilities whose failure an issue claims."""
 
 
 STOCK = Column(
+    "stock",
     lambda run: run.capabilities,
     lambda issue: issue.capabilities if issue.severity == "error" else (),
 )
 """With TTS and transformers as they are."""
-RUNTIME = Column(lambda run: run.runtime_capabilities, lambda issue: issue.runtime)
+RUNTIME = Column("runtime", lambda run: run.runtime_capabilities, lambda issue: issue.runtime)
 """Where xcompat loads the model."""
 
 

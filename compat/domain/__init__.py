@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -272,6 +272,15 @@ class Row:
     runs: tuple[str, ...]
 
 
+class Trials(NamedTuple):
+    """How answers of one kind, about runs that were left out, compare with what was measured."""
+
+    right: int
+    wrong: int
+    unknown: int
+    """There was no answer."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix:
     """Everything that is recorded."""
@@ -279,6 +288,8 @@ class Matrix:
     runs: tuple[Run, ...]
     rows: tuple[Row, ...]
     issues: tuple[KnownIssue, ...]
+    calibration: Mapping[tuple[str, str, str, str], Trials] = field(default_factory=dict)
+    """By what was left out (`versions`), column (`stock`), capability and basis."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,6 +314,8 @@ class CapabilityStatus:
     """The evidence in one phrase: a run, two brackets, or what is missing."""
     support: tuple[str, ...] = ()
     """Runs that it rests on."""
+    trials: Trials | None = None
+    """How often such an answer was right; None where that was not tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

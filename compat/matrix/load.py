@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from xcompat import matrices
-from xcompat.domain import DECIDING, Environment, KnownIssue, Matrix, Row, Run, minor_of
+from xcompat.domain import KnownIssue, Matrix, Row, Run
 from xcompat.errors import CannotLook
+from xcompat.matrix.calibration import trials_of
 from xcompat.matrix.forms import issue_of, read_runs, row_of
 from xcompat.matrix.tables import BadTable, Table, table_of_toml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from xcompat.domain import Trials
 
 T = TypeVar("T")
 
@@ -21,14 +24,11 @@ SHIPPED = Path(matrices.__file__).resolve().parent
 """The data that comes with xcompat."""
 
 
-def load_matrix(folder: Path | None = None, *, near: Environment | None = None) -> Matrix:
+def load_matrix(folder: Path | None = None) -> Matrix:
     """Return everything that is recorded in `folder`, or in what comes with xcompat.
 
     Args:
         folder: A folder as `matrices` is one.
-        near: Leave out the runs that say nothing of this environment, because their Python or two
-            or more of the deciding distributions have other versions: most of them, and most of
-            the work.
 
     Symptoms are compiled, which takes as long as all the rest, only where they are from elsewhere:
     what comes with xcompat is compiled by its tests.
@@ -38,7 +38,6 @@ def load_matrix(folder: Path | None = None, *, near: Environment | None = None) 
     """
     reader = _Reader(folder or SHIPPED)
     reader.thorough = folder is not None
-    reader.near = near
     matrix = reader.read()
     if reader.errors:
         listed = "\n  ".join(reader.errors)
@@ -55,7 +54,6 @@ class _Reader:
         self.folder = folder
         self.errors: list[str] = []
         self.thorough = True
-        self.near: Environment | None = None
 
     def read(self) -> Matrix:
         issues = self._tables("issues", issue_of)
@@ -64,24 +62,27 @@ class _Reader:
         if self.thorough:
             for issue, path in issues:
                 self._compile(issue, path)
-        if self.near is None:
-            self._check_cited(rows, {run.id for run in runs})
+        self._check_cited(rows, {run.id for run in runs})
         return Matrix(
             runs=tuple(runs),
             rows=tuple(row for row, _ in rows),
             issues=tuple(issue for issue, _ in issues),
+            calibration=self._calibration(),
         )
+
+    def _calibration(self) -> Mapping[tuple[str, str, str, str], Trials]:
+        path = self.folder / "calibration.json"
+        try:
+            return trials_of(self._text(path)) if path.exists() else {}
+        except BadTable as error:
+            self.errors.append(f"{self._name(path)}:1: {error.what}")
+            return {}
 
     def _runs(self) -> list[Run]:
         runs: list[Run] = []
         seen: dict[str, str] = {}
         for path in sorted(self.folder.glob("runs/*.jsonl")):
             text = self._text(path)
-            if self.near:
-                # An empty line keeps the place of what is left out.
-                text = "\n".join(
-                    "" if _is_far(line, self.near) else line for line in text.splitlines()
-                )
             found, errors = read_runs(text, self._name(path), seen)
             runs += found
             self.errors += errors
@@ -125,40 +126,6 @@ class _Reader:
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder.parent).as_posix()
-
-
-def _is_far(line: str, near: Environment) -> bool:
-    """Return whether a run's line is of another Python, or of two or more other versions.
-
-    The line is not parsed for that. One that is written otherwise than by `json` is not far.
-    """
-    if (
-        near.python
-        and (python := _told(line, "python"))
-        and minor_of(python) != minor_of(near.python)
-    ):
-        return True
-    start = line.find('"packages": {')
-    if start < 0:
-        return False
-    packages = line[start : line.find("}", start)]
-    differing = 0
-    for name in DECIDING:
-        ours = near.packages.get(name)
-        if ours is None and not near.complete:
-            continue
-        version = _told(packages, name)
-        differing += (version and version.partition("+")[0]) != (ours and ours.partition("+")[0])
-    return differing > 1
-
-
-def _told(line: str, key: str) -> str | None:
-    """Return the text of a key as `json` writes it, or None where there is none."""
-    start = line.find(f'"{key}": "')
-    if start < 0:
-        return None
-    start += len(key) + 5
-    return line[start : line.find('"', start)]
 
 
 def _line_of(text: str, key: str) -> int:

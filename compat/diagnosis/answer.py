@@ -1,0 +1,97 @@
+"""Says in one sentence what a diagnosis comes to: pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from xcompat.domain import Capability, Diagnosis
+
+_DOES: dict[Capability, str] = {
+    "speak": "speaks",
+    "stream": "streams",
+    "clone": "clones voices",
+}
+"""What a user hears, in the order in which it matters."""
+_CAN: dict[Capability, str] = {
+    "install": "be installed",
+    "import": "start",
+    "load": "open the original model.pth",
+    "load-converted": "open a converted model",
+    "speak": "speak",
+    "stream": "stream",
+    "clone": "clone a voice",
+    "api": "speak through TTS(NAME)",
+    "api-path": "speak through TTS(model_path=...)",
+}
+
+
+class Answer(NamedTuple):
+    """The first line of a doctor."""
+
+    text: str
+    convert: bool
+    """Whether the model must be converted before it opens here."""
+
+
+def answer_of(diagnosis: Diagnosis) -> Answer:
+    """Return the answer to "can this run XTTS v2?", which says nothing else than the table."""
+    here = "here" if diagnosis.environment.complete else "with these pins"
+    failing = [c for c in diagnosis.needed if _status(diagnosis, c) == "fails"]
+    if failing:
+        return Answer(_refusal(diagnosis, failing[0], here), convert=False)
+    unknown = [c for c in diagnosis.needed if _status(diagnosis, c) == "unknown"]
+    if unknown:
+        why = diagnosis.capabilities[unknown[0]].note
+        cannot = _CAN[unknown[0]] if unknown[0] != "import" else "run XTTS v2"
+        return Answer(f"Nobody knows whether it can {cannot} {here}: {why}", convert=False)
+    return _consent(diagnosis, here)
+
+
+def _consent(diagnosis: Diagnosis, here: str) -> Answer:
+    does = [text for name, text in _DOES.items() if _status(diagnosis, name) == "works"]
+    others = [
+        _CAN[name]
+        for name in diagnosis.needed
+        if name not in _DOES and name not in ("install", "import", "load-converted")
+    ]
+    text = _listed(does) or f"can {_listed(others) or 'start'}"
+    text = f"{text[0].upper()}{text[1:]} {here}"
+    convert = _status(diagnosis, "load") == "fails" and "import" in diagnosis.needed
+    if convert:
+        text += ", once the model is converted"
+    lost = [name for name in _DOES if _status(diagnosis, name) == "fails"]
+    if lost:
+        text += f"; cannot {_listed(_CAN[name] for name in lost)}: {_why(diagnosis, lost[0])}"
+    return Answer(text, convert=convert)
+
+
+def _refusal(diagnosis: Diagnosis, failing: Capability, here: str) -> str:
+    why = _why(diagnosis, failing)
+    if failing == "install":
+        return f"Cannot be installed: {why}"
+    if _status(diagnosis, "import") == "fails":
+        return f"Cannot start {here}: {why}"
+    does = [text for name, text in _DOES.items() if _status(diagnosis, name) == "works"]
+    begins = _listed(does) if does else "starts"
+    return f"{begins[0].upper()}{begins[1:]} {here}, but cannot {_CAN[failing]}: {why}"
+
+
+def _why(diagnosis: Diagnosis, capability: Capability) -> str:
+    """Return the title of the issue that a capability fails for, with the versions it is about."""
+    codes = diagnosis.capabilities[capability].issues
+    for finding in diagnosis.findings:
+        if finding.issue.code in codes:
+            return finding.issue.title
+    return "it was run with these versions, and it failed"
+
+
+def _status(diagnosis: Diagnosis, capability: Capability) -> str:
+    return diagnosis.capabilities[capability].status
+
+
+def _listed(words: Iterable[str]) -> str:
+    *first, last = list(words) or [""]
+    return f"{', '.join(first)} and {last}" if first else last
