@@ -15,6 +15,7 @@ from xcompat.cli.options import (
     Python,
     PythonVersion,
     Requirements,
+    Strict,
 )
 
 
@@ -25,6 +26,7 @@ def doctor(
     platform: Platform = None,
     need: Need = None,
     language: Language = None,
+    strict: Strict = False,
     as_json: Json = False,
 ) -> None:
     """Tell whether an environment can run XTTS v2, and what to do."""
@@ -38,7 +40,7 @@ def doctor(
     environment = environment_asked_for(
         python, requirements, python_version, platform, sys.stdin.buffer, language=language
     )
-    diagnosis = diagnose(environment, load_matrix(), needed)
+    diagnosis = diagnose(environment, load_matrix(), needed, strict=strict)
     if as_json:
         show_json(render.diagnosis_as_json(diagnosis))
     else:

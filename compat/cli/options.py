@@ -45,3 +45,9 @@ Language: TypeAlias = Annotated[
     typer.Option("--language", metavar="LANGUAGE", help="To be spoken, such as ja or zh-cn."),
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+Strict: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--strict", help="Take for an answer what was run only, not what is to be expected."
+    ),
+]

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xcompat.diagnosis.answer import answer_of
 from xcompat.domain import DECIDING
 from xcompat.render.text import Page
 
@@ -31,6 +32,8 @@ _WIDE = 72
 """Columns from which on there is room for what a capability means."""
 _SEEN = 5
 """Places of one sign that are shown; JSON has all."""
+_BASIS = {"recorded": "run", "bracketed": "run just below and above", "expected": "expected"}
+"""What a status rests on, in the table."""
 _SIGN = {
     "works": ("✓", "green"),
     "fails": ("✗", "red"),
@@ -44,6 +47,7 @@ def diagnosis_as_json(diagnosis: Diagnosis) -> dict[str, Any]:
     return {
         "schema": 1,
         "verdict": diagnosis.verdict,
+        "answer": answer_of(diagnosis).text,
         "needed": list(diagnosis.needed),
         "environment": {
             "python": environment.python,
@@ -57,6 +61,8 @@ def diagnosis_as_json(diagnosis: Diagnosis) -> dict[str, Any]:
             "source": environment.source,
             "complete": environment.complete,
         },
+        "assumed": dict(diagnosis.assumed)
+        | ({"python": diagnosis.assumed_python} if diagnosis.assumed_python else {}),
         "capabilities": _statuses_as_json(diagnosis.capabilities),
         "runtime": _statuses_as_json(diagnosis.runtime),
         "change_nothing": list(diagnosis.change_nothing),
@@ -85,6 +91,8 @@ def _statuses_as_json(statuses: Mapping[Capability, CapabilityStatus]) -> dict[s
             "basis": told.basis,
             "issues": list(told.issues),
             "note": told.note,
+            "support": list(told.support),
+            "trials": told.trials and told.trials._asdict(),
         }
         for capability, told in statuses.items()
     }
@@ -93,15 +101,20 @@ def _statuses_as_json(statuses: Mapping[Capability, CapabilityStatus]) -> dict[s
 def show_diagnosis(diagnosis: Diagnosis) -> None:
     """Write the answer, what it rests on, and what to type next to stdout."""
     page = Page()
-    page.prose(*_answer(diagnosis))
+    answer = answer_of(diagnosis)
+    style = {"compatible": "green", "incompatible": "red", "unknown": "yellow"}[diagnosis.verdict]
+    page.prose((f"{answer.text}.", f"bold {style}"))
+    if answer.convert:
+        page.line(("  xcompat convert FOLDER", "bold"))
+    _show_confidence(page, diagnosis)
     page.gap()
-    _show_environment(page, diagnosis.environment)
+    _show_environment(page, diagnosis)
     page.gap()
-    said = _doubt(diagnosis) if diagnosis.verdict == "unknown" else ""
     for capability, told in diagnosis.capabilities.items():
         # What is installed has been installed: the question matters for pins only.
         if capability != "install" or not diagnosis.environment.complete:
-            _show_capability(page, capability, told, said)
+            _show_capability(page, capability, told)
+    _show_evidence(page, diagnosis)
     what_to_do, *others = _sections(diagnosis)
     _show_section(page, *what_to_do, diagnosis.environment)
     if diagnosis.change_nothing:
@@ -111,6 +124,37 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
         _show_section(page, *section, diagnosis.environment)
     page.gap()
     _show_next(page, diagnosis)
+
+
+def _show_confidence(page: Page, diagnosis: Diagnosis) -> None:
+    """Write how far an answer can be relied on that no run of these versions gave."""
+    needed = [diagnosis.capabilities[capability] for capability in diagnosis.needed]
+    if any(told.status != "works" for told in needed):
+        return
+    tried = [told.trials for told in needed if told.basis == "expected" and told.trials]
+    if tried:
+        right, total = (
+            sum(each.right for each in tried),
+            sum(each.right + each.wrong for each in tried),
+        )
+        page.prose(
+            "Expected, not run: answers of this kind were right in "
+            f"{right:,} of {total:,} trials (`--strict` takes runs only)."
+        )
+    elif any(told.basis == "expected" for told in needed):
+        page.prose("Expected, not run (`--strict` takes runs only).")
+
+
+def _show_evidence(page: Page, diagnosis: Diagnosis) -> None:
+    """Write once what several capabilities rest on."""
+    by_note: dict[str, list[str]] = {}
+    for capability, told in diagnosis.capabilities.items():
+        if told.status != "unknown" and told.note and not told.note.startswith("needs "):
+            by_note.setdefault(told.note, []).append(capability)
+    if by_note:
+        page.gap()
+    for note, capabilities in by_note.items():
+        page.prose((f"{', '.join(capabilities)}: {note}", "dim"), indent=2, hang=2)
 
 
 def _show_section(
@@ -160,45 +204,6 @@ def command_in(command: str, environment: Environment | None) -> str:
     return f"uv pip {subcommand} --python {python} {rest.removeprefix('-y ')}"
 
 
-def _answer(diagnosis: Diagnosis) -> tuple[str | tuple[str, str], ...]:
-    subject = "This environment" if diagnosis.environment.complete else "This set of pins"
-    asked = _asked(diagnosis)
-    if diagnosis.verdict == "compatible":
-        bases = {diagnosis.capabilities[capability].basis for capability in diagnosis.needed}
-        why = "these versions were run, and it worked"
-        if "bracketed" in bases:
-            why = "versions just below and just above were run, and both worked"
-        return (f"{subject} can {asked}", "bold green"), f": {why}."
-    if diagnosis.verdict == "incompatible":
-        return (f"{subject} cannot {asked}", "bold red"), f". {_reason(diagnosis)}"
-    return (
-        (f"Nobody knows yet whether {subject.lower()} can {asked}", "bold yellow"),
-        f": {_doubt(diagnosis)}; no known problem stands in the way.",
-    )
-
-
-def _asked(diagnosis: Diagnosis) -> str:
-    if set(diagnosis.needed) == {"import", "load-converted", "speak"}:
-        return "run XTTS v2"
-    return f"do what was asked for ({', '.join(diagnosis.needed)})"
-
-
-def _reason(diagnosis: Diagnosis) -> str:
-    stopping = [each.issue.title for each in diagnosis.findings if _stops(each, diagnosis)]
-    if not stopping:
-        failing = [c for c in diagnosis.needed if diagnosis.capabilities[c].status == "fails"]
-        return f"`{failing[0]}` was run with these versions, and it failed."
-    first, *others = stopping
-    more = f" (and {len(others)} more, below)" if others else ""
-    return f"{first}{more}."
-
-
-def _doubt(diagnosis: Diagnosis) -> str:
-    """Return why the first thing that was asked for is unknown."""
-    needed = (diagnosis.capabilities[capability] for capability in diagnosis.needed)
-    return next(told.note for told in needed if told.status == "unknown")
-
-
 def _stops(finding: Finding, diagnosis: Diagnosis) -> bool:
     """Return whether a finding keeps the user from what was asked for."""
     return any(
@@ -208,7 +213,8 @@ def _stops(finding: Finding, diagnosis: Diagnosis) -> bool:
     )
 
 
-def _show_environment(page: Page, environment: Environment) -> None:
+def _show_environment(page: Page, diagnosis: Diagnosis) -> None:
+    environment = diagnosis.environment
     python = f"Python {environment.python}" if environment.python else "Python not said"
     page.prose(
         f"{python} on {environment.platform}, read from {short(environment.source)}", indent=2
@@ -220,24 +226,38 @@ def _show_environment(page: Page, environment: Environment) -> None:
         build = environment.builds.get(name, "")
         if version is not None:
             shown = version if not build or "+" in version else f"{version} ({build})"
-            told.append(f"{name} {shown}")
+            told.append(f"{name} {shown}".strip())
         elif name not in ("TTS", "coqui-tts"):
             missing.append(name)
     if not {"TTS", "coqui-tts"} & environment.packages.keys():
         missing.insert(0, "TTS or coqui-tts")
     if told:
         page.prose(", ".join(told), indent=2)
-    if missing:
+    assumed = _assumed(diagnosis)
+    if assumed:
+        page.prose(f"not said, assumed: {assumed}", indent=2)
+    elif missing:
         absent = "not installed" if environment.complete else "not said"
         page.prose(f"{absent}: {', '.join(missing)}", indent=2)
     for name, versions in environment.duplicates.items():
         page.prose(f"{name} is there more than once: {', '.join(versions)}", indent=2)
 
 
-def _show_capability(page: Page, capability: Capability, told: CapabilityStatus, said: str) -> None:
+def _assumed(diagnosis: Diagnosis) -> str:
+    """Return what was assumed of pins, in one phrase."""
+    added = diagnosis.assumed
+    told = [f"Python {diagnosis.assumed_python}"] if diagnosis.assumed_python else []
+    told += [f"{name} {version}" for name, version in added.items() if version]
+    told += [f"no {name}" for name, version in added.items() if not version]
+    return ", ".join(told)
+
+
+def _show_capability(page: Page, capability: Capability, told: CapabilityStatus) -> None:
     sign, style = _SIGN[told.status]
-    details = [*told.issues, *([told.note] if told.note not in ("", said) else [])]
-    answer = f"{told.status}: {', '.join(details)}" if details else told.status
+    details = [*told.issues, *([told.note] if told.note.startswith("needs ") else [])]
+    if not details:
+        details = [told.note] if told.status == "unknown" else [_BASIS.get(told.basis, "")]
+    answer = ": ".join(filter(None, (told.status, ", ".join(filter(None, details)))))
     if page.width < _WIDE:
         page.prose(
             (f"{sign} ", f"bold {style}"), (capability, "bold"), f" {answer}", indent=2, hang=2
