@@ -85,7 +85,8 @@ class Regimes:
         ]
         if not all(within):
             return None
-        return Expected(*_told(environment, within))
+        everywhere = [run for run, theirs in worked if theirs == ours]
+        return Expected(*_told(environment, within, everywhere))
 
     def why_not(self, environment: Environment) -> str:
         """Return why nothing is expected of an environment, whatever was run, or nothing."""
@@ -218,9 +219,10 @@ def _version_of(environment: Environment, name: str) -> str | None:
     return environment.python if name == "python" else environment.packages.get(name)
 
 
-def _told(environment: Environment, within: Sequence[Sequence[Run]]) -> tuple[tuple[Run, ...], str]:
+def _told(
+    environment: Environment, within: Sequence[Sequence[Run]], everywhere: Sequence[Run]
+) -> tuple[tuple[Run, ...], str]:
     """Return the runs that an expectation rests on, and what they were, in one phrase."""
-    everywhere = [run for run in within[0] if all(run in runs for runs in within[1:])]
     beside: list[str] = []
     support = {run.id: run for run in everywhere}
     for name, runs in zip(_DIMENSIONS, within, strict=True):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 ConstraintKind = Literal["keep", "need", "python", "platform"]
-Evidence = Literal["row", "run", "elsewhere", "bracketed", "none"]
+Evidence = Literal["row", "run", "elsewhere", "bracketed", "expected", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

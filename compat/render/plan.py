@@ -28,6 +28,7 @@ _EVIDENCE = {
     "run": "run with these versions on this platform and Python",
     "elsewhere": "run with these versions, but never on this platform and Python",
     "bracketed": "versions just below and just above were run on this platform and Python",
+    "expected": "never run with these versions; between the same boundaries they worked",
     "none": "never run; no known problem stands in the way, and that is all that is known",
 }
 

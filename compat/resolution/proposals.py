@@ -9,7 +9,6 @@ from xcompat.diagnosis.conditions import applies
 from xcompat.domain import CAPABILITIES, DECIDING, SAME_FILES, KnownIssue, minor_of
 from xcompat.domain.plan import Proposal
 from xcompat.domain.versions import public
-from xcompat.resolution.ways import evidence_of_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +26,9 @@ def proposal_of(question: Question, way: Way, selector: tuple[str, ...]) -> Prop
         evidence=_evidence(way, result),
         row=combination.row.id if combination.row else result.row,
         runs=() if combination.adapted else tuple(run.id for run in combination.runs),
-        changes=tuple(_with_reason(question, way, change) for change in way.changes),
+        changes=tuple(
+            _as_said(question, _with_reason(question, way, change)) for change in way.changes
+        ),
         requirements=way.requirements,
         result=result,
         convert=_must_convert(way, result),
@@ -36,10 +37,22 @@ def proposal_of(question: Question, way: Way, selector: tuple[str, ...]) -> Prop
     )
 
 
+def _as_said(question: Question, change: Change) -> Change:
+    """Return a change of what pins leave out as what it is: nothing was there before."""
+    if question.said is None or change.name in question.said:
+        return change
+    return replace(change, now=None, uninstall=False)
+
+
 def _evidence(way: Way, result: Diagnosis) -> Evidence:
     if result.verdict != "compatible":
-        return "none" if way.combination.here else evidence_of_runs(way.combination)
-    if any(result.capabilities[capability].basis == "bracketed" for capability in result.needed):
+        elsewhere = not way.combination.here and not way.combination.adapted
+        return "elsewhere" if elsewhere else "none"
+    bases = {result.capabilities[capability].basis for capability in result.needed}
+    if "expected" in bases:
+        same = not way.combination.adapted and not way.combination.here
+        return "elsewhere" if same else "expected"
+    if "bracketed" in bases:
         return "bracketed"
     return "row" if result.row else "run"
 
@@ -96,8 +109,8 @@ def _with_reason(question: Question, way: Way, change: Change) -> Change:
         if any(change.name in condition.packages for condition in issue.conditions)
         and applies(issue, without)
         and not applies(issue, way.result)
-        # Only a fault of today is a reason to change torch: its companions go with it.
-        and (change.name != "torch" or applies(issue, question.environment))
+        # Only a fault of today is a reason to change what is there.
+        and (change.now is None or applies(issue, question.environment))
     ]
     if reasons and change.now != change.then:
         first = min(reasons, key=_urgency)

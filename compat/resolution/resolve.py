@@ -26,15 +26,17 @@ if TYPE_CHECKING:
 def plan(environment: Environment, matrix: Matrix, constraints: Sequence[Constraint] = ()) -> Plan:
     """Return the proposals that make `environment` work under `constraints`, the best first.
 
-    What was run on this platform and Python goes before what was run elsewhere; then they rank by
-    the capabilities that they deliver, by what they cost, by the strength of their evidence, and by
-    how new they are. An environment that works already is its own best.
+    They rank by what changes for the user, the least first; then by the capabilities that they
+    deliver, by what they cost, by the strength of their evidence, and by how new they are. An
+    environment that works already is its own best. What pins leave out is assumed, as the doctor
+    assumes it.
     Without any proposal, the plan has the conflict that prevents one.
     """
-    question = Question.of(environment, Knowledge(matrix), constraints)
-    now = question.knowledge.doctor.diagnose(environment, question.needed)
+    knowledge = Knowledge(matrix)
+    question = Question.of(environment, knowledge, constraints)
+    now = knowledge.doctor.diagnose(environment, question.needed)
     proposals = tuple(_proposals(question, now))
-    installed = environment.packages
+    installed = question.environment.packages
     kept = all(meets(spec, installed.get(name)) for name, spec in question.keep.items())
     return Plan(
         environment=environment,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
+from xcompat.diagnosis.assumptions import assumed
 from xcompat.diagnosis.conditions import applies
 from xcompat.domain import (
     CAPABILITIES,
@@ -31,9 +32,13 @@ if TYPE_CHECKING:
 
     from xcompat.domain.plan import Change, Constraint, Evidence
 
-_EVIDENCE: tuple[Evidence, ...] = ("row", "run", "elsewhere", "bracketed", "none")
+_EVIDENCE: tuple[Evidence, ...] = ("row", "run", "elsewhere", "bracketed", "expected", "none")
 _SOUNDING: frozenset[Capability] = frozenset({"stream", "clone", "api", "api-path"})
 """What is of no use to anybody where nothing speaks."""
+_EFFORTS = {"transformers": 2, "torchaudio": 3, "torch": 4, "TTS": 5, "coqui-tts": 5}
+"""What a change of it asks of a user, the least first; any other distribution is a light one. To
+swap TTS for its fork, or back, asks one more."""
+_TORCH_AND_CO = ("torch", "torchaudio", "torchcodec")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +51,17 @@ class Question:
     constraints: tuple[Constraint, ...]
     keep: Mapping[str, str]
     combinations: tuple[Combination, ...]
+    said: frozenset[str] | None = None
+    """What pins name; None for an installation, of which all is known."""
     _judged: dict[int, tuple[Way, Diagnosis]] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, environment: Environment, knowledge: Knowledge, constraints: Sequence[Constraint]
+        cls, asked: Environment, knowledge: Knowledge, constraints: Sequence[Constraint]
     ) -> Question:
-        """Return what is asked where these constraints must hold."""
+        """Return what is asked where these constraints must hold; pins are made whole."""
+        told = None if asked.complete else assumed(asked, knowledge.matrix)
+        environment = told.environment if told else asked
         wanted = {each.name for each in constraints if each.kind == "need"}
         if wanted & _SOUNDING:
             wanted.add("speak")
@@ -67,6 +76,7 @@ class Question:
             constraints=tuple(constraints),
             keep=keep,
             combinations=tuple(_combinations(environment, knowledge.matrix)),
+            said=frozenset(asked.packages) if told else None,
         )
 
     @property
@@ -131,6 +141,8 @@ class Way:
     result: Environment
     delivered: frozenset[Capability]
     cost: int
+    effort: int
+    """What kind of thing changes for the user: see `_EFFORTS`."""
     strange: int
     """How many of the distributions that are kept have another version than they had in the run,
     beside the deciding ones: what their neighbours demand, the installer may refuse."""
@@ -174,8 +186,12 @@ def distance(measured: Environment, environment: Environment) -> tuple[bool, boo
 
 
 def ways_of(question: Question) -> list[Way]:
-    """Return what holds all constraints, the best first: what was run, or else adaptations."""
-    ways = list(_recorded_ways(question)) or list(_adapted_ways(question))
+    """Return what holds all constraints, the best first.
+
+    That is what was run, and what is there with one thing in another version; or else what was run
+    with other versions in it.
+    """
+    ways = [*_recorded_ways(question), *_near_ways(question)] or list(_adapted_ways(question))
     ways.sort(key=_newness, reverse=True)
     ways.sort(key=rank)
     return ways
@@ -190,6 +206,132 @@ def _recorded_ways(question: Question) -> Iterator[Way]:
     for combination in question.suitable():
         if question.holds(combination.packages) and (way := way_of(question, combination)):
             yield way
+
+
+def _near_ways(question: Question) -> Iterator[Way]:
+    """Yield the ways that leave what is there and exchange one thing, as it was run elsewhere."""
+    installed = question.environment.packages
+    there = {name: str(public(installed[name])) for name in DECIDING if installed.get(name)}
+    families = [name for name in SAME_FILES[0] if name in there]
+    if len(families) != 1 or "torch" not in there:
+        return
+    recorded = {tuple(sorted(each.packages.items())) for each in question.combinations}
+    for packages in _exchanged(question, there, families[0]):
+        key = tuple(sorted(packages.items()))
+        if key in recorded or not question.holds(packages):
+            continue
+        recorded.add(key)
+        if way := way_of(question, _like(question, packages)):
+            yield way
+
+
+def _exchanged(
+    question: Question, there: Mapping[str, str], family: str
+) -> Iterator[dict[str, str]]:
+    """Yield what is there with other versions of what is in the way, and with any torchcodec."""
+    broken = _in_the_way(question)
+    alike = [each for each in question.combinations if each.family == family]
+    trios = {tuple(each.packages.get(n) for n in _TORCH_AND_CO) for each in question.combinations}
+    torch = there["torch"]
+    codecs = {codec for other, _, codec in trios if other and minor_of(other) == minor_of(torch)}
+    beside: set[tuple[str | None, ...]] = {
+        (torch, there.get("torchaudio"), c) for c in {there.get("torchcodec"), *codecs}
+    }
+    if not broken.isdisjoint(("torch", "torchaudio")):
+        beside |= {(torch, torch, codec) for _, _, codec in beside} | trios
+    versions = [there.get("transformers")]
+    if not broken.isdisjoint(("transformers", "tokenizers")):
+        recorded = {each.packages.get("transformers", "") for each in alike} - {""}
+        newest = sorted(recorded, key=Version, reverse=True)
+        wishes = frozenset(CAPABILITIES) - {"install", "load"}, question.required
+        fitting = (_fitting(question, there, newest, each) for each in wishes)
+        versions += dict.fromkeys(version for version in fitting if version)
+    releases = [there[family]]
+    if broken & set(DECIDING) == {family}:
+        releases += {each.packages[family] for each in alike}
+    for trio in beside:
+        for version in versions:
+            for release in releases:
+                others = {"transformers": version, family: release}
+                yield _present({**dict(zip(_TORCH_AND_CO, trio, strict=True)), **others})
+
+
+def _fitting(
+    question: Question,
+    there: Mapping[str, str],
+    versions: Sequence[str],
+    wishes: frozenset[Capability],
+) -> str | None:
+    """Return the first transformers with which no error of TTS's or its own is known."""
+    about = [
+        issue
+        for issue in question.knowledge.decisive
+        if issue in question.knowledge.naming["transformers"]
+        and not wishes.isdisjoint(issue.capabilities)
+    ]
+    for version in versions:
+        packages = {**there, "transformers": version}
+        bare = replace(
+            question.environment, packages=packages, complete=False, duplicates={}, signs={}
+        )
+        if not any(applies(issue, bare) for issue in about):
+            return version
+    return None
+
+
+def _in_the_way(question: Question) -> frozenset[str]:
+    """Return the distributions that known issues blame, or that are out of what was run."""
+    now = question.knowledge.doctor.diagnose(question.environment, question.needed)
+    stopping = {code for name in question.required for code in now.capabilities[name].issues}
+    blamed = {
+        name
+        for finding in now.findings
+        if finding.issue.code in stopping
+        for name in finding.packages
+    }
+    notes = " ".join(now.capabilities[name].note for name in question.required)
+    return frozenset(blamed | {name for name in DECIDING if f"{name} " in notes})
+
+
+def _present(packages: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: version for name, version in packages.items() if version}
+
+
+def _like(question: Question, packages: Mapping[str, str]) -> Combination:
+    """Return a combination that nobody ran, like the one that was run and differs least."""
+
+    def differing(combination: Combination) -> tuple[int, tuple[bool, bool], int]:
+        theirs = combination.packages
+        names = [name for name in DECIDING if packages.get(name) != theirs.get(name)]
+        family = any(name in SAME_FILES[0] for name in names)
+        return family, combination.distance, len(names)
+
+    nearest = min(question.combinations, key=differing)
+    return replace(
+        nearest,
+        packages=packages,
+        works=frozenset(CAPABILITIES),
+        row=None,
+        adapted=tuple(n for n in DECIDING if packages.get(n) != nearest.packages.get(n)),
+    )
+
+
+def _effort(changes: Sequence[Change], said: frozenset[str] | None) -> int:
+    """Return what kind of thing changes for the user: the largest of them.
+
+    What pins do not say, no user has chosen: `said` is what they say, None for an installation.
+    """
+    largest = 0
+    for change in changes:
+        if change.then is None and change.name not in SAME_FILES[0]:
+            continue  # It goes with something else.
+        effort = _EFFORTS.get(change.name, 1)
+        if said is not None and change.name not in said:
+            effort = 1
+        if change.name in SAME_FILES[0]:
+            effort = 5 if change.now else 6  # Another TTS than the one that is there.
+        largest = max(largest, effort)
+    return largest
 
 
 def _adapted_ways(question: Question) -> Iterator[Way]:
@@ -245,13 +387,15 @@ def way_of(question: Question, combination: Combination, *, installed: bool = Fa
         map(transition.takes_away, question.keep)
     ):
         return None
+    changes = tuple(transition.changes())
     return Way(
         combination=combination,
-        changes=tuple(transition.changes()),
+        changes=changes,
         requirements=tuple(transition.requirements()),
         result=result,
         delivered=delivered,
         cost=transition.cost(),
+        effort=_effort(changes, question.said),
         strange=sum(
             name not in DECIDING and not meets(specifier, version)
             for name, specifier in question.keep.items()
@@ -268,15 +412,14 @@ def _with_what_needs_them(failing: set[Capability]) -> set[Capability]:
     return lost
 
 
-def rank(way: Way) -> tuple[bool, tuple[bool, bool], int, int, int, int, int]:
+def rank(way: Way) -> tuple[int, int, int, tuple[bool, bool], int, int, int]:
     """Return what sorts ways, the best first."""
     # A model.pth that does not open is converted: one that opens as it is is no reason to change.
     delivered = way.delivered - {"load"}
     evidence = _EVIDENCE.index(evidence_of_runs(way.combination))
-    adapted = len(way.combination.adapted)
-    # What was delivered to another Python or platform is hoped for here, not known.
     distance = way.combination.distance
-    return bool(way.changes), distance, -len(delivered), way.strange, way.cost, evidence, adapted
+    adapted = len(way.combination.adapted)
+    return way.effort, -len(delivered), way.strange, distance, evidence, way.cost, adapted
 
 
 def _newness(way: Way) -> list[Version]:
@@ -288,7 +431,7 @@ def _newness(way: Way) -> list[Version]:
 def evidence_of_runs(combination: Combination) -> Evidence:
     """Return what the runs of a combination say of its working here."""
     if combination.adapted:
-        return "none"
+        return "expected"
     if not combination.here:
         return "elsewhere"
     return "row" if combination.row else "run"
@@ -322,11 +465,10 @@ def _replaced(combination: Combination, packages: Mapping[str, str]) -> Combinat
 def first_of(question: Question, ways: Sequence[Way]) -> Way | None:
     """Return the first that the doctor vouches for, or else the first that it does not turn down.
 
-    It cannot vouch for what was adapted or was run elsewhere, and is not expected to.
+    It vouches for what was run, or is expected to work. Of the others only what was run elsewhere
+    may be proposed, or what was adapted where nothing else holds.
     """
     for way in ways:
-        expected = way.combination.here and not way.combination.adapted
-        verdict = question.judged(way).verdict
-        if verdict == "compatible" or (verdict == "unknown" and not expected):
+        if question.judged(way).verdict == "compatible":
             return way
     return next((way for way in ways if question.judged(way).verdict == "unknown"), None)
