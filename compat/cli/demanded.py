@@ -81,18 +81,16 @@ def _of_requirements(
                 f"{pins.addresses[name]} does not say which version it is",
                 hint="write `name==version`; `pip freeze` prints an environment that way",
             )
-    passed_over = pins.ranges.keys() | pins.addresses.keys()
-    there = pins.environment.packages
+    there = pins.environment
+    passed_over = there.ranges.keys() | pins.addresses.keys()
     return (
         replace(
-            pins.environment,
-            packages={name: v for name, v in there.items() if v or name not in passed_over},
+            there,
+            packages={n: v for n, v in there.packages.items() if v or n not in passed_over},
+            ranges={},
             language=language_asked_for(language),
         ),
-        tuple(
-            Constraint(kind="keep", name=name, specifier=specifier)
-            for name, specifier in pins.ranges.items()
-        ),
+        tuple(Constraint(kind="keep", name=n, specifier=each) for n, each in there.ranges.items()),
     )
 
 

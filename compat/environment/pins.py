@@ -39,8 +39,6 @@ class Pins(NamedTuple):
 
     environment: Environment
     """What it names; a version that it does not say is empty."""
-    ranges: Mapping[str, str]
-    """Distribution to the versions that it allows, where it does not say one."""
     addresses: Mapping[str, str]
     """Distribution to the place and the line that bring it from an address without a version."""
 
@@ -94,10 +92,11 @@ def pins_of(
         source=name,
         complete=is_complete,
         builds=found.builds,
+        ranges=found.ranges,
         unlisted=_unlisted(header, found.packages, python_said) if is_complete else frozenset(),
         notes=tuple(notes),
     )
-    return Pins(environment, found.ranges, found.addresses)
+    return Pins(environment, found.addresses)
 
 
 class _Found:

@@ -145,7 +145,7 @@ def test_ranges_and_addresses_are_told_apart():
     assert pins.environment.packages == {
         "torch": "", "numpy": "", "TTS": "", "transformers": "4.40.2",
     }  # fmt: skip
-    assert pins.ranges == {"torch": ">=2.1,<2.9"}
+    assert pins.environment.ranges == {"torch": ">=2.1,<2.9"}
     assert pins.addresses == {"TTS": "<stdin>:4: `TTS @ git+https://x.org/TTS`"}
 
 
@@ -263,12 +263,12 @@ class TestConstraints:
     def test_they_say_the_version_of_what_is_named(self, told):
         pins = told("torch\nnumpy>=1\nsix==1.16.0\n", "torch==2.9.1\nnumpy<2\nsix==1.16.0\n")
         assert pins.environment.packages == {"torch": "2.9.1", "numpy": "", "six": "1.16.0"}
-        assert pins.ranges == {"numpy": ">=1,<2"}
+        assert pins.environment.ranges == {"numpy": ">=1,<2"}
 
     def test_of_the_rest_only_what_every_tts_needs_counts(self, told):
         pins = told("TTS==0.22.0\n", "torch==2.2.2\nnumpy<2\ntorchcodec==0.9\nfoo==1\n")
         assert pins.environment.packages == {"TTS": "0.22.0", "torch": "2.2.2"}
-        assert pins.ranges == {"numpy": "<2"}
+        assert pins.environment.ranges == {"numpy": "<2"}
         assert pins.environment.notes == (
             "constraints on 2 distributions that nothing names are left out",
         )
