@@ -30,28 +30,35 @@ def environment_asked_for(
     stdin: BinaryIO,
     *,
     language: str | None = None,
+    complete: bool | None = None,
 ) -> Environment:
     """Return the Environment that the options of `doctor` name.
 
     A Python version or platform that is given takes the place of what was found. Pins are judged
-    for this machine's platform where no other is given, and for any Python.
+    for this machine's platform where no other is given, and for any Python. Whether they name all
+    that is installed is recognised where `complete` is None.
 
     Raises:
-        Misuse: `XC205` for a line that is no pin, `XC210` where the options make no sense, `XC231`
-            for a language that XTTS does not speak.
+        Misuse: `XC205` for a line that is no requirement, `XC210` where the options make no sense,
+            `XC231` for a language that XTTS does not speak.
         CannotLook: where the environment or the file cannot be read.
     """
     check_options(python, requirements, python_version)
+    if complete is not None and requirements is None:
+        raise Misuse(
+            "XC210", "`--complete` and `--partial` are about a list", hint="name the list with -r"
+        )
     if requirements is not None:
-        from xcompat.environment.pins import environment_of_pins
+        from xcompat.environment.pins import pins_of
 
-        pinned = environment_of_pins(
+        pins = pins_of(
             requirements,
             stdin,
             python=python_version or "",
             platform=platform_asked_for(platform) or this_platform(),
+            complete=complete,
         )
-        return replace(pinned, language=language_asked_for(language))
+        return replace(pins.environment, language=language_asked_for(language))
     return as_asked(environment_of(python), python_version, platform, language)
 
 

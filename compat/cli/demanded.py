@@ -12,9 +12,9 @@ from xcompat.cli.asked import (
     language_asked_for,
     platform_asked_for,
 )
-from xcompat.domain import distribution_name, minor_of
+from xcompat.domain import DECIDING, distribution_name, minor_of
 from xcompat.domain.plan import Constraint
-from xcompat.environment.pins import environment_of_requirements
+from xcompat.environment.pins import pins_of
 from xcompat.environment.platforms import this_platform
 from xcompat.environment.probe import environment_of
 from xcompat.errors import Misuse
@@ -37,7 +37,7 @@ def target_asked_for(
     """Return the Environment that the options of `resolve` name, and what its requirements demand.
 
     Exact pins are what there is, and may change. A range must hold, and a bare name is there in a
-    version that is not said.
+    version that is not said. What else an address brings is passed over.
 
     Where only another Python version or another platform is named, nothing is installed there yet.
     And no interpreter of this machine stands for one that is somewhere else.
@@ -67,19 +67,30 @@ def _of_requirements(
     stdin: BinaryIO,
     language: str | None,
 ) -> tuple[Environment, tuple[Constraint, ...]]:
-    pinned, loose = environment_of_requirements(
+    pins = pins_of(
         requirements,
         stdin,
         python=python_version or "",
         platform=platform_asked_for(platform) or this_platform(),
+        complete=False,
     )
-    ranges = {name: specifier for name, (_, specifier) in loose.items() if specifier}
-    bare = dict.fromkeys(loose.keys() - ranges.keys(), "")
+    for name in DECIDING:
+        if name in pins.addresses:
+            raise Misuse(
+                "XC205",
+                f"{pins.addresses[name]} does not say which version it is",
+                hint="write `name==version`; `pip freeze` prints an environment that way",
+            )
+    there = pins.environment
+    passed_over = there.ranges.keys() | pins.addresses.keys()
     return (
         replace(
-            pinned, packages={**pinned.packages, **bare}, language=language_asked_for(language)
+            there,
+            packages={n: v for n, v in there.packages.items() if v or n not in passed_over},
+            ranges={},
+            language=language_asked_for(language),
         ),
-        tuple(Constraint(kind="keep", name=n, specifier=each) for n, each in ranges.items()),
+        tuple(Constraint(kind="keep", name=n, specifier=each) for n, each in there.ranges.items()),
     )
 
 

@@ -8,6 +8,7 @@ import typer
 
 from xcompat.cli.exits import VERDICT_EXIT
 from xcompat.cli.options import (
+    Complete,
     Json,
     Language,
     Need,
@@ -27,6 +28,7 @@ def doctor(
     need: Need = None,
     language: Language = None,
     strict: Strict = False,
+    complete: Complete = None,
     as_json: Json = False,
 ) -> None:
     """Tell whether an environment can run XTTS v2, and what to do."""
@@ -34,15 +36,23 @@ def doctor(
     from xcompat.diagnosis.doctor import diagnose
     from xcompat.matrix.load import load_matrix
     from xcompat.render import diagnosis as render
-    from xcompat.render.text import show_json
+    from xcompat.render.text import show_json, show_warning
 
     needed = capabilities_asked_for(need)
     environment = environment_asked_for(
-        python, requirements, python_version, platform, sys.stdin.buffer, language=language
+        python,
+        requirements,
+        python_version,
+        platform,
+        sys.stdin.buffer,
+        language=language,
+        complete=complete,
     )
     diagnosis = diagnose(environment, load_matrix(), needed, strict=strict)
     if as_json:
         show_json(render.diagnosis_as_json(diagnosis))
     else:
+        for note in environment.notes:
+            show_warning(note)
         render.show_diagnosis(diagnosis)
     raise typer.Exit(VERDICT_EXIT[diagnosis.verdict])

@@ -51,3 +51,10 @@ Strict: TypeAlias = Annotated[
         "--strict", help="Take for an answer what was run only, not what is to be expected."
     ),
 ]
+Complete: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--complete/--partial",
+        help="Whether FILE of -r names all that is installed; recognised if not given.",
+    ),
+]

@@ -160,6 +160,9 @@ class Environment:
     """What was seen beside versions (`missing-files`, `checkpoint-html`), and where."""
     language: str = ""
     """Language that shall be spoken, as XTTS names it (`zh-cn`); empty where nobody asked."""
+    ranges: Mapping[str, str] = field(default_factory=dict)
+    """Specifier of the versions that a list allows, of distributions whose version it does not say;
+    a constraint allows versions of what may not be there."""
     unlisted: frozenset[str] = frozenset()
     """Distributions that a complete list leaves out even where they are installed."""
     notes: tuple[str, ...] = ()

@@ -1,254 +1,226 @@
-"""Reads requirements format: what an environment would hold, without installing."""
+"""Reads lists of distributions as people have them: what an environment would hold."""
 
 from __future__ import annotations
 
-import codecs
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
-from xcompat.domain import DECIDING, Environment, distribution_name, minor_of
-from xcompat.errors import CannotLook, Misuse
+from xcompat.domain import FAMILY, Environment, distribution_name, minor_of
+from xcompat.domain.versions import parsed
+from xcompat.environment.addresses import build_of_index
+from xcompat.environment.completeness import (
+    INSTALLERS,
+    header_of,
+    is_freeze,
+    may_hold_what_decides,
+    pins_of_table,
+)
+from xcompat.environment.markers import Markers
+from xcompat.environment.pylock import entries_of_pylock, is_pylock
+from xcompat.environment.requirements import Entry, Requirements, content_of, decoded
+from xcompat.errors import Misuse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from packaging.requirements import Requirement
+    from xcompat.environment.completeness import Header
 
-_IGNORED_OPTIONS = (
-    "-i", "--index-url", "--extra-index-url", "--find-links", "-f", "--no-index", "--pre",
-    "--prefer-binary", "--only-binary", "--no-binary", "--trusted-host", "--require-hashes",
-    "--use-feature", "--no-build-isolation",
-)  # fmt: skip
-"""Options that say where packages come from, not which versions."""
-_PLAIN = re.compile(
-    r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*==\s*"
-    r"(\d+(?:\.\d+)*(?:(?:a|b|rc)\d+)?(?:\.post\d+)?(?:\.dev\d+)?(?:\+[a-z0-9.]+)?)"
-)
-"""What `pip freeze` prints; nothing else of `packaging` is needed for it."""
-_EDITABLE = ("-e", "--editable")
-_MAX_PLAIN = 200
-_MAX_LINE = 2000
-"""Characters; Python refuses to show numbers of more than 4300 digits."""
+_BUILT: Final = ("torch", "torchaudio")
+_NEEDED: Final = ("torch", "torchaudio", "transformers", "numpy")
+"""What every TTS needs: a constraint on it counts, whether or not it is named elsewhere."""
+_SHOWN: Final = 3
+_SHOWN_CHARACTERS: Final = 60
+_SECRET: Final = re.compile(r"(://)[^/@\s]+@")
 
 
-def environment_of_pins(file: str, stdin: BinaryIO, *, python: str, platform: str) -> Environment:
-    """Return the Environment that a requirements file pins; `-` reads `stdin`.
+class Pins(NamedTuple):
+    """What a list says."""
+
+    environment: Environment
+    """What it names; a version that it does not say is empty."""
+    addresses: Mapping[str, str]
+    """Distribution to the place and the line that bring it from an address without a version."""
+
+
+def pins_of(
+    file: str, stdin: BinaryIO, *, python: str, platform: str, complete: bool | None = None
+) -> Pins:
+    """Return what a list of distributions says: requirements, a freeze, a lock, `pip list`.
 
     Args:
-        file: Path of the requirements file, or `-`.
+        file: Path of the list, or `-`.
         stdin: Where `-` reads from.
         python: Version of the Python that it is meant for; empty where that is not said.
         platform: Platform that it is meant for.
+        complete: Whether it names all that is installed; None recognises that by its content.
 
     Raises:
         CannotLook: `XC204` where a file cannot be read.
-        Misuse: `XC205` where a line is not an exact pin.
+        Misuse: `XC205` where a line is none that an installer takes, or two contradict each other.
     """
-    reader = _Reader(python, platform, strict=True)
-    environment, loose = _read(reader, file, stdin, python, platform)
-    for name, (place, specifier) in loose.items():
-        raise Misuse(
-            "XC205",
-            f"{place}: `{name}{specifier}` does not pin one version",
-            hint="write `name==version`; `pip freeze` prints an environment that way",
-        )
-    return environment
-
-
-def environment_of_requirements(
-    file: str, stdin: BinaryIO, *, python: str, platform: str
-) -> tuple[Environment, dict[str, tuple[str, str]]]:
-    """Return what a requirements file pins, and (place, specifier) of each name that it does not.
-
-    Args, and errors: as for `environment_of_pins`, but lines need not be exact pins. Folders and
-    addresses that do not say what they hold are passed over.
-    """
-    return _read(_Reader(python, platform, strict=False), file, stdin, python, platform)
-
-
-def _read(
-    reader: _Reader, file: str, stdin: BinaryIO, python: str, platform: str
-) -> tuple[Environment, dict[str, tuple[str, str]]]:
-    if file == "-":
-        reader.read(_text(stdin.read(), "standard input"), "<stdin>", Path())
+    content = stdin.read() if file == "-" else content_of(Path(file))
+    name = "<stdin>" if file == "-" else file
+    text = decoded(content, "standard input" if file == "-" else f"`{file}`")
+    header = header_of(text)
+    python_said = python or header.python
+    markers = Markers(python_said, platform)
+    told = Requirements(markers)
+    why = ""
+    if is_pylock(text):
+        why = "it is a pylock.toml"
+        told.entries = entries_of_pylock(text, name, markers)
+    elif table := pins_of_table(text):
+        why = "it is a table of pip list"
+        told.read(table, name, Path())
+    elif file == "-":
+        told.read(text, name, Path())
     else:
-        reader.read_file(Path(file), asked_by="")
+        told.read_file(Path(file), content)
+    found = _Found(told, platform)
+    why = why or _why_complete(header, found)
+    is_complete = bool(why) if complete is None else complete
+    notes = found.notes()
+    if header.python and not python:
+        notes.append(f"for Python {header.python}, as its header says")
+    if why and complete is None:
+        notes.append(f"taken for all that is installed: {why}; --partial says otherwise")
     environment = Environment(
-        python=python,
+        python=python_said,
         platform=platform,
-        packages=reader.packages,
-        source="<stdin>" if file == "-" else file,
-        complete=False,
-        builds={
-            name: reader.packages[name].partition("+")[2]
-            for name in ("torch", "torchaudio")
-            if "+" in reader.packages.get(name, "")
-        },
+        packages=found.packages,
+        source=name,
+        complete=is_complete,
+        builds=found.builds,
+        ranges=found.ranges,
+        unlisted=_unlisted(header, found.packages, python_said) if is_complete else frozenset(),
+        notes=tuple(notes),
     )
-    loose = {n: told for n, told in reader.loose.items() if n not in reader.packages}
-    return environment, loose
+    return Pins(environment, found.addresses)
 
 
-class _Reader:
-    """Collects pins, and what is not pinned, from a file and from the files that it includes."""
+class _Found:
+    """The entries of a list, put together by distribution."""
 
-    def __init__(self, python: str, platform: str, *, strict: bool) -> None:
-        self._strict = strict
+    def __init__(self, told: Requirements, platform: str) -> None:
         self.packages: dict[str, str] = {}
-        self.loose: dict[str, tuple[str, str]] = {}
-        self._marker_environment = _marker_environment(python, platform)
-        self._pinned_at: dict[str, str] = {}
-        self._open: list[Path] = []
+        self.ranges: dict[str, str] = {}
+        self.addresses: dict[str, str] = {}
+        self.builds: dict[str, str] = {}
+        self.told = told
+        self._unsaid: list[str] = []
+        self._undecided: list[str] = []
+        constraints = _by_name(told.constraints)
+        entries = _by_name(told.entries)
+        for name, group in entries.items():
+            self._put(name, group, constraints.pop(name, []))
+        if FAMILY & self.packages.keys():
+            for name in _NEEDED:
+                for each in constraints.pop(name, []):
+                    if each.version:
+                        self.packages[name] = each.version
+                    elif each.specifier:
+                        self._allow(name, each.specifier)
+        self._left_over = len(constraints)
+        self._set_builds(entries, platform)
 
-    def read_file(self, path: Path, asked_by: str) -> None:
-        place = f"{asked_by}: " if asked_by else ""
-        resolved = path.resolve()
-        if resolved in self._open:
-            raise Misuse("XC205", f"{place}`{path}` includes itself")
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise CannotLook(
-                "XC204", f"{place}cannot read `{path}`: {error.strerror}", hint="check the path"
-            ) from error
-        self._open.append(resolved)
-        self.read(_text(content, f"{place}`{path}`"), str(path), path.parent)
-        self._open.pop()
+    def notes(self) -> list[str]:
+        """Return what the list does not say, in a sentence each."""
+        notes = list(self._undecided)
+        if self._unsaid:
+            notes.append(f"no version is said by {_counted(self._unsaid)}")
+        if self.told.nameless:
+            notes.append(f"what they bring is not said by {_counted(self.told.nameless)}")
+        if self.told.elsewhere:
+            notes.append(f"lies elsewhere and was not read: {_counted(self.told.elsewhere)}")
+        if self._left_over:
+            notes.append(
+                f"constraints on {self._left_over} distributions that nothing names are left out"
+            )
+        return notes
 
-    def read(self, text: str, name: str, folder: Path) -> None:
-        for number, line in _logical_lines(text):
-            place = f"{name}:{number}"
-            option, _, value = line.replace("=", " ", 1).partition(" ")
-            if option in ("-r", "--requirement") or re.match(r"-r\S", line):
-                self.read_file(folder / (value.strip() or line[2:].strip()), place)
-            elif option in _EDITABLE and not self._strict:
-                self._pass_over(_egg(line), line, place)
-            elif not line.startswith("-"):
-                self._pin(line, place)
-            elif option not in _IGNORED_OPTIONS and not re.match(r"-[if]\S", line):
+    def has_wishes(self) -> bool:
+        """Return whether anything is named that can be had in several versions."""
+        return any(
+            not version and name not in self.addresses for name, version in self.packages.items()
+        )
+
+    def _put(self, name: str, group: Sequence[Entry], constraints: Sequence[Entry]) -> None:
+        versions = {each.version: each for each in group if each.version}
+        if not versions:
+            versions = {each.version: each for each in constraints if each.version}
+        if len(versions) > 1:
+            first, second = list(versions.values())[:2]
+            if not any(each.is_conditional for each in versions.values()):
                 raise Misuse(
                     "XC205",
-                    f"{place}: the option `{option}` is not understood",
-                    hint="leave only lines of the form `name==version`",
+                    f"{second.place}: {name} is pinned to {second.version}, "
+                    f"and to {first.version} at {first.place}",
                 )
-
-    def _pin(self, line: str, place: str) -> None:
-        if len(line) < _MAX_PLAIN and (plain := _PLAIN.fullmatch(line)):
-            self._add(plain[1], plain[2], place)
-            return
-        if not self._strict and _is_place(line):
-            self._pass_over(_egg(line), line, place)
-            return
-        requirement = _parse(line, place)
-        if requirement.marker and not requirement.marker.evaluate(self._marker_environment):
-            return
-        version = _exact_version(requirement)
-        if version is not None:
-            self._add(requirement.name, version, place)
-        elif requirement.url:
-            self._pass_over(requirement.name, line, place)
-        else:
-            name = distribution_name(requirement.name)
-            first, before = self.loose.get(name, (place, ""))
-            both = ",".join(filter(None, (before, str(requirement.specifier))))
-            self.loose[name] = first, both
-
-    def _pass_over(self, name: str, line: str, place: str) -> None:
-        """Leave an address out of account, unless it is of something that decides."""
-        if self._strict or distribution_name(name) in DECIDING:
-            raise Misuse(
-                "XC205",
-                f"{place}: `{line}` does not say which version it is",
-                hint="write `name==version`; `pip freeze` prints an environment that way",
+            self._undecided.append(
+                f"{name} is {' or '.join(versions)}, which depends on the Python: --python-version"
             )
+        self.packages[name] = next(iter(versions)) if len(versions) == 1 else ""
+        if versions:
+            return
+        self._unsaid.append(group[0].line)
+        for each in (*group, *constraints):
+            if each.specifier:
+                self._allow(name, each.specifier)
+        if address := next((each for each in group if each.is_address), None):
+            self.addresses[name] = f"{address.place}: `{address.line}`"
 
-    def _add(self, name: str, version: str, place: str) -> None:
-        name = distribution_name(name)
-        if self.packages.setdefault(name, version) != version:
-            raise Misuse(
-                "XC205",
-                f"{place}: {name} is pinned to {version}, "
-                f"and to {self.packages[name]} at {self._pinned_at[name]}",
-            )
-        self._pinned_at.setdefault(name, place)
+    def _allow(self, name: str, specifier: str) -> None:
+        both = filter(None, (self.ranges.get(name, ""), specifier))
+        self.ranges[name] = ",".join(both)
 
-
-def _text(content: bytes, what: str) -> str:
-    try:
-        # PowerShell 5 writes `pip freeze > file` as UTF-16, which pip reads as well.
-        is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        return content.decode("utf-16" if is_utf16 else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CannotLook("XC204", f"{what} is not text", hint="save it as UTF-8") from error
-
-
-def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield (number of the first line, text), continuations joined, comments and hashes removed."""
-    joined, start = "", 0
-    for number, line in enumerate([*text.splitlines(), ""], start=1):
-        start = start if joined else number
-        stripped = re.sub(r"(^|\s)#.*$", "", line).rstrip()
-        if stripped.endswith("\\"):
-            joined += stripped[:-1] + " "
-            continue
-        whole = re.sub(r"\s--hash[= ]\S+", "", joined + stripped).strip()
-        joined = ""
-        if whole:
-            yield start, whole
+    def _set_builds(self, entries: Mapping[str, Sequence[Entry]], platform: str) -> None:
+        """Say what torch is built for: its version says it, or an index that has one build only."""
+        builds = {build for each in self.told.indexes if (build := build_of_index(each))}
+        for name in _BUILT:
+            local = self.packages.get(name, "").partition("+")[2]
+            own = builds | {each.build for each in entries.get(name, ()) if each.build}
+            if local:
+                self.builds[name] = local
+            elif name in self.packages and len(own) == 1 and not platform.startswith("macosx"):
+                (self.builds[name],) = own
 
 
-def _parse(line: str, place: str) -> Requirement:
-    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415
-
-    if len(line) > _MAX_LINE:
-        raise Misuse("XC205", f"{place}: the line has more than {_MAX_LINE:,} characters")
-    try:
-        return Requirement(line)
-    except (InvalidRequirement, RecursionError) as error:
-        what = "is a path or an address, not a pin" if _is_place(line) else "is not a requirement"
-        raise Misuse(
-            "XC205", f"{place}: `{line[:200]}` {what}", hint="write `name==version`"
-        ) from error
+def _by_name(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+    groups: dict[str, list[Entry]] = {}
+    for each in entries:
+        groups.setdefault(distribution_name(each.name), []).append(each)
+    return groups
 
 
-def _is_place(line: str) -> bool:
-    """Return whether a line is a path or an address, without a name in front."""
-    return re.match(r"[./~\\]|[\w+.-]+:", line) is not None
+def _why_complete(header: Header, found: _Found) -> str:
+    """Return by what requirements show that they name all that is installed, or nothing."""
+    told = found.told
+    if found.has_wishes() or told.elsewhere or may_hold_what_decides(told.nameless):
+        return ""
+    if header.compiler:
+        return f"its header names {header.compiler}"
+    if is_freeze(found.packages):
+        return "it names what only installers bring, as pip freeze does"
+    return ""
 
 
-def _egg(line: str) -> str:
-    """Return the name that an address says of what it holds; empty where it says none."""
-    match = re.search(r"#(?:.*&)?egg=([A-Za-z0-9][\w.-]*)", line) or re.search(
-        r"([A-Za-z0-9][\w.]*)-\d[^/\\]*\.(?:whl|tar\.gz|zip)\b", line
-    )
-    return match[1] if match else ""
+def _unlisted(header: Header, packages: Mapping[str, str], python: str) -> frozenset[str]:
+    """Return what can be installed though a complete list does not name it."""
+    left_out = frozenset(map(distribution_name, header.left_out))
+    version = parsed(minor_of(python))
+    if "pip" in packages:
+        usual: frozenset[str] = frozenset()
+    elif not header.compiler and version and version.release >= (3, 12):
+        usual = frozenset({"pip"})
+    else:
+        usual = INSTALLERS
+    return (usual | left_out) - packages.keys()
 
 
-def _exact_version(requirement: Requirement) -> str | None:
-    """Return the one version that is allowed, or, for a wheel's address, the one that it names."""
-    if requirement.url:
-        file_name = requirement.url.partition("#")[0].rpartition("/")[2]
-        match = re.match(r"[\w.]+-(\d[^-]*)(?:-[^-]+)+\.whl$", file_name.replace("%2B", "+"))
-        return match[1] if match else None
-    pins = [s.version for s in requirement.specifier if s.operator in ("==", "===")]
-    only = len(requirement.specifier) == 1 and len(pins) == 1 and not pins[0].endswith(".*")
-    return pins[0] if only else None
-
-
-def _marker_environment(python: str, platform: str) -> dict[str, str]:
-    """Return what markers are evaluated against: the target, and this machine for the rest."""
-    system, _, machine = platform.partition("-")
-    names = {"linux": ("linux", "Linux", "posix"), "macosx": ("darwin", "Darwin", "posix")}
-    sys_platform, platform_system, os_name = names.get(system, ("win32", "Windows", "nt"))
-    told = {
-        "sys_platform": sys_platform,
-        "platform_system": platform_system,
-        "os_name": os_name,
-        "platform_machine": machine.upper() if machine == "amd64" else machine,
-        "extra": "",
-    }
-    if python:
-        told["python_full_version"] = python
-        told["python_version"] = minor_of(python)
-    return told
+def _counted(lines: Sequence[str]) -> str:
+    """Return the first of some lines, and how many there are, in one line without secrets."""
+    shown = [_SECRET.sub(r"\1", " ".join(line.split())) for line in lines[:_SHOWN]]
+    cut = [x if len(x) <= _SHOWN_CHARACTERS else f"{x[: _SHOWN_CHARACTERS - 1]}…" for x in shown]
+    more = len(lines) - len(cut)
+    return ", ".join(cut) + (f" and {more} more" if more else "")

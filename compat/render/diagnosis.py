@@ -60,6 +60,7 @@ def diagnosis_as_json(diagnosis: Diagnosis) -> dict[str, Any]:
             "language": environment.language,
             "source": environment.source,
             "complete": environment.complete,
+            "notes": list(environment.notes),
         },
         "assumed": dict(diagnosis.assumed)
         | ({"python": diagnosis.assumed_python} if diagnosis.assumed_python else {}),

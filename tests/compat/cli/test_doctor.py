@@ -118,6 +118,37 @@ class TestDoctor:
         pins = "".join(f"{name}=={version}\n" for name, version in BASE.items())
         assert_golden("pins", doctor(type_, "-r", "-", stdin=pins))
 
+    def test_what_pins_do_not_say_is_told(self, type_):
+        pins = "TTS==0.22.0\ntorch>=2.1\n-e .\n"
+        code, _, err = doctor(type_, "-r", "-", stdin=pins)
+        assert code in (1, 3)
+        assert err.split("note: ") == [
+            "",
+            "no version is said by torch>=2.1\n",
+            "what they bring is not said by -e .\n",
+        ]
+        _, out, err = doctor(type_, "-r", "-", "--json", stdin=pins)
+        environment = json.loads(out)["environment"]
+        assert (err, environment["complete"]) == ("", False)
+        assert environment["notes"] == [
+            "no version is said by torch>=2.1",
+            "what they bring is not said by -e .",
+        ]
+
+    def test_what_a_probe_leaves_unread_is_told(self, type_):
+        site = make_venv(Path("venv"), TTS_22)
+        (site / "overlay.pth").write_text("import site; site.addsitedir('/elsewhere')\n")
+        _, _, err = doctor(type_, "--python", "venv")
+        assert "overlay.pth runs code at start" in " ".join(err.split())
+
+    @pytest.mark.parametrize(("option", "complete"), [("--complete", True), ("--partial", False)])
+    def test_a_person_says_whether_a_list_is_complete(self, type_, option, complete):
+        words = ("-r", "-", option, "--json", "--python-version", "3.11")
+        told = json.loads(doctor(type_, *words, stdin="coqui-tts==0.28.0\ntorch==2.9.1\n")[1])
+        assert told["environment"]["complete"] is complete
+        codes = [finding["code"] for finding in told["findings"]]
+        assert ("XC024" in codes) is complete
+
     def test_a_package_is_there_twice(self, type_):
         site = make_venv(Path("venv"), TTS_22)
         add_distribution(site, "torch", "2.8.0")
@@ -176,6 +207,7 @@ class TestDoctor:
         [
             (["--python", "gone"], 4, "error[XC201]: there is no Python at `gone`"),
             (["--python", "v", "-r", "x"], 2, "error[XC210]: `--python` and `-r` exclude"),
+            (["--complete"], 2, "error[XC210]: `--complete` and `--partial` are about a list"),
             (["-r", "gone.txt"], 4, "error[XC204]: cannot read `gone.txt`: No such file"),
             (["--need", "sing"], 2, "error[XC207]: there is no capability `sing`"),
             (["--python-version", "2.7"], 2, "error[XC210]: `2.7` is not a Python version"),

@@ -247,8 +247,8 @@ def test_a_file_that_names_only_tts(type_):
     [
         "TTS @ git+https://example.org/TTS",
         "-e git+https://example.org/TTS#egg=TTS",
-        "https://example.org/torch-2.9.1-cp311-cp311-linux_x86_64.whl",
-        "./wheels/coqui_tts-0.28.0.tar.gz",
+        "torch @ file:///srv/torch",
+        "coqui-tts @ https://example.org/archive/main.zip",
     ],
 )
 def test_an_address_pins_nothing(type_, line):
@@ -256,6 +256,28 @@ def test_an_address_pins_nothing(type_, line):
     assert (code, out) == (2, "")
     assert "<stdin>:1" in err
     assert "does not say which version" in err
+
+
+@pytest.mark.parametrize(
+    ("line", "packages"),
+    [
+        ("https://example.org/TTS-0.22.0-cp311-cp311-linux_x86_64.whl", {"TTS": "0.22.0"}),
+        ("./wheels/coqui_tts-0.28.0.tar.gz", {"coqui-tts": "0.28.0"}),
+    ],
+)
+def test_the_name_of_a_file_pins_its_version(type_, line, packages):
+    _, out, err = resolve(type_, "-r", "-", "--json", stdin=f"{line}\n")
+    assert err == ""
+    assert json.loads(out)["environment"]["packages"] == packages
+
+
+def test_a_constraint_must_hold(type_):
+    Path("constraints.txt").write_text("transformers>=4.57,<5\nfoo<1\n")
+    stdin = "TTS==0.22.0\n-c constraints.txt\n"
+    told = json.loads(resolve(type_, "-r", "-", "--json", stdin=stdin)[1])
+    assert told["constraints"] == [
+        {"kind": "keep", "name": "transformers", "specifier": "<5,>=4.57"}
+    ]
 
 
 def test_what_else_a_file_installs_is_passed_over(type_):
