@@ -7,8 +7,11 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from packaging.version import Version
+
 from xcompat.domain import DECIDING, FAMILY, SAME_FILES, Environment, distribution_name, minor_of
 from xcompat.domain.versions import parsed, public
+from xcompat.matrix.specifier import contains
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +23,8 @@ _ASKED = re.compile(r"--(torch|torchaudio|torchcodec|transformers) |--with '?([A
 _PAIRS = tuple(map(frozenset, SAME_FILES))
 _BY_CHANCE = frozenset({"six", "click"})
 """What a TTS imports and does not ask for: other packages bring it on some Pythons only."""
-_BESIDE_TORCH = ("torch", "torchaudio", "torchcodec")
+_BESIDE_TORCH = ("torchaudio", "torchcodec", "transformers")
+"""Whoever names one of these and no torch has a torch already."""
 
 
 class Assumed(NamedTuple):
@@ -36,60 +40,69 @@ class Assumed(NamedTuple):
 
 
 def assumed(environment: Environment, matrix: Matrix) -> Assumed | None:
-    """Return the environment that pins make, or None where they name no TTS or two.
+    """Return the environment that pins make, or None where nobody can tell.
 
     What nobody names is what an installer brought to the last run that was not asked for it. Where
     torch is not named but what goes with it is, somebody has a torch already: the nearest run's.
+    Pins that name no TTS, or two, or versions that nobody ran, make no environment.
     """
-    said = {name: version for name, version in environment.packages.items() if version}
     families = FAMILY & environment.packages.keys()
     runs = [
         run for run in matrix.runs if _is_usual(run) and families <= run.environment.packages.keys()
     ]
     if len(families) != 1 or not runs:
         return None
-    (family,) = families
+    said = {name: version for name, version in environment.packages.items() if version}
     python = environment.python or minor_of(
         _nearest(said, "", environment, runs).environment.python
     )
-    added: dict[str, str | None] = {}
-    if family not in said:
-        added[family] = _newest(family, runs)
-    known = {**said, **{name: version for name, version in added.items() if version}}
-    has_torch = "torch" in said or not said.keys() & {"torchaudio", "torchcodec", "transformers"}
-    for name in DECIDING:
-        if name in known or name in FAMILY:
-            continue
-        if name == "torchcodec" and has_torch:
-            added[name] = None  # No TTS brings it.
-        elif has_torch or not name.startswith("torch"):
-            added[name] = _brought(name, family, known, python, runs)
-    if not has_torch:
-        brings = _brought("torch", family, known, python, runs)
-        there = _nearest(known, python, environment, runs).environment.packages
-        for name in _BESIDE_TORCH:
-            if name not in said:
-                added[name] = there.get(name) if brings else None
-    packages = {**known, **{name: version for name, version in added.items() if version}}
+    added = _added(environment, said, python, runs)
+    if "" in added.values():
+        return None
+    packages = {**said, **{name: version for name, version in added.items() if version}}
     beside, unsure = _followers(packages, python, environment, runs)
-    whole = {
-        **beside,
-        **{name: version for name, version in environment.packages.items() if version},
-        **packages,
-    }
     return Assumed(
         environment=replace(
             environment,
             python=python,
-            packages=whole,
+            packages={**beside, **packages},
             builds=_builds(environment, packages, matrix),
             complete=True,
             interpreter="",
         ),
-        added={name: version for name, version in added.items() if name not in FAMILY - {family}},
+        added=added,
         python="" if environment.python else python,
         unsure=unsure - environment.packages.keys(),
     )
+
+
+def _added(
+    environment: Environment, said: Mapping[str, str], python: str, runs: Sequence[Run]
+) -> dict[str, str | None]:
+    """Return the deciding distributions that are not said: see `Assumed.added`.
+
+    An empty version means that none that was ever run is in the range that is asked for.
+    """
+    named, ranges = environment.packages, environment.ranges
+    (family,) = FAMILY & named.keys()
+    added: dict[str, str | None] = {}
+    if family not in said:
+        added[family] = _newest(family, ranges.get(family, ""), runs)
+    known = {family: added.get(family) or "", **said}
+    others = [name for name in DECIDING if name not in FAMILY and name not in said]
+    has_torch = "torch" in named or named.keys().isdisjoint(_BESIDE_TORCH)
+    for name in others:
+        if name in named:
+            added[name] = _newest(name, ranges.get(name, ""), runs)
+        elif name == "torchcodec" and has_torch:
+            added[name] = None  # No TTS brings it.
+        elif has_torch or name == "transformers":
+            added[name] = _brought(name, known, python, runs)
+        else:
+            brings = _brought("torch", known, python, runs)
+            there = _nearest(known, python, environment, runs).environment.packages
+            added[name] = public(there.get(name)) if brings else None
+    return added
 
 
 @cache
@@ -109,29 +122,39 @@ def _is_usual(run: Run) -> bool:
     )
 
 
-def _newest(name: str, runs: Iterable[Run]) -> str | None:
-    versions = {run.environment.packages.get(name) for run in runs}
-    known = [version for each in versions if (version := parsed(each))]
-    return str(max(known)) if known else None
+def _newest(name: str, wanted: str, runs: Iterable[Run]) -> str:
+    """Return the newest version that was ever run and is in a range; empty where there is none."""
+    versions = {public(run.environment.packages.get(name)) for run in runs} - {None}
+    known = [
+        version
+        for each in versions
+        if (version := parsed(each)) and (not wanted or _allows(wanted, str(version)))
+    ]
+    return str(max(known)) if known else ""
 
 
-def _brought(
-    name: str, family: str, known: Mapping[str, str], python: str, runs: Sequence[Run]
-) -> str | None:
-    """Return the version that an installer brings of what it is not asked for."""
+def _brought(name: str, known: Mapping[str, str], python: str, runs: Sequence[Run]) -> str | None:
+    """Return the version that an installer brings of what is not named, None for none."""
     free = [run for run in runs if name not in asked_for(run.command)]
 
     def closeness(run: Run) -> tuple[bool, bool, str]:
         there = run.environment
         return (
-            public(there.packages.get(family)) == public(known.get(family)),
+            all(public(there.packages.get(each)) == public(known.get(each)) for each in FAMILY),
             minor_of(there.python) == minor_of(python),
             run.date,
         )
 
     best = max(free, key=closeness, default=None)
-    version = best.environment.packages.get(name) if best else None
-    return public(version)
+    return public(best.environment.packages.get(name)) if best else None
+
+
+def _allows(specifier: str, version: str) -> bool:
+    """Return whether a range that a list asks for holds; one of a kind that is rare holds never."""
+    try:
+        return contains(specifier.replace(" ", ""), Version(version))
+    except ValueError:
+        return False
 
 
 def _nearest(

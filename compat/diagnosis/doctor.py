@@ -102,6 +102,8 @@ class Doctor:
             own = _status(capability, environment, matrix, issues, evidence)
             if own.status == "unknown" and expects and not own.issues:
                 own = self._likely(capability, whole, likely, doubtful, column=STOCK, unknown=own)
+            elif own.status == "fails" and not own.issues:
+                own = replace(own, issues=_claimed(capability, likely))
             capabilities[capability] = _inherited(capability, own, capabilities, environment)
             mended = _with_runtime(capability, environment, issues, evidence)
             if mended.status == "unknown" and expects and not mended.issues:
@@ -170,6 +172,11 @@ class Doctor:
             nothing = Unsaid(packages=False, system=False)
             self._concerning[run.id] = codes_of(run.environment, self._matrix, nothing)
         return self._concerning[run.id]
+
+
+def _claimed(capability: Capability, issues: list[KnownIssue]) -> tuple[str, ...]:
+    """Return the errors among issues that say why a capability fails."""
+    return tuple(issue.code for issue in issues if capability in STOCK.claims(issue))
 
 
 def _doubtful(matrix: Matrix, whole: Environment, unsure: frozenset[str]) -> list[KnownIssue]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
+from xcompat.diagnosis.evidence import STOCK
 from xcompat.domain import DAMAGE, DECIDING, FAMILY, minor_of, with_needs
 from xcompat.domain.versions import parsed, release
 from xcompat.matrix.specifier import clauses
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from xcompat.diagnosis.evidence import Column
     from xcompat.domain import Capability, Environment, KnownIssue, Matrix, Run
 
+_STARTS: frozenset[Capability] = frozenset({"import", "load-converted", "speak", "stream", "clone"})
 _ABSENT = -1
 _DIMENSIONS = (*DECIDING, "numpy", "python")
 """What must lie between boundaries within which a capability worked."""
@@ -136,7 +138,7 @@ class Regimes:
             for issue in self._matrix.issues
             for condition in issue.conditions
             for operator, version, _ in _clauses(condition.packages.get(name, ""))
-            if issue.severity == "error" and operator in (">=", ">")
+            if operator in (">=", ">") and not _STARTS.isdisjoint(STOCK.claims(issue))
         ]
         if not broke:
             return ""
