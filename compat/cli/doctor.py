@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -18,6 +19,12 @@ from xcompat.cli.options import (
     Requirements,
     Strict,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xcompat.domain import Capability, Environment, Matrix
+    from xcompat.render.diagnosis import Todo
 
 
 def doctor(
@@ -48,11 +55,25 @@ def doctor(
         language=language,
         complete=complete,
     )
-    diagnosis = diagnose(environment, load_matrix(), needed, strict=strict)
+    known = load_matrix()
+    diagnosis = diagnose(environment, known, needed, strict=strict)
+    todo = _todo(environment, known, needed) if diagnosis.verdict == "incompatible" else ()
     if as_json:
-        show_json(render.diagnosis_as_json(diagnosis))
+        show_json(render.diagnosis_as_json(diagnosis, todo))
     else:
         for note in environment.notes:
             show_warning(note)
-        render.show_diagnosis(diagnosis)
+        render.show_diagnosis(diagnosis, todo)
     raise typer.Exit(VERDICT_EXIT[diagnosis.verdict])
+
+
+def _todo(
+    environment: Environment, known: Matrix, needed: tuple[Capability, ...]
+) -> Sequence[Todo]:
+    """Return what `resolve` proposes first: the doctor has no other advice."""
+    from xcompat.domain.plan import Constraint
+    from xcompat.render.plan import first_commands
+    from xcompat.resolution.resolve import plan
+
+    wanted = [Constraint(kind="need", name=name) for name in needed]
+    return first_commands(plan(environment, known, wanted))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xcompat.diagnosis.assumptions import assumed
-from xcompat.diagnosis.conditions import Unsaid, applies, codes_of, holds, holds_for
+from xcompat.diagnosis.conditions import Unsaid, applies, codes_of, concerns, holds, holds_for
 from xcompat.diagnosis.evidence import (
     RUNTIME,
     STOCK,
@@ -154,8 +154,19 @@ class Doctor:
         def explained(run: Run) -> bool:
             return any(path & set(column.claims(self._issues[code])) for code in self._codes(run))
 
+        warned = {
+            i.code for i in issues if not path.isdisjoint(i.capabilities) and _warns(i, whole)
+        }
+
+        def speaks_for(run: Run) -> bool:
+            return not warned or warned <= self._codes(run)
+
         why = self._regimes.why_not(whole)
-        told = None if why else self._regimes.expected(capability, whole, column, explained)
+        told = (
+            None
+            if why
+            else self._regimes.expected(capability, whole, column, explained, speaks_for)
+        )
         if told is None:
             return replace(unknown, note=why or unknown.note)
         return CapabilityStatus(
@@ -172,6 +183,13 @@ class Doctor:
             nothing = Unsaid(packages=False, system=False)
             self._concerning[run.id] = codes_of(run.environment, self._matrix, nothing)
         return self._concerning[run.id]
+
+
+def _warns(issue: KnownIssue, environment: Environment) -> bool:
+    """Return whether an issue warns of what versions show, and not of what could not be seen."""
+    return issue.severity == "warning" and concerns(
+        issue, environment, Unsaid(packages=False, system=False)
+    )
 
 
 def _claimed(capability: Capability, issues: list[KnownIssue]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from xcompat.diagnosis.evidence import STOCK
 from xcompat.domain import DAMAGE, DECIDING, FAMILY, minor_of, with_needs
-from xcompat.domain.versions import parsed, release
+from xcompat.domain.versions import parsed, public, release
 from xcompat.matrix.specifier import clauses
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Regimes:
         environment: Environment,
         column: Column,
         explained: Callable[[Run], bool],
+        speaks_for: Callable[[Run], bool],
     ) -> Expected | None:
         """Return why a capability is expected to work, or None where it is not.
 
@@ -64,6 +65,7 @@ class Regimes:
             environment: One that is known in full.
             column: The way in which it shall work.
             explained: Whether a known issue says why a run failed.
+            speaks_for: Whether what known issues warn of here was there in a run as well.
         """
         if self.why_not(environment):
             return None
@@ -74,12 +76,12 @@ class Regimes:
             told = column.outcomes(run).get(capability)
             if told is None or told.status == "unknown" or not _is_sound(run.environment):
                 continue
-            if _family(run.environment) != family:
+            if _family(run.environment) != family or not _is_released(run.environment):
                 continue
             theirs = self._place(capability, column, run.environment)
-            if told.status == "works":
+            if told.status == "works" and speaks_for(run):
                 worked.append((run, theirs))
-            elif theirs == ours and not explained(run):
+            elif told.status == "fails" and theirs == ours and not explained(run):
                 return None
         within = [
             [run for run, theirs in worked if theirs[index] == place]
@@ -127,7 +129,11 @@ class Regimes:
     def _range(self, name: str) -> tuple[Version, Version] | None:
         if name not in self._ranges:
             versions = {_version_of(run.environment, name) for run in self._matrix.runs}
-            known = [release(version) for each in versions if (version := parsed(each))]
+            known = [
+                version
+                for each in versions
+                if (version := parsed(public(each))) and not version.is_prerelease
+            ]
             self._ranges[name] = (min(known), max(known)) if known else None
         return self._ranges[name]
 
@@ -214,7 +220,13 @@ def _family(environment: Environment) -> frozenset[str]:
 
 
 def _is_sound(environment: Environment) -> bool:
+    """Return whether the files are as they were installed, and each version is there once."""
     return not (environment.signs.keys() & DAMAGE or environment.duplicates.keys() & set(DECIDING))
+
+
+def _is_released(environment: Environment) -> bool:
+    versions = (parsed(environment.packages.get(name)) for name in DECIDING)
+    return not any(version and version.is_prerelease for version in versions)
 
 
 def _version_of(environment: Environment, name: str) -> str | None:

@@ -28,6 +28,9 @@ MEANING: dict[Capability, str] = {
     "api-path": "TTS(model_path=...) does so",
 }
 
+Todo = tuple[str, str]
+"""What for, and what to type."""
+
 _WIDE = 72
 """Columns from which on there is room for what a capability means."""
 _SEEN = 5
@@ -41,8 +44,13 @@ _SIGN = {
 }
 
 
-def diagnosis_as_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    """Return the stable form of `xcompat doctor --json`; fields may be added."""
+def diagnosis_as_json(diagnosis: Diagnosis, todo: Sequence[Todo] = ()) -> dict[str, Any]:
+    """Return the stable form of `xcompat doctor --json`; fields may be added.
+
+    Args:
+        diagnosis: What is known.
+        todo: What `resolve` proposes first, where something fails that was asked for.
+    """
     environment = diagnosis.environment
     return {
         "schema": 1,
@@ -81,6 +89,7 @@ def diagnosis_as_json(diagnosis: Diagnosis) -> dict[str, Any]:
             }
             for finding in diagnosis.findings
         ],
+        "next": [command for _, command in todo],
         "row": diagnosis.row,
     }
 
@@ -99,8 +108,13 @@ def _statuses_as_json(statuses: Mapping[Capability, CapabilityStatus]) -> dict[s
     }
 
 
-def show_diagnosis(diagnosis: Diagnosis) -> None:
-    """Write the answer, what it rests on, and what to type next to stdout."""
+def show_diagnosis(diagnosis: Diagnosis, todo: Sequence[Todo] = ()) -> None:
+    """Write the answer, what it rests on, and what to type next to stdout.
+
+    Args:
+        diagnosis: What is known.
+        todo: What `resolve` proposes first, where something fails that was asked for.
+    """
     page = Page()
     answer = answer_of(diagnosis)
     style = {"compatible": "green", "incompatible": "red", "unknown": "yellow"}[diagnosis.verdict]
@@ -116,11 +130,17 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
         if capability != "install" or not diagnosis.environment.complete:
             _show_capability(page, capability, told)
     _show_evidence(page, diagnosis)
-    what_to_do, *others = _sections(diagnosis)
-    _show_section(page, *what_to_do, diagnosis.environment)
+    stopping, *others = _sections(diagnosis)
+    _show_section(page, *stopping, diagnosis.environment, fixes=False)
     if diagnosis.change_nothing:
         page.gap()
-        show_change_nothing(page, "Or change nothing", diagnosis)
+        show_change_nothing(page, "Change nothing", diagnosis)
+    if todo:
+        page.gap()
+        page.line(("Or change the least" if diagnosis.change_nothing else "What to type", "bold"))
+        for why, command in todo:
+            page.prose((f"{why}:", "dim"), indent=5)
+            page.line("       ", (command, "bold"))
     for section in others:
         _show_section(page, *section, diagnosis.environment)
     page.gap()
@@ -159,21 +179,27 @@ def _show_evidence(page: Page, diagnosis: Diagnosis) -> None:
 
 
 def _show_section(
-    page: Page, title: str, findings: Sequence[Finding], environment: Environment
+    page: Page,
+    title: str,
+    findings: Sequence[Finding],
+    environment: Environment,
+    *,
+    fixes: bool = True,
 ) -> None:
     if findings:
         page.gap()
         page.line((title, "bold"))
     for number, finding in enumerate(findings, start=1):
-        _show_finding(page, number, finding, environment)
+        _show_finding(page, number, finding, environment, fixes=fixes)
 
 
 def show_change_nothing(page: Page, title: str, diagnosis: Diagnosis) -> None:
     """Write what the runtime mends in the environment as it is, and how it is used."""
     mended = ", ".join(diagnosis.change_nothing)
-    note = diagnosis.runtime[diagnosis.change_nothing[0]].note
+    first = diagnosis.runtime[diagnosis.change_nothing[0]]
+    known = "expected to mend" if first.basis == "expected" else "run with these versions, it mends"
     page.prose((title, "bold"), ": load the model with xcompat")
-    page.prose(f"run with these versions, and it mends {mended} ({note})", indent=2)
+    page.prose(f"{known} {mended} ({first.note})", indent=2)
     show_runtime_use(page)
 
 
@@ -273,13 +299,15 @@ def _sections(diagnosis: Diagnosis) -> tuple[tuple[str, list[Finding]], ...]:
     errors = [each for each in diagnosis.findings if each.issue.severity == "error"]
     stopping = [each for each in errors if _stops(each, diagnosis)]
     return (
-        ("What to do", stopping),
+        ("Why", stopping),
         ("What else does not work", [each for each in errors if each not in stopping]),
         ("Good to know", [each for each in diagnosis.findings if each not in errors]),
     )
 
 
-def _show_finding(page: Page, number: int, finding: Finding, environment: Environment) -> None:
+def _show_finding(
+    page: Page, number: int, finding: Finding, environment: Environment, *, fixes: bool
+) -> None:
     issue = finding.issue
     style = "bold red" if issue.severity == "error" else "bold yellow"
     page.prose(f"{number}. ", (issue.code, style), f" {issue.title}", indent=2, hang=3)
@@ -290,7 +318,8 @@ def _show_finding(page: Page, number: int, finding: Finding, environment: Enviro
     if len(finding.seen) > _SEEN:
         page.line("     ", (f"and {len(finding.seen) - _SEEN} more", "dim"))
     page.prose(issue.cause, indent=5)
-    show_commands(page, issue.fixes, environment)
+    if fixes:
+        show_commands(page, issue.fixes, environment)
 
 
 def _installed(finding: Finding, environment: Environment) -> str:

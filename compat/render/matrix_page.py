@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from xcompat.domain import Trials
 from xcompat.render.runs import (
     COLUMNS,
     REFUSED,
@@ -52,6 +53,13 @@ _CONTRIBUTE = (
     "To repeat a run, type the `command` that its line holds in a checkout of xcompat.",
 )
 
+_BASES = {
+    "bracketed": "runs just below and above",
+    "expected": "what is expected",
+    "issue": "a known issue",
+    "none": "",
+}
+
 
 def matrix_as_markdown(matrix: Matrix) -> str:
     """Return the page that shows the matrix in `docs/`."""
@@ -83,6 +91,7 @@ def matrix_as_markdown(matrix: Matrix) -> str:
         titles = ["platform", "Python", "asked for", "why not"]
         lines += ["", f"## {REFUSED}", "", _row(titles), _row(["---"] * len(titles))]
         lines += [_row([*group_of(run), in_words(run), reason_of(run)]) for run in refused]
+    lines += ["", *_calibration(matrix)]
     lines += ["", "## Rows", "", "Combinations that `xcompat resolve` proposes.", ""]
     for row in matrix.rows:
         packages = ", ".join(f"{name} {version}" for name, version in row.packages.items())
@@ -93,6 +102,38 @@ def matrix_as_markdown(matrix: Matrix) -> str:
         for issue in matrix.issues
     ]
     return "\n".join([*lines, "", *_CONTRIBUTE, ""])
+
+
+def _calibration(matrix: Matrix) -> list[str]:
+    """Return how often the doctor was right about runs that it had not seen."""
+    titles = ["left out", "column", "answer rests on", "capability", "right", "wrong", "no answer"]
+    lines = [
+        "## How often the doctor is right",
+        "",
+        "Runs are left out, the doctor is asked about them, and its answer is compared with what",
+        "was measured: all runs of the same versions, or of one minor release of torch,",
+        "transformers or TTS. `nox -s calibration` measures it. Where the newest release is left",
+        "out, the doctor knows that it is newer than what it has seen, and gives no answer.",
+        "",
+        _row(titles),
+        _row(["---"] * len(titles)),
+    ]
+    sums: dict[tuple[str, str, str], Trials] = {}
+    for (left, column, _, basis), trials in matrix.calibration.items():
+        key = left, column, basis
+        known = sums.get(key, Trials(0, 0, 0))
+        sums[key] = Trials(*map(sum, zip(known, trials, strict=True)))
+    rows = [(*key, "all", trials) for key, trials in sums.items()]
+    rows += [
+        (left, column, basis, capability, trials)
+        for (left, column, capability, basis), trials in matrix.calibration.items()
+        if left == "versions"
+    ]
+    for left, column, basis, capability, trials in rows:
+        shown = "the same versions" if left == "versions" else f"one minor release of {left}"
+        cells = [shown, column, _BASES.get(basis, basis), capability, *map(str, trials)]
+        lines.append(_row(cells))
+    return lines
 
 
 def _cells(run: Run, special: Mapping[str, str]) -> list[str]:

@@ -170,6 +170,11 @@ def commands(proposal: Proposal, environment: Environment) -> list[tuple[str, st
     return [(why, command_in(command, environment)) for why, command in told]
 
 
+def first_commands(plan: Plan) -> list[tuple[str, str]]:
+    """Return what to type for the first proposal of a plan, if it has one."""
+    return commands(plan.proposals[0], plan.environment) if plan.proposals else []
+
+
 def _proposal_as_json(proposal: Proposal, environment: Environment) -> dict[str, Any]:
     result = diagnosis_as_json(proposal.result)
     return {
