@@ -250,6 +250,28 @@ def mps_operators(session: nox.Session) -> None:
         shutil.rmtree(wheels)
 
 
+CODEC = [
+    "0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5", "0.6.0", "0.7.0", "0.8.0", "0.8.1", "0.9.0", "0.9.1",
+    "0.10.0", "0.11.0", "0.11.1", "0.12.0", "0.13.0", "0.14.0", "0.15.0", "0.16.0", "0.17.0",
+]  # fmt: skip
+AUDIO = [
+    "2.0.1", "2.0.2", "2.1.0", "2.1.1", "2.1.2", "2.2.0", "2.2.1", "2.2.2", "2.3.0", "2.3.1",
+    "2.4.0", "2.4.1", "2.5.0", "2.5.1", "2.6.0", "2.7.0", "2.7.1", "2.8.0", "2.9.0", "2.9.1",
+    "2.10.0", "2.11.0",
+]  # fmt: skip
+
+
+@nox.session(default=False)
+def gpu_architectures(session: nox.Session) -> None:
+    """Read what the wheels of torch, torchaudio and torchcodec were built for."""
+    session.install("packaging", "uv")
+    wheels = [f"torch=={each}" for each in MPS_TORCH]
+    wheels += [f"torchaudio=={each}" for each in AUDIO]
+    wheels += [f"torchcodec=={each}" for each in CODEC]
+    reader = ROOT / "tests" / "gpu" / "architectures.py"
+    session.run("python", str(reader), str(ROOT / "matrices" / "gpu.toml"), *wheels)
+
+
 @nox.session(default=False)
 def mps_trace(session: nox.Session) -> None:
     """Trace what XTTS calls on MPS, on a simulated device; Linux. `-- tts-0.22.0` for one."""
