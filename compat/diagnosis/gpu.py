@@ -18,6 +18,13 @@ INDEX = "https://download.pytorch.org/whl/"
 
 _COMPUTES_ON = {"cu": "nvidia", "rocm": "amd", "xpu": "intel"}
 _TECHNOLOGY = {"cu": "CUDA", "rocm": "ROCm", "xpu": "XPU"}
+_KINDS = {
+    "linux-x86_64": ("cu", "rocm", "xpu"),
+    "linux-aarch64": ("cu",),
+    "win-amd64": ("cu", "xpu"),
+}
+"""What PyTorch has builds for on a platform."""
+_USUAL = "linux-x86_64"
 
 
 def outlook_of(environment: Environment, graphics: Graphics, data: GpuData) -> Outlook:
@@ -84,7 +91,9 @@ def _reason(torch: str, build: str, *, known: bool) -> str:
 def _machine(platform: str, graphics: Graphics, data: GpuData) -> _Machine | None:
     """Return a machine with the first card that PyTorch has builds for, or None without any."""
     built = {name for builds in data.releases.values() for held in builds.values() for name in held}
-    card = next((each for each in graphics.cards if _has_builds(each, built)), None)
+    vendors = {_COMPUTES_ON[kind] for kind in _KINDS.get(platform, ())}
+    cards = [each for each in graphics.cards if each.vendor in vendors]
+    card = next((each for each in cards if _has_builds(each, built)), None)
     if card is None:
         return None
     if card.vendor == "nvidia" and not card.architecture:
@@ -107,17 +116,23 @@ class _Machine(NamedTuple):
 
     def builds(self, torch: str) -> dict[str, tuple[str, ...]]:
         """Return the builds of a release and the architectures in them, the default first."""
-        default, held = self.data.wheels.get(("torch", torch, self.platform), ("", ()))
-        found = {default: held} if default else {}
+        found = dict(
+            what
+            for (distribution, version, platform), what in self.data.wheels.items()
+            if distribution == "torch"
+            and platform == self.platform
+            and torch in (version, minor_of(version))
+        )
         for name, architectures in self.data.releases.get(minor_of(torch), {}).items():
-            # For Windows PyTorch has no builds for ROCm; for ARM only the default's are known.
-            kinds = {"linux-x86_64": ("cu", "rocm", "xpu"), "win-amd64": ("cu", "xpu")}
-            if _kind(name) in kinds.get(self.platform, ()):
+            # Of the builds for ARM only the default index's are known.
+            if _kind(name) in _KINDS[self.platform] and self.platform != "linux-aarch64":
                 found.setdefault(name, architectures)
         return found
 
     def holds(self, torch: str, build: str) -> bool | None:
         """Return whether a build has code for the card; None where that is not known."""
+        if _COMPUTES_ON.get(_kind(build)) != self.card.vendor:
+            return False
         if _kind(build) == "xpu":
             return True
         architectures = self.builds(torch).get(build)
@@ -158,7 +173,7 @@ class _Machine(NamedTuple):
     def hints(self) -> dict[str, tuple[str, ...]]:
         """Return the signs of what need not keep a torch from the card, and may."""
         card, others = self.card, [each for each in self.graphics.cards if each != self.card]
-        signs = {}
+        signs: dict[str, tuple[str, ...]] = {}
         if 0 < card.memory < self.data.least_memory and not card.integrated:
             measured = self.data.measured_memory
             told = f"{card.called} has {card.memory / 1024:.1f} GiB; XTTS was measured to hold"
@@ -173,17 +188,19 @@ class _Machine(NamedTuple):
         return signs
 
     def right_build(self, torch: str, torchaudio: str) -> str:
-        """Return the build to have: the default index's where it serves, else the newest that does.
+        """Return the build to have; empty where none serves.
 
-        Where there is a torchaudio, there must be one of that build.
+        That is the default index's, here or on Linux, where it serves: most people have it. Else it
+        is the newest. Where there is a torchaudio, there must be one of that build.
         """
         serving = [build for build in self.builds(torch) if self._serves(torch, build)]
         if torchaudio:
             beside = self.builds_of_companion(torchaudio)
             serving = [build for build in serving if build in beside]
-        default = self.default("torch", torch)
-        if default in serving:
-            return default
+        usual = [self.data.wheels.get(("torch", torch, each)) for each in (self.platform, _USUAL)]
+        for default in usual:
+            if default and default[0] in serving:
+                return default[0]
         return max(serving, key=_age, default="")
 
     def builds_of_companion(self, torchaudio: str) -> set[str]:
@@ -219,11 +236,7 @@ class _Machine(NamedTuple):
         ]
 
     def _serves(self, torch: str, build: str) -> bool:
-        return (
-            _COMPUTES_ON.get(_kind(build)) == self.card.vendor
-            and self.holds(torch, build) is not False
-            and not self.least_driver(build)
-        )
+        return self.holds(torch, build) is not False and not self.least_driver(build)
 
     def _where(self, torch: str) -> str:
         """Return, as an addition, which releases have code for the card where this one has none."""

@@ -78,6 +78,13 @@ SIGNS: tuple[str, ...] = (
     "checkpoint-no-model",
     "checkpoint-mixed",
     "checkpoint-pickled",
+    "gpu-cpu-torch",
+    "gpu-other-torch",
+    "gpu-no-kernels",
+    "gpu-old-driver",
+    "gpu-no-driver",
+    "gpu-small",
+    "gpu-two",
 )
 """What can be seen of an environment beside versions; known issues name them."""
 
@@ -150,7 +157,7 @@ class Environment:
     interpreter: str = ""
     """Path of the target's Python, for the commands that a person is told; empty for pins."""
     builds: Mapping[str, str] = field(default_factory=dict)
-    """What `torch` and `torchaudio` were built for (`cpu`, `cu128`), where that is known."""
+    """What `torch` and its companions were built for (`cpu`, `cu128`), where that is known."""
     system: Mapping[str, str | None] = field(default_factory=dict)
     """Version of what is not a distribution (`ffmpeg`, `macos`); None where it is known to be
     absent, no entry where nobody looked."""
@@ -224,6 +231,8 @@ class Condition:
     """Two distributions whose major.minor must differ for this to apply."""
     cuda_mismatch: tuple[str, str] | None = None
     """Two distributions of which the second is a CUDA build and the first is of another build."""
+    cuda_major_mismatch: tuple[str, str] | None = None
+    """The same, where builds for one major version of CUDA go together."""
     system: Mapping[str, str] = field(default_factory=dict)
     """Name to specifier, as for packages, of what is not a distribution (`ffmpeg`: `absent`)."""
     duplicates: tuple[str, ...] = ()
