@@ -12,6 +12,7 @@ from xcompat.cli.options import (
     Json,
     Language,
     Need,
+    NoGpu,
     Platform,
     Python,
     PythonVersion,
@@ -29,10 +30,17 @@ def doctor(
     language: Language = None,
     strict: Strict = False,
     complete: Complete = None,
+    no_gpu: NoGpu = False,
     as_json: Json = False,
 ) -> None:
     """Tell whether an environment can run XTTS v2, and what to do."""
+    from xcompat.cli.graphics import begin_to_look
+
+    probe = None if no_gpu else begin_to_look(platform)
+    from dataclasses import replace
+
     from xcompat.cli.asked import capabilities_asked_for, environment_asked_for
+    from xcompat.cli.graphics import graphics_seen_by, mended_by, outlook_for, with_signs_of
     from xcompat.diagnosis.doctor import diagnose
     from xcompat.matrix.load import load_matrix
     from xcompat.render import diagnosis as render
@@ -48,7 +56,10 @@ def doctor(
         language=language,
         complete=complete,
     )
-    diagnosis = diagnose(environment, load_matrix(), needed, strict=strict)
+    matrix = load_matrix()
+    outlook = outlook_for(graphics_seen_by(probe, environment), environment)
+    diagnosis = diagnose(with_signs_of(outlook, environment), matrix, needed, strict=strict)
+    diagnosis = replace(diagnosis, outlook=outlook, findings=mended_by(outlook, diagnosis.findings))
     if as_json:
         show_json(render.diagnosis_as_json(diagnosis))
     else:

@@ -51,6 +51,7 @@ def outlook_of(environment: Environment, graphics: Graphics, data: GpuData) -> O
         why=why or _reason(torch, build, known=known),
         build=right,
         command=machine.command(environment, right) if sign in _MENDED_BY_A_BUILD else "",
+        sign=sign if sign in _MENDED_BY_A_BUILD else "",
         signs=({sign: (f"{card.called}: {why}",)} if sign else {}) | machine.hints(),
     )
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from xcompat.domain.gpu import Outlook
+
 Capability = Literal[
     "install", "import", "load", "load-converted", "speak", "stream", "clone", "api", "api-path"
 ]
@@ -349,3 +351,5 @@ class Diagnosis:
     """Deciding distributions that pins leave out: the version that was assumed, or None."""
     assumed_python: str = ""
     """Python version that was assumed, empty where one is said."""
+    outlook: Outlook | None = None
+    """What XTTS has of the graphics of this machine; None where nobody looked."""

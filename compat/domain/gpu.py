@@ -82,5 +82,7 @@ class Outlook(NamedTuple):
     """The build of torch that this machine should have; empty where that is not known."""
     command: str = ""
     """A `pip` command that puts it there; empty where nothing need be done or can be."""
+    sign: str = ""
+    """The one of the signs that the command mends."""
     signs: Mapping[str, tuple[str, ...]] = {}
-    """What known issues of graphics cards go by."""
+    """What known issues of graphics cards go by, and what was seen."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from xcompat.diagnosis.answer import answer_of
 from xcompat.domain import DECIDING
+from xcompat.render.gpu import outlook_as_json, show_outlook
 from xcompat.render.text import Page
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def diagnosis_as_json(diagnosis: Diagnosis) -> dict[str, Any]:
             for finding in diagnosis.findings
         ],
         "row": diagnosis.row,
+        "gpu": diagnosis.outlook and outlook_as_json(diagnosis.outlook),
     }
 
 
@@ -110,6 +112,8 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
     _show_confidence(page, diagnosis)
     page.gap()
     _show_environment(page, diagnosis)
+    if diagnosis.outlook:
+        show_outlook(page, diagnosis.outlook)
     page.gap()
     for capability, told in diagnosis.capabilities.items():
         # What is installed has been installed: the question matters for pins only.
