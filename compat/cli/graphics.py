@@ -11,6 +11,7 @@ from xcompat.environment.platforms import this_platform
 if TYPE_CHECKING:
     from xcompat.domain import Environment, Finding
     from xcompat.domain.gpu import Graphics
+    from xcompat.domain.plan import Plan
     from xcompat.environment.gpu import GraphicsProbe
 
 
@@ -45,6 +46,18 @@ def with_signs_of(outlook: Outlook | None, environment: Environment) -> Environm
     if outlook is None or not outlook.signs:
         return environment
     return replace(environment, signs={**environment.signs, **outlook.signs})
+
+
+def for_graphics(graphics: Graphics | None, plan: Plan) -> Plan:
+    """Return the plan with the build of torch that the graphics of this machine need."""
+    if graphics is None or not graphics.cards:
+        return plan
+    from xcompat.diagnosis.gpu import outlook_of
+    from xcompat.matrix.gpu import load_gpu
+    from xcompat.resolution.builds import with_builds
+
+    data = load_gpu()
+    return with_builds(plan, outlook_of(plan.environment, graphics, data), data)
 
 
 def mended_by(outlook: Outlook | None, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:

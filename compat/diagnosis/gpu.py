@@ -6,15 +6,12 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from xcompat.domain import minor_of
-from xcompat.domain.gpu import Outlook
+from xcompat.domain.gpu import INDEX, Outlook
 from xcompat.domain.versions import parsed, public
 
 if TYPE_CHECKING:
     from xcompat.domain import Environment
     from xcompat.domain.gpu import Card, GpuData, Graphics
-
-INDEX = "https://download.pytorch.org/whl/"
-"""Where PyTorch has an index for each of its builds."""
 
 _COMPUTES_ON = {"cu": "nvidia", "rocm": "amd", "xpu": "intel"}
 _TECHNOLOGY = {"cu": "CUDA", "rocm": "ROCm", "xpu": "XPU"}

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+INDEX = "https://download.pytorch.org/whl/"
+"""Where PyTorch has an index for each of its builds."""
+
 Vendor = Literal["nvidia", "amd", "intel", "apple"]
 
 

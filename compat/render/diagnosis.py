@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from xcompat.diagnosis.answer import answer_of
 from xcompat.domain import DECIDING
+from xcompat.domain.gpu import INDEX
 from xcompat.render.gpu import outlook_as_json, show_outlook
 from xcompat.render.text import Page
 
@@ -206,6 +207,8 @@ def command_in(command: str, environment: Environment | None) -> str:
     if "pip" in environment.packages:
         return f"{python} -m {command}"
     _, subcommand, rest = command.split(" ", 2)
+    # uv takes all of a package from the first index that has it; this option is for torch alone.
+    rest = rest.replace(f"--extra-index-url {INDEX}", "--torch-backend ")
     return f"uv pip {subcommand} --python {python} {rest.removeprefix('-y ')}"
 
 

@@ -32,6 +32,20 @@ def outlook_as_json(outlook: Outlook) -> dict[str, Any]:
     }
 
 
+def in_short(outlook: Outlook, command: str) -> tuple[str, ...]:
+    """Return, in sentences, why the smoke cannot take the card; `command` is what to type."""
+    card = outlook.card
+    if card is None:
+        return ()
+    if card.vendor == "intel":
+        return (f"{card.called} is not taken: the smoke computes on cuda, mps or cpu",)
+    told = [*outlook.signs.get("gpu-small", ())]
+    if outlook.uses is False:
+        todo = f"; {command}" if command else ""
+        told.insert(0, f"{card.called} is not taken: {outlook.why}{todo}")
+    return tuple(told)
+
+
 def _card_as_json(card: Card) -> dict[str, Any]:
     return {
         "vendor": card.vendor,
