@@ -22,6 +22,14 @@ _KINDS = {
 }
 """What PyTorch has builds for on a platform."""
 _USUAL = "linux-x86_64"
+_HEEDED_BY = {
+    "CUDA_VISIBLE_DEVICES": ("nvidia", "amd"),
+    "HIP_VISIBLE_DEVICES": ("amd",),
+    "ROCR_VISIBLE_DEVICES": ("amd",),
+}
+"""Environment variables that name cards, and whose drivers they are for."""
+_NO_CARD = ("", "-1", "NoDevFiles")
+"""Values of them that leave none."""
 
 
 def outlook_of(environment: Environment, graphics: Graphics, data: GpuData) -> Outlook:
@@ -40,12 +48,13 @@ def outlook_of(environment: Environment, graphics: Graphics, data: GpuData) -> O
     build = environment.builds.get("torch") or default
     sign, why = machine.obstacle(torch, build)
     right = machine.right_build(torch, str(public(environment.packages.get("torchaudio", ""))))
-    known = bool(build) and machine.holds(torch, build) is not None
+    # A driver that did not answer may still compute, or hang there too.
+    known = bool(build) and machine.holds(torch, build) is not None and not graphics.trouble
     return Outlook(
         graphics,
         card,
         uses=False if why else True if known else None,
-        why=why or _reason(torch, build, known=known),
+        why=why or graphics.trouble or _reason(torch, build, known=known),
         build=right,
         command=machine.command(environment, right) if sign in _MENDED_BY_A_BUILD else "",
         sign=sign if sign in _MENDED_BY_A_BUILD else "",
@@ -147,8 +156,9 @@ class _Machine(NamedTuple):
 
     def obstacle(self, torch: str, build: str) -> tuple[str, str]:
         """Return what keeps a torch from the card: the sign of a known issue, and a sentence."""
-        if _hides_all(self.graphics.hidden):
-            return "", f"{self.graphics.hidden} hides it"
+        for name, value in self.graphics.variables.items():
+            if value.strip() in _NO_CARD and self.card.vendor in _HEEDED_BY[name]:
+                return "", f"{name}={value} hides it"
         if not self.card.ready:
             return "gpu-no-driver", self.graphics.trouble or "no driver for computing answers"
         return self._mismatch(torch, build) if build else ("", "")
@@ -296,11 +306,5 @@ def _age(build: str) -> tuple[int, ...]:
 
 
 def _number(version: str) -> tuple[int, int]:
-    major, minor = minor_of(version).split(".")
-    return int(major), int(minor)
-
-
-def _hides_all(setting: str) -> bool:
-    """Return whether the value of an environment variable leaves no card."""
-    _, _, value = setting.partition("=")
-    return bool(setting) and value.strip() in ("", "-1", "NoDevFiles")
+    told = parsed(version)
+    return (told.major, told.minor) if told else (0, 0)

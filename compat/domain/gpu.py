@@ -47,8 +47,8 @@ class Graphics(NamedTuple):
     """What can compute first: by its memory, and what belongs to a processor last."""
     drivers: Mapping[str, str] = {}
     """Vendor to the version of its driver."""
-    hidden: str = ""
-    """The environment variable that hides cards from CUDA or ROCm, as it is set."""
+    variables: Mapping[str, str] = {}
+    """Environment variables that name the cards that CUDA or ROCm may see, as they are set."""
     trouble: str = ""
     """Why the driver told nothing: its own words, or that it did not answer in time."""
 

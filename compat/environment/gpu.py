@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 TIME_LIMIT = 2.0
 """Seconds that `nvidia-smi` has from its start; it needs one on a machine with eight cards."""
 
+_SILENT = "nvidia-smi does not answer"
 _FIELDS = "name,driver_version,memory.total"
 _CAPABILITY = ",compute_cap"
 """Drivers older than 470 do not know this field, and answer to none of the others with it."""
-_HIDING = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+_VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 _VENDORS: dict[str, Vendor] = {"0x10de": "nvidia", "0x1002": "amd", "0x8086": "intel"}
 _DISPLAY = ("0x03", "0x12")
 """Classes on the bus: display controllers, and what computes without a display."""
@@ -77,6 +78,8 @@ class GraphicsProbe:
         if not cards:
             cards, told = self._of_proc()
             drivers = drivers or told
+            if trouble not in ("", _SILENT):
+                cards = [card._replace(ready=False) for card in cards]
         named = {card.vendor for card in cards}
         kfd = list(_of_kfd(self._root))
         if kfd:
@@ -89,9 +92,9 @@ class GraphicsProbe:
         return Graphics(
             cards=tuple(cards),
             drivers=drivers,
-            hidden=next(
-                (f"{n}={v}" for n in _HIDING if (v := self._environ.get(n)) is not None), ""
-            ),
+            variables={
+                name: value for name in _VISIBLE if (value := self._environ.get(name)) is not None
+            },
             trouble=trouble,
         )
 
@@ -120,12 +123,12 @@ class GraphicsProbe:
         self._question = None
         answer = _answer(process, until)
         if answer is None:
-            return [], {}, "nvidia-smi does not answer"
+            return [], {}, _SILENT
         if process.returncode and "compute_cap" in answer:
             again = self._asked(program, _FIELDS, until)
             answer = _answer(again.process, until) if again else None
             if again is None or answer is None:
-                return [], {}, "nvidia-smi does not answer"
+                return [], {}, _SILENT
             process = again.process
         if process.returncode:
             said = answer.strip().splitlines() or [f"it ended with status {process.returncode}"]

@@ -21,7 +21,7 @@ def outlook_as_json(outlook: Outlook) -> dict[str, Any]:
     return {
         "cards": [_card_as_json(card) for card in graphics.cards],
         "drivers": dict(graphics.drivers),
-        "hidden": graphics.hidden,
+        "variables": dict(graphics.variables),
         "trouble": graphics.trouble,
         "card": _card_as_json(outlook.card) if outlook.card else None,
         "uses": outlook.uses,

@@ -167,9 +167,25 @@ def test_a_card_whose_driver_does_not_answer():
 
 def test_cards_that_a_variable_hides():
     for value, uses in (("-1", False), ("", False), ("0", True)):
-        hidden = H100._replace(hidden=f"CUDA_VISIBLE_DEVICES={value}")
+        hidden = H100._replace(variables={"CUDA_VISIBLE_DEVICES": value})
         assert outlook(hidden, "2.8.0", "cu128").uses is uses
-    assert outlook(hidden._replace(hidden="CUDA_VISIBLE_DEVICES=-1"), "2.8.0", "cpu").command == ""
+    hidden = H100._replace(variables={"CUDA_VISIBLE_DEVICES": "-1"})
+    told = outlook(hidden, "2.8.0", "cpu")
+    assert (told.why, told.command) == ("CUDA_VISIBLE_DEVICES=-1 hides it", "")
+    other = H100._replace(variables={"HIP_VISIBLE_DEVICES": "-1"})
+    assert outlook(other, "2.8.0", "cu128").uses is True
+
+
+def test_a_driver_that_did_not_answer_is_told():
+    silent = GTX_1060._replace(trouble="nvidia-smi does not answer")
+    told = outlook(silent, "2.5.1", "cu124")
+    assert (told.uses, told.why) == (None, "nvidia-smi does not answer")
+    assert outlook(silent, "2.8.0", "cu128").sign == "gpu-no-kernels"
+
+
+def test_versions_that_are_none():
+    for torch in ("3", "nonsense", "2.9.1[bold]"):
+        assert outlook(LAPTOP, torch, "cpu").uses is False
 
 
 def test_a_card_that_is_too_small():

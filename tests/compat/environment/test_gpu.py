@@ -122,6 +122,9 @@ def test_a_driver_that_fails_says_so_in_its_own_words(machine, tmp_path):
     assert look(machine, tmp_path / "bin") == Graphics(
         (Card("nvidia", ready=False),), {}, trouble=f"nvidia-smi: {words}"
     )
+    add_proc(machine, "NVIDIA GeForce GTX 1060 6GB")
+    (card,) = look(machine, tmp_path / "bin").cards
+    assert card == Card("nvidia", "NVIDIA GeForce GTX 1060 6GB", ready=False)
 
 
 @pytest.mark.parametrize("script", ["exit 0", "echo 'No devices were found'; exit 6", "exit 127"])
@@ -202,8 +205,8 @@ def test_no_card(machine):
 
 
 def test_a_variable_that_hides_cards_is_told(machine):
-    assert look(machine, environ={"CUDA_VISIBLE_DEVICES": "-1"}).hidden == "CUDA_VISIBLE_DEVICES=-1"
-    assert look(machine, environ={"HIP_VISIBLE_DEVICES": ""}).hidden == "HIP_VISIBLE_DEVICES="
+    variables = {"CUDA_VISIBLE_DEVICES": "-1", "HIP_VISIBLE_DEVICES": ""}
+    assert look(machine, environ=variables).variables == variables
 
 
 def test_a_mac_has_the_graphics_of_its_chip(machine):
