@@ -25,10 +25,19 @@ PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 TESTS = ROOT / "tests"
 CHECKPOINT_MAKER = (str(ROOT / "compat" / "target" / "__main__.py"), "make-checkpoint")
 MPS = ROOT / "matrices" / "mps"
-MPS_TORCH = [
+TORCH_RELEASES = [
     "2.0.0", "2.0.1", "2.1.0", "2.1.1", "2.1.2", "2.2.0", "2.2.1", "2.2.2", "2.3.0", "2.3.1",
     "2.4.0", "2.4.1", "2.5.0", "2.5.1", "2.6.0", "2.7.0", "2.7.1", "2.8.0", "2.9.0", "2.9.1",
     "2.10.0", "2.11.0", "2.12.0", "2.12.1", "2.13.0", "2.14.0", "2.14.1", "2.15.0",
+]  # fmt: skip
+CODEC_RELEASES = [
+    "0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5", "0.6.0", "0.7.0", "0.8.0", "0.8.1", "0.9.0", "0.9.1",
+    "0.10.0", "0.11.0", "0.11.1", "0.12.0", "0.13.0", "0.14.0", "0.15.0", "0.16.0", "0.17.0",
+]  # fmt: skip
+AUDIO_RELEASES = [
+    "2.0.1", "2.0.2", "2.1.0", "2.1.1", "2.1.2", "2.2.0", "2.2.1", "2.2.2", "2.3.0", "2.3.1",
+    "2.4.0", "2.4.1", "2.5.0", "2.5.1", "2.6.0", "2.7.0", "2.7.1", "2.8.0", "2.9.0", "2.9.1",
+    "2.10.0", "2.11.0",
 ]  # fmt: skip
 MPS_STACKS = {
     "tts-0.22.0": ["TTS==0.22.0", "torch==2.9.1", "torchaudio==2.9.1", "transformers==4.40.2"],
@@ -237,7 +246,7 @@ def bench_runtime(session: nox.Session) -> None:
 def mps_operators(session: nox.Session) -> None:
     """Read the operator tables from macOS wheels of torch: all, or `-- 2.9.1 2.15.0`."""
     session.install("packaging", "pip", "pyyaml")
-    for torch in session.posargs or MPS_TORCH:
+    for torch in session.posargs or TORCH_RELEASES:
         wheels = _emptied(session, "wheels")
         session.run(
             *("python", "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(wheels)),
@@ -248,6 +257,17 @@ def mps_operators(session: nox.Session) -> None:
         reader = TESTS / "mps" / "operators.py"
         session.run("python", str(reader), str(MPS / "operators.json"), str(wheel))
         shutil.rmtree(wheels)
+
+
+@nox.session(default=False)
+def gpu_architectures(session: nox.Session) -> None:
+    """Read what the wheels of torch, torchaudio and torchcodec were built for."""
+    session.install("packaging", "uv")
+    wheels = [f"torch=={each}" for each in TORCH_RELEASES]
+    wheels += [f"torchaudio=={each}" for each in AUDIO_RELEASES]
+    wheels += [f"torchcodec=={each}" for each in CODEC_RELEASES]
+    reader = TESTS / "gpu" / "architectures.py"
+    session.run("python", str(reader), str(ROOT / "matrices" / "gpu.toml"), *wheels)
 
 
 @nox.session(default=False)

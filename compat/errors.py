@@ -1,7 +1,8 @@
 """The exception tree: every error a user can cause, with its stable code and exit code.
 
 Codes: `XC0nn` are known issues (data in `matrices/issues`), `XC1nn` concern a checkpoint or a
-conversion, `XC2nn` an environment or the matrix, `XC3nn` the smoke.
+conversion, `XC2nn` an environment or the matrix, `XC3nn` the smoke, `XC5nn` are known issues of
+graphics cards and of builds for them.
 """
 
 from __future__ import annotations

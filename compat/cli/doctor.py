@@ -13,6 +13,7 @@ from xcompat.cli.options import (
     Json,
     Language,
     Need,
+    NoGpu,
     Platform,
     Python,
     PythonVersion,
@@ -36,10 +37,17 @@ def doctor(
     language: Language = None,
     strict: Strict = False,
     complete: Complete = None,
+    no_gpu: NoGpu = False,
     as_json: Json = False,
 ) -> None:
     """Tell whether an environment can run XTTS v2, and what to do."""
+    from xcompat.cli.graphics import begin_to_look
+
+    probe = None if no_gpu else begin_to_look(platform)
+    from dataclasses import replace
+
     from xcompat.cli.asked import capabilities_asked_for, environment_asked_for
+    from xcompat.cli.graphics import graphics_seen_by, mended_by, outlook_for, with_signs_of
     from xcompat.diagnosis.doctor import diagnose
     from xcompat.matrix.load import load_matrix
     from xcompat.render import diagnosis as render
@@ -56,7 +64,9 @@ def doctor(
         complete=complete,
     )
     known = load_matrix()
-    diagnosis = diagnose(environment, known, needed, strict=strict)
+    outlook = outlook_for(graphics_seen_by(probe, environment), environment)
+    diagnosis = diagnose(with_signs_of(outlook, environment), known, needed, strict=strict)
+    diagnosis = replace(diagnosis, outlook=outlook, findings=mended_by(outlook, diagnosis.findings))
     todo = _todo(environment, known, needed) if diagnosis.verdict == "incompatible" else ()
     if as_json:
         show_json(render.diagnosis_as_json(diagnosis, todo))

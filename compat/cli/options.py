@@ -44,6 +44,9 @@ Language: TypeAlias = Annotated[
     str | None,
     typer.Option("--language", metavar="LANGUAGE", help="To be spoken, such as ja or zh-cn."),
 ]
+NoGpu: TypeAlias = Annotated[
+    bool, typer.Option("--no-gpu", help="Do not look at the graphics card of this machine.")
+]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 Strict: TypeAlias = Annotated[
     bool,

@@ -12,6 +12,7 @@ from xcompat.cli.options import (
     Json,
     Language,
     Need,
+    NoGpu,
     Platform,
     Python,
     PythonVersion,
@@ -51,10 +52,15 @@ def resolve(
         bool, typer.Option("--apply", help="Change the environment, after asking.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    no_gpu: NoGpu = False,
     as_json: Json = False,
 ) -> None:
     """Find the smallest change that makes an environment work; lock it, apply it."""
+    from xcompat.cli.graphics import begin_to_look
+
+    probe = None if no_gpu else begin_to_look(platform)
     from xcompat.cli.demanded import constraints_asked_for, target_asked_for
+    from xcompat.cli.graphics import for_graphics, graphics_seen_by
     from xcompat.matrix.load import load_matrix
     from xcompat.render import plan as render
     from xcompat.resolution.resolve import plan as make_plan
@@ -65,6 +71,7 @@ def resolve(
     constraints = (*demanded, *constraints_asked_for(keep, need, environment))
     known = load_matrix()
     plan = make_plan(environment, known, constraints)
+    plan = for_graphics(graphics_seen_by(probe, environment), plan)
     if not as_json:
         render.show_plan(plan)
     raise typer.Exit(_carried_out(plan, known, lock, apply=apply, yes=yes, as_json=as_json))

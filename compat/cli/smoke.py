@@ -143,19 +143,37 @@ def _spoken(request: SmokeRequest, page: Path | None, as_json: bool) -> SmokeRep
 
 
 def _foretell(environment: Environment, device: str) -> tuple[str, ...]:
-    """Tell on stderr, where Apple's GPU may be used, what is known of it before it is tried."""
-    if device not in {"auto", "mps"} or not environment.platform.startswith("macosx"):
-        return ()
+    """Tell on stderr what is known of a graphics card that may be used, before it is tried."""
+    from xcompat.render.text import show_warning
+
+    if environment.platform.startswith("macosx"):
+        foretold = _of_mps(environment) if device in {"auto", "mps"} else ()
+    else:
+        foretold = _of_card(environment) if device in {"auto", "cuda"} else ()
+    for sentence in foretold:
+        show_warning(sentence)
+    return foretold
+
+
+def _of_mps(environment: Environment) -> tuple[str, ...]:
+    """Return what is known of Apple's GPU."""
     from xcompat.cli.asked import releases_of
     from xcompat.diagnosis.preflight import predict
     from xcompat.matrix.mps import load_mps
     from xcompat.render.preflight import in_short
-    from xcompat.render.text import show_warning
 
-    foretold = in_short(predict(*releases_of(environment), load_mps()))
-    for sentence in foretold:
-        show_warning(sentence)
-    return foretold
+    return in_short(predict(*releases_of(environment), load_mps()))
+
+
+def _of_card(environment: Environment) -> tuple[str, ...]:
+    """Return why the graphics card of this machine will not be taken, where that is known."""
+    from xcompat.cli.graphics import begin_to_look, graphics_seen_by, outlook_for
+    from xcompat.render.diagnosis import command_in
+    from xcompat.render.gpu import in_short
+
+    graphics = graphics_seen_by(begin_to_look(), environment)
+    outlook = outlook_for(graphics, environment)
+    return in_short(outlook, command_in(outlook.command, environment)) if outlook else ()
 
 
 def _list_speakers(model: Path | None, as_json: bool) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 
@@ -56,6 +57,7 @@ def holds(condition: Condition, environment: Environment, unsaid: Unsaid) -> boo
         )
         and _minors_differ(condition.minor_mismatch, environment, unsaid)
         and _cuda_differs(condition.cuda_mismatch, environment)
+        and _cuda_differs(condition.cuda_major_mismatch, environment, majors=True)
     )
 
 
@@ -115,10 +117,14 @@ def _minors_differ(names: tuple[str, str] | None, environment: Environment, unsa
     return bool(first and second and first.release[:2] != second.release[:2])
 
 
-def _cuda_differs(names: tuple[str, str] | None, environment: Environment) -> bool:
+def _cuda_differs(
+    names: tuple[str, str] | None, environment: Environment, *, majors: bool = False
+) -> bool:
     if names is None:
         return True
     first, second = (environment.builds.get(name, "") for name in names)
+    if majors:  # `cu132` and `cu130` are both of CUDA 13.
+        first, second = (re.sub(r"^(cu\d+)\d$", r"\1", build) for build in (first, second))
     return first != "" and second.startswith("cu") and first != second
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from xcompat.domain.gpu import Outlook
+
 Capability = Literal[
     "install", "import", "load", "load-converted", "speak", "stream", "clone", "api", "api-path"
 ]
@@ -78,6 +80,13 @@ SIGNS: tuple[str, ...] = (
     "checkpoint-no-model",
     "checkpoint-mixed",
     "checkpoint-pickled",
+    "gpu-cpu-torch",
+    "gpu-other-torch",
+    "gpu-no-kernels",
+    "gpu-old-driver",
+    "gpu-no-driver",
+    "gpu-small",
+    "gpu-two",
 )
 """What can be seen of an environment beside versions; known issues name them."""
 
@@ -150,7 +159,7 @@ class Environment:
     interpreter: str = ""
     """Path of the target's Python, for the commands that a person is told; empty for pins."""
     builds: Mapping[str, str] = field(default_factory=dict)
-    """What `torch` and `torchaudio` were built for (`cpu`, `cu128`), where that is known."""
+    """What `torch` and its companions were built for (`cpu`, `cu128`), where that is known."""
     system: Mapping[str, str | None] = field(default_factory=dict)
     """Version of what is not a distribution (`ffmpeg`, `macos`); None where it is known to be
     absent, no entry where nobody looked."""
@@ -224,6 +233,8 @@ class Condition:
     """Two distributions whose major.minor must differ for this to apply."""
     cuda_mismatch: tuple[str, str] | None = None
     """Two distributions of which the second is a CUDA build and the first is of another build."""
+    cuda_major_mismatch: tuple[str, str] | None = None
+    """The same, where builds for one major version of CUDA go together."""
     system: Mapping[str, str] = field(default_factory=dict)
     """Name to specifier, as for packages, of what is not a distribution (`ffmpeg`: `absent`)."""
     duplicates: tuple[str, ...] = ()
@@ -340,3 +351,5 @@ class Diagnosis:
     """Deciding distributions that pins leave out: the version that was assumed, or None."""
     assumed_python: str = ""
     """Python version that was assumed, empty where one is said."""
+    outlook: Outlook | None = None
+    """What XTTS has of the graphics of this machine; None where nobody looked."""

@@ -60,6 +60,9 @@ class Proposal:
     convert: bool
     """The original model.pth does not load there as it is: it must be converted."""
     notes: tuple[str, ...] = ()
+    build: str = ""
+    """The build of torch that it asks for, which an index of PyTorch has and not the default one;
+    empty where the default index serves."""
     selector: tuple[str, ...] = ()
     """What to keep (`torch==2.9.1`) so that this proposal comes first; empty for the first."""
 

@@ -88,11 +88,18 @@ def _egg_link(path: Path) -> tuple[Path, str] | None:
 
 
 def build_of(entry: Distribution) -> str:
-    """Return what torch or torchaudio was built for: `cpu`, `cu128`, or `` where it is not said.
+    """Return what torch or a companion was built for: `cpu`, `cu128`, or `` where it is not said.
 
-    The wheels of the registry carry it only in `version.py`, which is read as text.
+    The wheels of the registry carry it only in `version.py`, which is read as text. Builds of
+    others than PyTorch name no build there, but the CUDA or ROCm that they were made with.
     """
     name = entry.path.name.partition("-")[0]
     text = text_of(entry.path.parent / name / "version.py") or ""
-    match = re.search(r"__version__\s*=\s*['\"][^'\"+]*\+(\w+)['\"]", text)
-    return match[1] if match else entry.version.partition("+")[2]
+    match = re.search(r"__version__\s*=\s*['\"][^'\"+]*\+((?:cu|rocm|xpu|cpu)[\w.]*)['\"]", text)
+    if match:
+        return match[1]
+    if cuda := re.search(r"^cuda\b[^=\n]*=\s*['\"](\d+)\.(\d+)", text, re.MULTILINE):
+        return f"cu{cuda[1]}{cuda[2]}"
+    if hip := re.search(r"^hip\b[^=\n]*=\s*['\"](\d+\.\d+)", text, re.MULTILINE):
+        return f"rocm{hip[1]}"
+    return entry.version.partition("+")[2]

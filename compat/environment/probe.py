@@ -35,7 +35,7 @@ def environment_of(python: str | None = None) -> Environment:
     packages = {name: entry.version for name, entry in found.items()}
     builds: dict[str, str] = {
         name: build
-        for name in ("torch", "torchaudio")
+        for name in ("torch", "torchaudio", "torchcodec")
         if name in found and (build := build_of(found[name]))
     }
     platform = platform_of_wheels(found) or layout.platform

@@ -75,8 +75,8 @@ def issue_of(code: str, table: Table) -> KnownIssue:
     Raises:
         BadTable: It is not written as one.
     """
-    if not re.fullmatch(r"XC0\d\d", code):
-        raise BadTable("", "a known issue's file is named XC0nn.toml")
+    if not re.fullmatch(r"XC[05]\d\d", code):
+        raise BadTable("", "a known issue's file is named XC0nn.toml, or XC5nn.toml")
     severity = table.text("severity")
     if severity not in ("error", "warning"):
         raise BadTable("severity", f"`severity` is `error` or `warning`, not `{severity}`")
@@ -116,6 +116,7 @@ def _condition(table: Table) -> Condition:
         platforms=table.texts("platforms", ()),
         minor_mismatch=_pair(table, "minor_mismatch"),
         cuda_mismatch=_pair(table, "cuda_mismatch"),
+        cuda_major_mismatch=_pair(table, "cuda_major_mismatch"),
         system=system,
         duplicates=tuple(distribution_name(n) for n in table.texts("duplicates", ())),
         damaged=tuple(distribution_name(n) for n in table.texts("damaged", ())),

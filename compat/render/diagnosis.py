@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from xcompat.diagnosis.answer import answer_of
 from xcompat.domain import DECIDING
+from xcompat.domain.gpu import INDEX
+from xcompat.render.gpu import outlook_as_json, show_outlook
 from xcompat.render.text import Page
 
 if TYPE_CHECKING:
@@ -91,6 +93,7 @@ def diagnosis_as_json(diagnosis: Diagnosis, todo: Sequence[Todo] = ()) -> dict[s
         ],
         "next": [command for _, command in todo],
         "row": diagnosis.row,
+        "gpu": diagnosis.outlook and outlook_as_json(diagnosis.outlook),
     }
 
 
@@ -124,6 +127,8 @@ def show_diagnosis(diagnosis: Diagnosis, todo: Sequence[Todo] = ()) -> None:
     _show_confidence(page, diagnosis)
     page.gap()
     _show_environment(page, diagnosis)
+    if diagnosis.outlook:
+        show_outlook(page, diagnosis.outlook)
     page.gap()
     for capability, told in diagnosis.capabilities.items():
         # What is installed has been installed: the question matters for pins only.
@@ -228,6 +233,8 @@ def command_in(command: str, environment: Environment | None) -> str:
     if "pip" in environment.packages:
         return f"{python} -m {command}"
     _, subcommand, rest = command.split(" ", 2)
+    # uv takes all of a package from the first index that has it; this option is for torch alone.
+    rest = rest.replace(f"--extra-index-url {INDEX}", "--torch-backend ")
     return f"uv pip {subcommand} --python {python} {rest.removeprefix('-y ')}"
 
 

@@ -69,6 +69,9 @@ def condition_text(condition: Condition) -> str:
         parts.append("{} and {} of different minor versions".format(*condition.minor_mismatch))
     if condition.cuda_mismatch:
         parts.append("{} and {} built for different CUDA versions".format(*condition.cuda_mismatch))
+    if condition.cuda_major_mismatch:
+        told = "{} and {} built for different major versions of CUDA"
+        parts.append(told.format(*condition.cuda_major_mismatch))
     if condition.duplicates:
         parts.append(f"one of {', '.join(condition.duplicates)} installed more than once")
     parts += [_wanted(*each) for each in condition.system.items()]

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from xcompat.domain import DECIDING, SAME_FILES, minor_of
+from xcompat.domain.gpu import INDEX
 from xcompat.render.diagnosis import (
     command_in,
     diagnosis_as_json,
@@ -164,7 +165,8 @@ def commands(proposal: Proposal, environment: Environment) -> list[tuple[str, st
         told.append(("take out first", f"pip uninstall -y {' '.join(out)}"))
     if any(change.then is not None for change in proposal.changes):
         wanted = " ".join(map(_quoted, proposal.requirements))
-        told.append(("install", f"pip install {wanted}"))
+        index = f" --extra-index-url {INDEX}{proposal.build}" if proposal.build else ""
+        told.append(("install", f"pip install {wanted}{index}"))
     if proposal.convert:
         told.append((_WHY_CONVERT, "xcompat convert FOLDER --format pth"))
     return [(why, command_in(command, environment)) for why, command in told]
@@ -192,6 +194,7 @@ def _proposal_as_json(proposal: Proposal, environment: Environment) -> dict[str,
             for change in proposal.changes
         ],
         "requirements": list(proposal.requirements),
+        "build": proposal.build,
         "convert": proposal.convert,
         "commands": [command for _, command in commands(proposal, environment)],
         "verdict": result["verdict"],

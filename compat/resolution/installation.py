@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xcompat.domain import distribution_name
+from xcompat.domain.gpu import INDEX
 from xcompat.errors import CannotLook, Misuse, Refusal
 from xcompat.resolution.lock import find_uv
 
@@ -57,6 +58,8 @@ class Installation(NamedTuple):
     installed: Mapping[str, Installed]
     uv: str | None
     """uv's path where uv owns the environment; None where pip does."""
+    build: str = ""
+    """The build of torch that comes from an index of its own; empty where none does."""
 
     @property
     def installer(self) -> str:
@@ -65,9 +68,13 @@ class Installation(NamedTuple):
 
     def command(self, verb: str, *words: str) -> list[str]:
         """Return the installer's command for this environment."""
+        fetches = self.build and verb != "uninstall"
         if self.uv:
-            return [self.uv, "pip", verb, "--python", self.python, *words]
+            backend = ("--torch-backend", self.build) if fetches else ()
+            return [self.uv, "pip", verb, "--python", self.python, *backend, *words]
         options = ["--disable-pip-version-check", "--no-input"]
+        if fetches:
+            options += ["--extra-index-url", INDEX + self.build]
         yes = ["-y"] if verb == "uninstall" else []
         return [self.python, "-I", "-m", "pip", verb, *options, *yes, *words]
 

@@ -49,7 +49,8 @@ def prepare(plan: Plan, proposal: Proposal, pins: Sequence[str] = ()) -> Prepare
         CannotLook: `XC202` where the interpreter does not answer, `XC219` where there is no
             installer, `XC216` where the solver fails.
     """
-    installation = installation_of(plan.environment, [change.name for change in proposal.changes])
+    changing = [change.name for change in proposal.changes]
+    installation = installation_of(plan.environment, changing)._replace(build=proposal.build)
     uninstalls = tuple(change.name for change in proposal.changes if change.uninstall)
     back = {c.name: f"=={c.then}" for c in proposal.changes if c.uninstall and c.then}
     limits = [*pins, *_of_xcompat(installation.installed)]

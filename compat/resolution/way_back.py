@@ -48,7 +48,8 @@ def write_way_back(prepared: Prepared) -> Path:
 
 def restore_commands(prepared: Prepared, file: Path) -> tuple[str, ...]:
     """Return what a person types to go back to what a file of `write_way_back` says."""
-    installation = prepared.installation
+    # What was there came from wherever this machine's settings say.
+    installation = prepared.installation._replace(build="")
     touched = sorted(_touched(prepared))
     commands = [installation.command("uninstall", *touched)]
     if any(name in installation.installed for name in touched):

@@ -64,6 +64,18 @@ def errors(base, packages=None, **fields):
         (C28, {"torch": "2.15.0", "torchaudio": "2.11.0", "torchcodec": "0.17.0"}, {}, set()),
         (C28, {"torch": "2.7.1"}, {}, {"XC017", "XC052"}),
         (C28, {}, {"builds": {"torch": "cpu", "torchaudio": "cu128"}}, {"XC018"}),
+        (
+            C28,
+            {"torch": "2.11.0", "torchaudio": "2.11.0", "torchcodec": "0.11.0"},
+            {"builds": {"torch": "cpu", "torchaudio": "cpu", "torchcodec": "cu130"}},
+            {"XC608"},
+        ),
+        (
+            C28,
+            {"torch": "2.15.0", "torchcodec": "0.17.0", "torchaudio": "2.11.0"},
+            {"builds": {"torch": "cu132", "torchaudio": "cu132", "torchcodec": "cu130"}},
+            set(),
+        ),
         (C28, {"coqpit": "0.0.17"}, {}, {"XC020"}),
         (C28, {"coqui-tts": "0.27.4", "transformers": "5.0.0"}, {}, {"XC011", "XC033"}),
         (C28, {"coqui-tts": "0.27.5", "transformers": "5.1.0"}, {}, {"XC010", "XC033"}),

@@ -52,7 +52,8 @@ UNRELATED = [
     "RuntimeError: mat1 and mat2 shapes cannot be multiplied (1x512 and 1024x8)",
     "RuntimeError: Error(s) in loading state_dict for ResNet:\n\tsize mismatch for fc.weight",
     "RuntimeError: CUDNN_STATUS_NOT_INITIALIZED",
-    "AssertionError: Torch not compiled with CUDA enabled",
+    f"{FRAME}AssertionError: Torch not compiled with CUDA enabled",
+    f"{FRAME}RuntimeError: CUDA error: no kernel image is available for execution on the device",
     (
         "Weights only load failed. WeightsUnpickler error: Unsupported global: GLOBAL "
         "numpy.core.multiarray.scalar was not an allowed global"

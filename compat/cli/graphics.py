@@ -1,0 +1,77 @@
+"""What the graphics of this machine mean to an environment, for the commands that ask."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from xcompat.domain.gpu import Outlook
+from xcompat.environment.platforms import this_platform
+
+if TYPE_CHECKING:
+    from xcompat.domain import Environment, Finding
+    from xcompat.domain.gpu import Graphics
+    from xcompat.domain.plan import Plan
+    from xcompat.environment.gpu import GraphicsProbe
+
+
+def begin_to_look(platform: str | None = None) -> GraphicsProbe | None:
+    """Begin to look at the graphics of this machine, or do not, where another platform is meant."""
+    if platform is not None and not _is_here(platform):
+        return None
+    from xcompat.environment.gpu import GraphicsProbe
+
+    return GraphicsProbe()
+
+
+def graphics_seen_by(probe: GraphicsProbe | None, environment: Environment) -> Graphics | None:
+    """Return what a look found, or None where nobody looked or `environment` is of elsewhere."""
+    return probe.found() if probe and _is_here(environment.platform) else None
+
+
+def outlook_for(graphics: Graphics | None, environment: Environment) -> Outlook | None:
+    """Return what the graphics mean to `environment`; None where nobody looked."""
+    if graphics is None:
+        return None
+    if not graphics.cards:
+        return Outlook(graphics, why="no graphics card was seen", build="cpu")
+    from xcompat.diagnosis.gpu import outlook_of
+    from xcompat.matrix.gpu import load_gpu
+
+    return outlook_of(environment, graphics, load_gpu())
+
+
+def with_signs_of(outlook: Outlook | None, environment: Environment) -> Environment:
+    """Return the environment with what known issues of graphics cards go by."""
+    if outlook is None or not outlook.signs:
+        return environment
+    return replace(environment, signs={**environment.signs, **outlook.signs})
+
+
+def for_graphics(graphics: Graphics | None, plan: Plan) -> Plan:
+    """Return the plan with the build of torch that the graphics of this machine need."""
+    if graphics is None or not graphics.cards:
+        return plan
+    from xcompat.diagnosis.gpu import outlook_of
+    from xcompat.matrix.gpu import load_gpu
+    from xcompat.resolution.builds import with_builds
+
+    data = load_gpu()
+    return with_builds(plan, outlook_of(plan.environment, graphics, data), data)
+
+
+def mended_by(outlook: Outlook | None, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Return findings, where one names what to type on this machine in place of what is general."""
+    if outlook is None or not outlook.command:
+        return findings
+    return tuple(
+        replace(each, issue=replace(each.issue, fixes=(outlook.command,)))
+        if any(outlook.sign in condition.signs for condition in each.issue.conditions)
+        else each
+        for each in findings
+    )
+
+
+def _is_here(platform: str) -> bool:
+    """Return whether a platform is of the system that xcompat runs on, whatever its processor."""
+    return platform.partition("-")[0] == this_platform().partition("-")[0]
