@@ -7,7 +7,7 @@ import pytest
 from xcompat.diagnosis.doctor import diagnose
 from xcompat.domain import Environment
 from xcompat.matrix.load import load_matrix
-from xcompat.matrix.symptoms import explain
+from xcompat.matrix.symptoms import matches
 from xcompat.render.issue import condition_text, show_issues
 
 MATRIX = load_matrix()
@@ -105,7 +105,7 @@ def test_environments(base, packages, fields, expected):
         ),
         (
             "WeightsUnpickler error: Unsupported class TTS.tts.configs.xtts_config.XttsConfig",
-            ["XC001"],
+            ["XC490"],
         ),
         (
             "ImportError: cannot import name 'BeamSearchScorer' from 'transformers' (/x/y.py)",
@@ -154,14 +154,14 @@ def test_environments(base, packages, fields, expected):
                 "Weights only load failed. WeightsUnpickler error: Unsupported global: GLOBAL "
                 "numpy.core.multiarray.scalar was not an allowed global"
             ),
-            [],
+            ["XC495"],
         ),
-        ("torch.cuda.OutOfMemoryError: CUDA out of memory.", []),
+        ("torch.cuda.OutOfMemoryError: CUDA out of memory.", ["XC402"]),
         ("ModuleNotFoundError: No module named 'sixteen'", []),
     ],
 )
 def test_symptoms(text, expected):
-    assert [issue.code for issue in explain(text, MATRIX.issues)] == expected
+    assert [match.issue.code for match in matches(text, MATRIX.issues)] == expected
 
 
 @pytest.mark.parametrize("issue", MATRIX.issues, ids=lambda issue: issue.code)
