@@ -1,7 +1,7 @@
 """Explains what a person pastes: the known issues that it shows, by its text and by its versions.
 
-Pure, from a text and the matrix to explanations. The text finds an issue; the versions that the text
-names can only take from its certainty.
+Pure, from a text and the matrix to explanations. The text finds an issue; the versions that the
+text names can only take from its certainty.
 """
 
 from __future__ import annotations
@@ -42,6 +42,10 @@ class Explained(NamedTuple):
     """What the text says of its environment; incomplete."""
 
 
+NOTHING = Explained((), Said.nothing().environment())
+"""What is known of an empty text."""
+
+
 def explain(pieces: Iterable[str], issues: Iterable[KnownIssue]) -> Explained:
     """Return the known issues that a text shows, what most likely ended the program first.
 
@@ -64,7 +68,7 @@ def explain(pieces: Iterable[str], issues: Iterable[KnownIssue]) -> Explained:
 
 def of_code(issue: KnownIssue) -> Explained:
     """Return the explanation of an issue that was asked for by its code."""
-    return Explained((Explanation(issue, "certain", ""),), Said.nothing().environment())
+    return NOTHING._replace(explanations=(Explanation(issue, "certain", ""),))
 
 
 def _listening(pieces: Iterable[str], said: Said) -> Iterator[str]:

@@ -24,12 +24,14 @@ _SAID = re.compile(
     r"(?<!depends on )(?<!Collecting )(?<!built for )(?<!install )(?<!nstall \")"
     rf"(?<![\w./\\-])({_NAME})['\"]?"
     r"(?:[ _](?:[Vv]ersion|VERSION)(?: installed)?)?['\"]?"
-    r"(?:==|[ ]*[:=][ ]*['\"]?v?|-(?=\d+\.\d+[\w.+]*(?:\s|\.dist-info|$))|[ ]+v?|[ ]+in [^\s()]+ [^()\n]{0,60}\(|[ ]\()"
+    r"(?:==|[ ]*[:=][ ]*['\"]?v?|-(?=\d+\.\d+[\w.+]*(?:\s|\.dist-info|$))|[ ]+v?"
+    r"|[ ]+in [^\s()]+ [^()\n]{0,60}\(|[ ]\()"
     rf"{_VERSION}",
     re.IGNORECASE,
 )
 _PYTHON = re.compile(
-    r"(?<!Requires-)\bpython(?:[ _]version)?(?: is)?['\"]?(?:[ ]+v?|: ?['\"]?)(3\.\d{1,2}(?:\.\d+)?)\b"
+    r"(?<!Requires-)\bpython(?:[ _]version)?(?: is)?['\"]?"
+    r"(?:[ ]+v?|: ?['\"]?)(3\.\d{1,2}(?:\.\d+)?)\b"
     r"|\bpython(3\.\d{1,2})[/\\]"
     r"|\bPython(3\d{1,2})[/\\]"
     r"|[-.]cp(3\d{1,2})-",

@@ -186,8 +186,11 @@ def show_runtime_use(page: Page) -> None:
 
 
 def show_commands(page: Page, fixes: tuple[str, ...], environment: Environment | None) -> None:
-    """Write commands so that they can be copied, each with its remark above it."""
+    """Write commands so that they can be copied, each with its remark above it; and sentences."""
     for fix in fixes:
+        if fix.endswith("."):
+            page.prose(fix, indent=5)
+            continue
         command, _, remark = fix.partition("  # ")
         if remark:
             page.prose((f"{remark}:", "dim"), indent=5)

@@ -5,10 +5,11 @@ import re
 import pytest
 
 from xcompat.diagnosis.doctor import diagnose
-from xcompat.domain import Environment
+from xcompat.diagnosis.explain import of_code
+from xcompat.domain import SIGNS, Environment
 from xcompat.matrix.load import load_matrix
 from xcompat.matrix.symptoms import matches
-from xcompat.render.issue import condition_text, show_issues
+from xcompat.render.issue import _SIGNS, condition_text, show_explained
 
 MATRIX = load_matrix()
 T22 = {"TTS": "0.22.0", "torch": "2.5.1", "torchaudio": "2.5.1", "transformers": "4.40.2",
@@ -167,12 +168,22 @@ def test_symptoms(text, expected):
 @pytest.mark.parametrize("issue", MATRIX.issues, ids=lambda issue: issue.code)
 def test_every_issue_can_be_shown_on_80_columns(issue, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    show_issues((issue,))
+    show_explained(of_code(issue))
     told = capsys.readouterr().out
     assert told.startswith(f"{issue.code} ")
     commands = {fix.partition("  # ")[0] for fix in issue.fixes}
     too_wide = [line.strip() for line in told.splitlines() if len(line) > 80]
     assert set(too_wide) <= commands | set(issue.sources)
+
+
+def test_no_condition_is_told_as_nothing():
+    """As that of XC068 was: `When:` and no more."""
+    for issue in MATRIX.issues:
+        assert all(condition_text(each) for each in issue.conditions), issue.code
+
+
+def test_every_sign_can_be_told():
+    assert _SIGNS.keys() == set(SIGNS)
 
 
 def test_every_kind_of_condition_can_be_told():
@@ -186,6 +197,9 @@ def test_every_kind_of_condition_can_be_told():
         "one of TTS, coqui-tts,",
         "no ffmpeg",
         "macos <15.1 and on macosx-arm64",
+        "files that XTTS imports are missing",
+        "files of coqpit-config are missing or changed",
+        "speaking ja",
     ):
         assert part in told
 

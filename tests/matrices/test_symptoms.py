@@ -20,8 +20,8 @@ FRAME = (
     'Traceback (most recent call last):\n  File "/srv/shop/app.py", line 7, in main\n    work()\n'
 )
 PASTED = json.loads(Path(__file__).with_name("pasted.json").read_text("utf-8"))
-"""Pairs of a code and what somebody pasted, cut down to the lines of the error and the versions; the
-code is what the thread, or a trial, found."""
+"""Pairs of a code and what somebody pasted, cut down to the lines of the error and the versions.
+The code is what the thread, or a trial, found."""
 UNRELATED = json.loads(Path(__file__).with_name("unrelated.json").read_text("utf-8"))
 """Errors of other programs: tracebacks of real libraries, and messages of tools."""
 
@@ -69,7 +69,7 @@ class TestOrder:
     def test_what_ended_the_program_comes_before_the_notice_beside_it(self):
         text = (
             "EOFError: EOF when reading a line\n"
-            " > tts_models/multilingual/multi-dataset/xtts_v2 has been updated, clearing model cache"
+            " > tts_models/multilingual/x/xtts_v2 has been updated, clearing model cache"
         )
         assert codes(text) == ["XC036", "XC091"]
 
