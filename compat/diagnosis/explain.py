@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from xcompat.matrix.symptoms import Match
 
 
+_MESSAGE = 250
+"""Characters of a message; what is longer holds a traceback."""
 _NOTHING_AGAINST = Unsaid(packages=True, system=True)
 
 
@@ -104,9 +106,24 @@ def _fits(match: Match, environment: Environment) -> bool:
 
 
 def _is_told_better(match: Match, found: list[Match], environment: Environment) -> bool:
-    """Return whether the words of an issue that does not fit show one that does."""
-    return not _fits(match, environment) and any(
-        other.certain and beside(other, match) for other in found if other.issue is not match.issue
+    """Return whether the words of an issue show another one, by more words or by the versions."""
+    others = [
+        other
+        for other in found
+        if other.issue is not match.issue and other.certain >= match.certain
+    ]
+    return any(_holds_within(other, match) for other in others) or (
+        not _fits(match, environment)
+        and any(other.certain and beside(other, match) for other in others)
+    )
+
+
+def _holds_within(one: Match, other: Match) -> bool:
+    """Return whether one message is longer, and the other a part of it."""
+    return (
+        one.start <= other.start
+        and other.end <= one.end
+        and other.end - other.start < one.end - one.start < _MESSAGE
     )
 
 

@@ -5,10 +5,9 @@ import re
 import pytest
 
 from xcompat.diagnosis.doctor import diagnose
-from xcompat.diagnosis.explain import of_code
+from xcompat.diagnosis.explain import explain, of_code
 from xcompat.domain import SIGNS, Environment
 from xcompat.matrix.load import load_matrix
-from xcompat.matrix.symptoms import matches
 from xcompat.render.issue import _SIGNS, condition_text, show_explained
 
 MATRIX = load_matrix()
@@ -158,11 +157,11 @@ def test_environments(base, packages, fields, expected):
             ["XC495"],
         ),
         ("torch.cuda.OutOfMemoryError: CUDA out of memory.", ["XC402"]),
-        ("ModuleNotFoundError: No module named 'sixteen'", []),
+        ("ModuleNotFoundError: No module named 'sixteen'", ["XC507"]),
     ],
 )
 def test_symptoms(text, expected):
-    assert [match.issue.code for match in matches(text, MATRIX.issues)] == expected
+    assert [each.issue.code for each in explain((text,), MATRIX.issues).explanations] == expected
 
 
 @pytest.mark.parametrize("issue", MATRIX.issues, ids=lambda issue: issue.code)
