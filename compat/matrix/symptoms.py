@@ -52,7 +52,7 @@ _FAMILY = re.compile(
       | \b[Tt][Tt][Ss](?:\ [Vv]ersion(?:\ installed)?)?[ =:v]{1,4}0\.\d+\.\d
       | [Xx][Tt][Tt][Ss] | [Cc]oqui | tts_models | tts_to_file
       | GPT2InferenceModel | hifigan_decoder
-      | [Aa]ll[Tt]alk | RealtimeTTS | ebook2audiobook | epub2tts""",
+      | [Aa]ll[Tt]alk | RealtimeTTS | ebook2audiobook | epub2tts | [Aa]uralis""",
     re.VERBOSE,
 )
 """What is said of Coqui TTS and of apps around it; other projects have `TTS` in their names too."""
