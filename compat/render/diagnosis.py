@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xcompat.diagnosis.answer import answer_of
+from xcompat.diagnosis.fixes import fixes_for
 from xcompat.domain import DECIDING
 from xcompat.render.text import Page
 
@@ -76,7 +77,7 @@ def diagnosis_as_json(diagnosis: Diagnosis) -> dict[str, Any]:
                 "cause": finding.issue.cause,
                 "packages": list(finding.packages),
                 "seen": list(finding.seen),
-                "fix": list(finding.issue.fixes),
+                "fix": list(fixes_for(finding.issue, environment)),
                 "sources": list(finding.issue.sources),
             }
             for finding in diagnosis.findings
@@ -293,7 +294,7 @@ def _show_finding(page: Page, number: int, finding: Finding, environment: Enviro
     if len(finding.seen) > _SEEN:
         page.line("     ", (f"and {len(finding.seen) - _SEEN} more", "dim"))
     page.prose(issue.cause, indent=5)
-    show_commands(page, issue.fixes, environment)
+    show_commands(page, fixes_for(issue, environment), environment)
 
 
 def _installed(finding: Finding, environment: Environment) -> str:

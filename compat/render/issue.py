@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from xcompat.diagnosis.fixes import fixes_for
 from xcompat.render.diagnosis import MEANING, show_commands
 from xcompat.render.text import Page
 
 if TYPE_CHECKING:
     from xcompat.diagnosis.explain import Explained, Explanation
-    from xcompat.domain import Condition, KnownIssue
+    from xcompat.domain import Condition, Environment, KnownIssue
 
 
 _MORE = (
@@ -51,7 +52,12 @@ def explained_as_json(explained: Explained) -> dict[str, Any]:
             "packages": dict(environment.packages),
         },
         "issues": [
-            {**issue_as_json(issue), "certainty": certainty, "why": why}
+            {
+                **issue_as_json(issue),
+                "fix": list(fixes_for(issue, environment)),
+                "certainty": certainty,
+                "why": why,
+            }
             for issue, certainty, why in explained.explanations
         ],
         "advice": list(_MORE) if _is_doubtful(explained) else [],
@@ -80,7 +86,7 @@ def show_explained(explained: Explained) -> None:
     for number, explanation in enumerate(explained.explanations):
         if number:
             page.gap()
-        _show(page, explanation)
+        _show(page, explanation, explained.environment)
     if _is_doubtful(explained):
         page.gap()
         for each in _MORE:
@@ -94,7 +100,7 @@ def _is_doubtful(explained: Explained) -> bool:
     )
 
 
-def _show(page: Page, explanation: Explanation) -> None:
+def _show(page: Page, explanation: Explanation, environment: Environment) -> None:
     issue = explanation.issue
     style = "bold red" if issue.severity == "error" else "bold yellow"
     page.prose((issue.code, style), " ", (issue.title, "bold"))
@@ -111,7 +117,7 @@ def _show(page: Page, explanation: Explanation) -> None:
         page.prose(f"{word}: {condition_text(condition)}", indent=2, hang=2)
     page.gap()
     page.line(("  What to do", "bold"))
-    show_commands(page, issue.fixes, None)
+    show_commands(page, fixes_for(issue, environment), None)
     page.gap()
     for source in issue.sources:
         page.line(f"  {source}")

@@ -16,6 +16,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from xcompat.diagnosis.conditions import applies
+from xcompat.diagnosis.fixes import fixes_for, is_meant
 from xcompat.domain import Environment, distribution_name
 from xcompat.matrix.load import load_matrix
 
@@ -31,11 +32,6 @@ BROUGHT = {
     "TTS": {"trainer": "0.0.36", "coqpit": "0.0.17"},
 }
 """What comes along with a distribution, where it is not there."""
-RELEASE = re.compile(
-    r"(TTS|coqui-tts|torch|Python) (\d[\d.]*\d)"
-    r"(?: (?:to|and) (\d[\d.]*\d))?( and newer| and before)?"
-)
-DISTRIBUTION = re.compile(r"^(TTS|coqui-tts)\b(?! \d)")
 
 
 @cache
@@ -60,42 +56,16 @@ def version_for(specifier, current=None, name=""):
 
 
 def ways_out(issue):
-    """Yield the alternatives of an issue that `pip` carries out: commands, and the remark."""
+    """Yield the alternatives of an issue that `pip` carries out: commands, and the last as told."""
     held = []
     for fix in issue.fixes:
-        command, _, remark = fix.partition("  # ")
+        command = fix.partition("  # ")[0]
         words = shlex.split(command) if command.startswith(("pip ", "uv pip ")) else []
         if "uninstall" in words:
             held.append(words)
         elif "install" in words:
-            yield [*held, words], remark
+            yield [*held, words], fix
             held = []
-
-
-def is_meant(remark, environment):
-    """Return whether an alternative is for an environment, by what its remark names."""
-    if "ARM" in remark and "aarch64" not in environment.platform:
-        return False
-    if match := DISTRIBUTION.match(remark):
-        return match[1] in environment.packages
-    named = RELEASE.findall(remark)
-    versions = {**environment.packages, "Python": environment.python}
-    return not named or any(
-        name in versions and is_between(Version(versions[name]), low, high, how)
-        for name, low, high, how in named
-    )
-
-
-def is_between(version, low, high, how):
-    public = Version(version.public)
-    series = Version(".".join(str(part) for part in public.release[: low.count(".") + 1]))
-    if how == " and newer":
-        return series >= Version(low)
-    if how == " and before":
-        return series <= Version(low)
-    if high:
-        return Version(low) <= series <= Version(high)
-    return series == Version(low)
 
 
 def after(environment, issue, commands):
@@ -197,8 +167,8 @@ def test_no_fix_brings_the_next_issue(issue):
     wrong = []
     for environment in environments(issue):
         before = {capability for _, capability in failing(environment, converted=converted)}
-        for commands, remark in ways_out(issue):
-            if is_meant(remark, environment):
+        for commands, fix in ways_out(issue):
+            if is_meant(fix, environment):
                 then = failing(after(environment, issue, commands), converted=converted)
                 new = {each for each in then if each[1] not in before}
                 if new:
@@ -212,7 +182,7 @@ def test_a_fix_cures_its_own_issue(issue):
         return
     left = []
     for environment in environments(issue):
-        meant = [commands for commands, r in ways_out(issue) if is_meant(r, environment)]
+        meant = [commands for commands, fix in ways_out(issue) if is_meant(fix, environment)]
         if meant and all(applies(issue, after(environment, issue, commands)) for commands in meant):
             left.append(told(environment))
     assert left == []
@@ -231,3 +201,40 @@ def test_something_can_be_done_in_the_app_itself(issue):
         if fix.startswith("xcompat ") and not fix.startswith("xcompat convert")
     ]
     assert len(ours) < len(issue.fixes)
+
+
+TRANSFORMERS = next(issue for issue in MATRIX.issues if issue.code == "XC027")
+"""For each release of TTS another transformers."""
+
+
+@pytest.mark.parametrize(
+    ("packages", "version"),
+    [
+        ({"TTS": "0.22.0"}, "4.40.2"),
+        ({"TTS": "0.20.6"}, "4.40.2"),
+        ({"coqui-tts": "0.24.1"}, "4.40.2"),
+        ({"coqui-tts": "0.24.2"}, "4.42.4"),
+        ({"coqui-tts": "0.25.0"}, "4.46.2"),
+        ({"coqui-tts": "0.26.2"}, "4.51.3"),
+        ({"coqui-tts": "0.27.2"}, "4.55.4"),
+        ({"coqui-tts": "0.28.0"}, "4.57.6"),
+    ],
+)
+def test_only_what_is_meant_for_a_release_is_told(packages, version):
+    for complete in (True, False):
+        here = Environment(python="", platform="", packages=packages, source="", complete=complete)
+        assert fixes_for(TRANSFORMERS, here)[0].startswith(f'pip install "transformers=={version}"')
+        assert len(fixes_for(TRANSFORMERS, here)) == 1
+
+
+def test_all_is_told_where_nothing_is_said():
+    nothing = Environment(python="", platform="", packages={}, source="", complete=False)
+    assert fixes_for(TRANSFORMERS, nothing) == TRANSFORMERS.fixes
+
+
+def test_what_is_uninstalled_goes_with_what_is_installed_after_it():
+    issue = next(issue for issue in MATRIX.issues if issue.code == "XC055")
+    here = Environment(python="3.14.1", platform="", packages={"TTS": "0.22.0"}, source="")
+    told = fixes_for(issue, here)
+    assert [fix.split()[1] for fix in told if fix.startswith("pip ")] == ["uninstall", "install"]
+    assert "torch==2.9.1" in told[1]
