@@ -1,8 +1,7 @@
 """The exception tree: every error a user can cause, with its stable code and exit code.
 
-Codes: `XC0nn` are known issues (data in `matrices/issues`), `XC1nn` concern a checkpoint or a
-conversion, `XC2nn` an environment or the matrix, `XC3nn` the smoke, `XC5nn` are known issues of
-graphics cards and of builds for them.
+Codes: `XC1nn` concern a checkpoint or a conversion, `XC2nn` an environment or the matrix, `XC3nn`
+the smoke; all others, `XC0nn` and `XC4nn` to `XC9nn`, are known issues (data in `matrices/issues`).
 """
 
 from __future__ import annotations

@@ -22,20 +22,21 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Explain a code, or find the known issue in a pasted traceback."""
-    from xcompat.cli.pasted import issues_asked_for, own_error
+    from xcompat.cli.pasted import asked_to_explain, own_error
+    from xcompat.diagnosis.explain import NOTHING
     from xcompat.matrix.load import load_matrix
     from xcompat.render import issue as render
     from xcompat.render.text import show_json, show_note
 
     if about := own_error(code):
         if as_json:
-            show_json({**render.issues_as_json(()), "note": about})
+            show_json({**render.explained_as_json(NOTHING), "note": about})
         else:
             show_note(about)
         return
-    issues = issues_asked_for(code, error, load_matrix(), sys.stdin.buffer)
+    explained = asked_to_explain(code, error, load_matrix(), sys.stdin.buffer)
     if as_json:
-        show_json(render.issues_as_json(issues))
+        show_json(render.explained_as_json(explained))
     else:
-        render.show_issues(issues)
-    raise typer.Exit(ExitCode.YES if issues else ExitCode.UNKNOWN)
+        render.show_explained(explained)
+    raise typer.Exit(ExitCode.YES if explained.explanations else ExitCode.UNKNOWN)

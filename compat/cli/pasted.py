@@ -13,6 +13,7 @@ from xcompat.errors import CannotLook, Misuse
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from xcompat.diagnosis.explain import Explained
     from xcompat.domain import KnownIssue, Matrix
 
 _OWN_ERRORS = {
@@ -25,10 +26,10 @@ _PIECE = 1 << 20
 """Bytes of a log that are held at a time."""
 
 
-def issues_asked_for(
+def asked_to_explain(
     code: str | None, error_file: str | None, matrix: Matrix, stdin: BinaryIO
-) -> tuple[KnownIssue, ...]:
-    """Return the known issue of that code, or those whose symptoms are in the file; `-` is stdin.
+) -> Explained:
+    """Return what is known of that code, or of the text in the file; `-` is stdin.
 
     Raises:
         Misuse: `XC208` where neither or both are given, or nothing is known of the code.
@@ -40,12 +41,12 @@ def issues_asked_for(
             "say what to explain: a code or a traceback",
             hint="xcompat explain XC001, or xcompat explain --error FILE (- reads a pasted text)",
         )
-    if code is not None:
-        return (_by_code(code, matrix),)
-    assert error_file is not None
-    from xcompat.matrix.symptoms import explain_log
+    from xcompat.diagnosis.explain import explain, of_code
 
-    return explain_log(_pieces(error_file, stdin), matrix.issues)
+    if code is not None:
+        return of_code(_by_code(code, matrix))
+    assert error_file is not None
+    return explain(_pieces(error_file, stdin), matrix.issues)
 
 
 def own_error(code: str | None) -> str:
@@ -65,7 +66,7 @@ def _by_code(spelled: str, matrix: Matrix) -> KnownIssue:
     for issue in matrix.issues:
         if issue.code == code:
             return issue
-    known = f"they go from {matrix.issues[0].code} to {matrix.issues[-1].code}"
+    known = f"they go from {matrix.issues[0].code} to {matrix.issues[-1].code}, with gaps"
     raise Misuse(
         "XC208",
         f"there is no known issue `{spelled}`",

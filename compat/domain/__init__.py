@@ -264,7 +264,9 @@ class KnownIssue:
     symptoms: tuple[str, ...]
     """Regular expressions that match the real error text."""
     generic: bool = False
-    """True where other programs show the same symptoms: a traceback must then speak of TTS."""
+    """True where other programs show the same symptoms: what is around them must speak of TTS."""
+    aside: bool = False
+    """True for a message that ends nothing, or that follows from another error: it is told last."""
     cause: str
     fixes: tuple[str, ...]
     sources: tuple[str, ...]

@@ -75,8 +75,8 @@ def issue_of(code: str, table: Table) -> KnownIssue:
     Raises:
         BadTable: It is not written as one.
     """
-    if not re.fullmatch(r"XC[05]\d\d", code):
-        raise BadTable("", "a known issue's file is named XC0nn.toml, or XC5nn.toml")
+    if not re.fullmatch(r"XC[04-9]\d\d", code):
+        raise BadTable("", "a known issue's file is named XC0nn.toml, or XC4nn.toml to XC9nn.toml")
     severity = table.text("severity")
     if severity not in ("error", "warning"):
         raise BadTable("severity", f"`severity` is `error` or `warning`, not `{severity}`")
@@ -93,6 +93,7 @@ def issue_of(code: str, table: Table) -> KnownIssue:
         conditions=tuple(map(_condition, conditions)),
         symptoms=symptoms,
         generic=table.flag("generic"),
+        aside=table.flag("aside"),
         cause=" ".join(table.text("cause").split()),
         fixes=table.texts("fixes"),
         sources=sources,

@@ -1,18 +1,18 @@
 """Finds known issues by their symptoms in what a person pastes: a traceback, a log, any text.
 
-Pure: from text to known issues. A log can be long and its lines decorated, so that it is cleaned,
-every symptom is first looked for by the longest text that it must contain, and only what is around
-that is compared with the symptom itself.
+Pure: from text to matches, the likeliest first. A log can be long and its lines decorated, so that
+it is cleaned, every symptom is first looked for by the longest text that it must contain, and only
+what is around that is compared with the symptom itself.
 """
 
 from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from xcompat.domain import KnownIssue
 
@@ -22,6 +22,8 @@ BEFORE = 6000
 """Characters before the words that a symptom may begin in: a traceback."""
 AFTER = 3000
 """Characters behind them that it may end in: a long message."""
+_BESIDE = 300
+"""Characters between two symptoms of one message."""
 _CONTROL = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\0\x07]"
 )
@@ -36,48 +38,111 @@ _DECORATION = re.compile(
       | \[?(?:DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL|std(?:err|out))\]?[ \t]*[:|-]?[ \t]+
         (?:[\w.]+:[ \t]+)?                                          # the name of a logger
       | \[[^\],\n]{1,60}\][ \t]*
+      | \[?rank\d+\]?:[ \t]*
       | (?:-[ \t]+)
     )+""",
     re.MULTILINE | re.VERBOSE,
 )
 
-_FAMILY = re.compile(r"\bTTS\b|xtts|XTTS|Xtts|coqui")
+_FAMILY = re.compile(
+    r"""(?<![\w-])TTS[/\\.]+(?:tts|utils|api|bin|config|configs|server|vc|vocoder|encoder)\b
+      | (?:site|dist)-packages[/\\]+TTS\b
+      | \b(?:import|for|package|module\ named)\ ['"]?TTS\b
+      | ['"]TTS['"]
+      | \b[Tt][Tt][Ss](?:\ [Vv]ersion(?:\ installed)?)?[ =:v]{1,4}0\.\d+\.\d
+      | [Xx][Tt][Tt][Ss] | [Cc]oqui | tts_models | tts_to_file
+      | GPT2InferenceModel | hifigan_decoder
+      | [Aa]ll[Tt]alk | RealtimeTTS | ebook2audiobook | epub2tts | [Aa]uralis""",
+    re.VERBOSE,
+)
+"""What is said of Coqui TTS and of apps around it; other projects have `TTS` in their names too."""
+_FRAME = re.compile(r'File "|-{3,}> ?\d| in <module>')
+"""What says where an error arose."""
 _TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{[^}]*\}|.", re.DOTALL)
 """The parts of a regular expression: an escape, a set, a repetition, or a character."""
 _LITERAL = re.compile(r"\\[^\w\s]|[^\\\[\](){}?*+.|^$]")
 
 
-def explain(text: str, issues: Iterable[KnownIssue]) -> tuple[KnownIssue, ...]:
-    """Return the known issues whose symptoms are in `text`, in the order of their appearance."""
-    return explain_log((text,), issues)
+class Match(NamedTuple):
+    """A known issue whose symptom is in a text."""
+
+    issue: KnownIssue
+    certain: bool
+    """False where other programs show the same and nothing around it speaks of XTTS."""
+    start: int
+    end: int
+    """Where the symptom was seen last: the characters before and at its end, roughly."""
 
 
-def explain_log(pieces: Iterable[str], issues: Iterable[KnownIssue]) -> tuple[KnownIssue, ...]:
-    """Return the known issues whose symptoms are in a log, in the order of their appearance.
+def matches(text: str, issues: Iterable[KnownIssue]) -> tuple[Match, ...]:
+    """Return the known issues whose symptoms are in `text`, as `matches_in_log` does."""
+    return matches_in_log((text,), issues)
+
+
+def matches_in_log(pieces: Iterable[str], issues: Iterable[KnownIssue]) -> tuple[Match, ...]:
+    """Return the known issues whose symptoms are in a log, what most likely ended it first.
+
+    What is certain comes before what is not, and what was seen later before what was seen earlier:
+    the last error of a chain is the one that a program ended with. Messages that only stand beside
+    errors come last.
 
     Args:
         pieces: The log, cut anywhere; about a megabyte of it is held at a time.
         issues: What to look for.
     """
     wanted = [issue for issue in issues if issue.symptoms]
-    found: list[KnownIssue] = []
+    found: dict[str, Match] = {}
+    passed = 0
     for piece in _overlapping(pieces):
+        plain = cleaned(piece)
         # What decorates one log is a part of the message in another.
-        plain = _CONTROL.sub("", piece).replace("\r\n", "\n")
-        variants = {" ".join(plain.split()), " ".join(_DECORATION.sub("", plain).split())}
-        places = {
-            issue.code: place
-            for issue in wanted
-            if (place := min((_place(issue, text) for text in variants), default=1.0)) < 1
-        }
-        found += sorted(
-            (issue for issue in wanted if issue.code in places),
-            key=lambda issue: (places[issue.code], issue.code),
+        variants = dict.fromkeys(
+            (" ".join(plain.split()), " ".join(_DECORATION.sub("", plain).split()))
         )
-        wanted = [issue for issue in wanted if issue.code not in places]
-        if not wanted:
-            break
-    return tuple(found)
+        for issue in wanted:
+            here = [match for text in variants if (match := _last(issue, text, passed))]
+            if issue.code in found:
+                here.append(found[issue.code])
+            if here:
+                found[issue.code] = max(here, key=lambda match: (match.certain, match.end))
+        passed += len(piece)
+    return likeliest_first(tuple(found.values()))
+
+
+def likeliest_first(found: Collection[Match]) -> tuple[Match, ...]:
+    """Return matches in the order that `matches_in_log` promises.
+
+    Of those that belong to one message, an issue that no other program shows comes first.
+    """
+    places: dict[str, int] = {}
+    message: Match | None = None
+    for match in sorted(found, key=lambda each: each.end, reverse=True):
+        if message is None or not beside(match, message):
+            message = match
+        places[match.issue.code] = message.end
+    return tuple(
+        sorted(
+            found,
+            key=lambda each: (
+                each.issue.aside,
+                not each.certain,
+                -places[each.issue.code],
+                each.issue.generic,
+                -each.end,
+                each.issue.code,
+            ),
+        )
+    )
+
+
+def beside(one: Match, other: Match) -> bool:
+    """Return whether two symptoms are so close that they belong to one message."""
+    return one.start < other.end + _BESIDE and other.start < one.end + _BESIDE
+
+
+def cleaned(text: str) -> str:
+    """Return a text without what colours it in a terminal."""
+    return _CONTROL.sub("", text).replace("\r\n", "\n")
 
 
 def _overlapping(pieces: Iterable[str]) -> Iterator[str]:
@@ -96,33 +161,35 @@ def _overlapping(pieces: Iterable[str]) -> Iterator[str]:
         yield "".join(held)
 
 
-def _place(issue: KnownIssue, text: str) -> float:
-    """Return where the first symptom of an issue is, as a fraction of a cleaned text, or 1."""
-    return min(
-        (
-            place / len(text)
-            for symptom in issue.symptoms
-            if (place := _first(symptom, text, generic=issue.generic)) >= 0
-        ),
-        default=1.0,
-    )
+def _last(issue: KnownIssue, text: str, passed: int) -> Match | None:
+    """Return where an issue is seen last in a cleaned text, for certain if that is anywhere."""
+    seen = [match for symptom in issue.symptoms if (match := _seen(issue, symptom, text, passed))]
+    return max(seen, key=lambda match: (match.certain, match.end), default=None)
 
 
-def _first(symptom: str, text: str, *, generic: bool) -> int:
+def _seen(issue: KnownIssue, symptom: str, text: str, passed: int) -> Match | None:
     words = required_text(symptom)
-    position = text.find(words)
+    position = text.rfind(words)
+    doubtful = None
     while position >= 0:
-        window = text[max(0, position - BEFORE) : position + AFTER]
-        if _compiled(symptom).search(window) and not (generic and _is_foreign(window)):
-            return position
-        # The window has shown what stands around these words in its second half as well.
-        position = text.find(words, position + AFTER // 2)
-    return -1
+        begin = max(0, position - BEFORE)
+        window = text[begin : position + AFTER]
+        if spans := [each.span() for each in _compiled(symptom).finditer(window)]:
+            start, end = (passed + begin + place for place in spans[-1])
+            if _is_ours(window, generic=issue.generic):
+                return Match(issue, certain=True, start=start, end=end)
+            doubtful = doubtful or Match(issue, certain=False, start=start, end=end)
+        # The window has shown what stands around these words in its first half as well.
+        position = text.rfind(words, 0, max(0, position - BEFORE // 2) + len(words) - 1)
+    return doubtful
 
 
-def _is_foreign(window: str) -> bool:
-    """Return whether a text says where the error arose, and does not speak of TTS."""
-    return 'File "' in window and not _FAMILY.search(window)
+def _is_ours(window: str, *, generic: bool) -> bool:
+    """Return whether a text speaks of XTTS, or shows what no other program shows.
+
+    Even that is another program's where it says where the error arose, and names no file of ours.
+    """
+    return bool(_FAMILY.search(window)) or not (generic or _FRAME.search(window))
 
 
 @cache

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xcompat.diagnosis.answer import answer_of
+from xcompat.diagnosis.fixes import fixes_for
 from xcompat.domain import DECIDING
 from xcompat.domain.gpu import INDEX
 from xcompat.render.gpu import outlook_as_json, show_outlook
@@ -86,7 +87,7 @@ def diagnosis_as_json(diagnosis: Diagnosis, todo: Sequence[Todo] = ()) -> dict[s
                 "cause": finding.issue.cause,
                 "packages": list(finding.packages),
                 "seen": list(finding.seen),
-                "fix": list(finding.issue.fixes),
+                "fix": list(fixes_for(finding.issue, environment)),
                 "sources": list(finding.issue.sources),
             }
             for finding in diagnosis.findings
@@ -217,8 +218,11 @@ def show_runtime_use(page: Page) -> None:
 
 
 def show_commands(page: Page, fixes: tuple[str, ...], environment: Environment | None) -> None:
-    """Write commands so that they can be copied, each with its remark above it."""
+    """Write commands so that they can be copied, each with its remark above it; and sentences."""
     for fix in fixes:
+        if fix.endswith("."):
+            page.prose(fix, indent=5)
+            continue
         command, _, remark = fix.partition("  # ")
         if remark:
             page.prose((f"{remark}:", "dim"), indent=5)
@@ -326,7 +330,7 @@ def _show_finding(
         page.line("     ", (f"and {len(finding.seen) - _SEEN} more", "dim"))
     page.prose(issue.cause, indent=5)
     if fixes:
-        show_commands(page, issue.fixes, environment)
+        show_commands(page, fixes_for(issue, environment), environment)
 
 
 def _installed(finding: Finding, environment: Environment) -> str:

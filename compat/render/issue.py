@@ -4,60 +4,123 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from xcompat.diagnosis.fixes import fixes_for
 from xcompat.render.diagnosis import MEANING, show_commands
 from xcompat.render.text import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from xcompat.diagnosis.explain import Explained, Explanation
+    from xcompat.domain import Condition, Environment, KnownIssue
 
-    from xcompat.domain import Condition, KnownIssue
+
+_MORE = (
+    (
+        "Paste more: from the first line `Traceback (most recent call last):` to the last line of "
+        "the error, what stands just above it, and the versions that `pip list` shows."
+    ),
+    (
+        "What is wrong in an environment shows without a log too: `xcompat doctor --python "
+        "FOLDER`, with the folder of the app's virtual environment."
+    ),
+)
+"""What helps where nothing is found for certain."""
+
+_SIGNS = {
+    "weights-only-off": "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD is set",
+    "weights-only-forced": "TORCH_FORCE_WEIGHTS_ONLY_LOAD is set",
+    "patched-load": "code that opens checkpoints was changed",
+    "missing-files": "files of a package are missing",
+    "missing-xtts-files": "files that XTTS imports are missing",
+    "changed-files": "files of a package were changed",
+    "rosetta": "an Intel Python runs on Apple silicon",
+    "ffmpeg-unsupported": "the FFmpeg that was found is of an unknown release",
+    "checkpoint-incomplete": "a model in the known places is incomplete",
+    "checkpoint-no-model": "a file in the known places is no model",
+    "checkpoint-mixed": "a model and its vocabulary do not fit together",
+    "checkpoint-pickled": "a model holds pickled objects",
+}
 
 
-def issues_as_json(issues: Sequence[KnownIssue]) -> dict[str, Any]:
+def explained_as_json(explained: Explained) -> dict[str, Any]:
     """Return the stable form of `xcompat explain --json`."""
+    environment = explained.environment
     return {
         "schema": 1,
+        "environment": {
+            "python": environment.python,
+            "platform": environment.platform,
+            "packages": dict(environment.packages),
+        },
         "issues": [
             {
-                "code": issue.code,
-                "severity": issue.severity,
-                "title": issue.title,
-                "capabilities": list(issue.capabilities),
-                "cause": issue.cause,
-                "fix": list(issue.fixes),
-                "applies": [condition_text(each) for each in issue.conditions],
-                "sources": list(issue.sources),
+                **issue_as_json(issue),
+                "fix": list(fixes_for(issue, environment)),
+                "certainty": certainty,
+                "why": why,
             }
-            for issue in issues
+            for issue, certainty, why in explained.explanations
         ],
+        "advice": list(_MORE) if _is_doubtful(explained) else [],
     }
 
 
-def show_issues(issues: Sequence[KnownIssue]) -> None:
+def issue_as_json(issue: KnownIssue) -> dict[str, Any]:
+    """Return the stable form of a known issue, in `explain` and `matrix`."""
+    return {
+        "code": issue.code,
+        "severity": issue.severity,
+        "title": issue.title,
+        "capabilities": list(issue.capabilities),
+        "cause": issue.cause,
+        "fix": list(issue.fixes),
+        "applies": [condition_text(each) for each in issue.conditions],
+        "sources": list(issue.sources),
+    }
+
+
+def show_explained(explained: Explained) -> None:
     """Write known issues to stdout: what happens, why, when, and the way out."""
     page = Page()
-    if not issues:
+    if not explained.explanations:
         page.prose("No known issue has these symptoms.")
-    for number, issue in enumerate(issues):
+    for number, explanation in enumerate(explained.explanations):
         if number:
             page.gap()
-        style = "bold red" if issue.severity == "error" else "bold yellow"
-        page.prose((issue.code, style), " ", (issue.title, "bold"))
+        _show(page, explanation, explained.environment)
+    if _is_doubtful(explained):
         page.gap()
-        page.prose(issue.cause, indent=2)
-        page.gap()
-        if issue.capabilities:
-            verb = "Fails" if issue.severity == "error" else "Concerns"
-            told = ", ".join(f"{c} ({MEANING[c]})" for c in issue.capabilities)
-            page.prose(f"{verb}: {told}", indent=2, hang=2)
-        for word, condition in zip(["When", *["or"] * 20], issue.conditions, strict=False):
-            page.prose(f"{word}: {condition_text(condition)}", indent=2, hang=2)
-        page.gap()
-        page.line(("  What to do", "bold"))
-        show_commands(page, issue.fixes, None)
-        page.gap()
-        for source in issue.sources:
-            page.line(f"  {source}")
+        for each in _MORE:
+            page.prose(each)
+
+
+def _is_doubtful(explained: Explained) -> bool:
+    """Return whether nothing is certain but what only stands beside an error."""
+    return not any(
+        each.certainty == "certain" and not each.issue.aside for each in explained.explanations
+    )
+
+
+def _show(page: Page, explanation: Explanation, environment: Environment) -> None:
+    issue = explanation.issue
+    style = "bold red" if issue.severity == "error" else "bold yellow"
+    page.prose((issue.code, style), " ", (issue.title, "bold"))
+    if explanation.certainty == "possible":
+        page.prose(("Possible", "bold"), f": {explanation.why}.", indent=2)
+    page.gap()
+    page.prose(issue.cause, indent=2)
+    page.gap()
+    if issue.capabilities:
+        verb = "Fails" if issue.severity == "error" else "Concerns"
+        told = ", ".join(f"{c} ({MEANING[c]})" for c in issue.capabilities)
+        page.prose(f"{verb}: {told}", indent=2, hang=2)
+    for word, condition in zip(["When", *["or"] * 30], issue.conditions, strict=False):
+        page.prose(f"{word}: {condition_text(condition)}", indent=2, hang=2)
+    page.gap()
+    page.line(("  What to do", "bold"))
+    show_commands(page, fixes_for(issue, environment), None)
+    page.gap()
+    for source in issue.sources:
+        page.line(f"  {source}")
 
 
 def condition_text(condition: Condition) -> str:
@@ -74,9 +137,14 @@ def condition_text(condition: Condition) -> str:
         parts.append(told.format(*condition.cuda_major_mismatch))
     if condition.duplicates:
         parts.append(f"one of {', '.join(condition.duplicates)} installed more than once")
+    if condition.damaged:
+        parts.append(f"files of {' or '.join(condition.damaged)} are missing or changed")
     parts += [_wanted(*each) for each in condition.system.items()]
+    parts += [_SIGNS[sign] for sign in condition.signs]
     if condition.platforms:
         parts.append(f"on {' or '.join(condition.platforms)}")
+    if condition.languages:
+        parts.append(f"speaking {' or '.join(condition.languages)}")
     return " and ".join(parts)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from xcompat.render.issue import issues_as_json
+from xcompat.render.issue import issue_as_json
 from xcompat.render.runs import (
     COLUMNS,
     REFUSED,
@@ -72,7 +72,7 @@ def matrix_as_json(matrix: Matrix) -> dict[str, Any]:
             }
             for row in matrix.rows
         ],
-        "issues": issues_as_json(matrix.issues)["issues"],
+        "issues": [issue_as_json(issue) for issue in matrix.issues],
     }
 
 

@@ -7,6 +7,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
+from xcompat.diagnosis.fixes import fixes_for
 from xcompat.domain import DECIDING, SAME_FILES, minor_of
 from xcompat.domain.gpu import INDEX
 from xcompat.render.diagnosis import (
@@ -293,9 +294,10 @@ def _show_capabilities(page: Page, result: Diagnosis) -> None:
 def _show_warnings(page: Page, result: Diagnosis) -> None:
     for finding in result.findings:
         if finding.issue.severity == "warning":
+            way_out = fixes_for(finding.issue, result.environment)[0]
             page.entry(
                 (("  ! ", "bold yellow"), (f"{finding.issue.code:<9}", "bold")),
-                f"{finding.issue.title}: {finding.issue.fixes[0].partition('  # ')[0]}",
+                f"{finding.issue.title}: {way_out.partition('  # ')[0]}",
                 width=13,
             )
 

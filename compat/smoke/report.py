@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from xcompat.domain.smoke import Comparison, Judgement, SmokeReport, StageResult
-from xcompat.matrix.symptoms import explain
+from xcompat.matrix.symptoms import matches
 from xcompat.smoke.judge import judge_intermediates, judge_sound, judge_tokens
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ _OPTIONAL = ("clone", "picture")
 
 def name_issue(stage: StageResult, issues: Sequence[KnownIssue]) -> StageResult:
     """Add the code of the known issue whose symptom a failed stage shows."""
-    known = explain(f"{stage.traceback}\n{stage.error}", issues) if stage.error else ()
-    return replace(stage, issue=known[-1].code) if known else stage
+    known = matches(f"{stage.traceback}\n{stage.error}", issues) if stage.error else ()
+    return replace(stage, issue=known[0].issue.code) if known else stage
 
 
 def optional_stages(request: SmokeRequest) -> tuple[str, ...]:
@@ -108,8 +108,8 @@ def _languages(fronts: Mapping[str, Any], issues: Sequence[KnownIssue]) -> dict[
     """Tell for each language what its text front end lacks; empty where it works."""
     told = dict.fromkeys(fronts.get("tokens", ()), "")
     for language, error in fronts.get("errors", {}).items():
-        known = explain(error, issues)
-        told[language] = f"{error} ({known[-1].code}: {known[-1].fixes[0]})" if known else error
+        known = [match.issue for match in matches(error, issues)]
+        told[language] = f"{error} ({known[0].code}: {known[0].fixes[0]})" if known else error
     return dict(sorted(told.items()))
 
 

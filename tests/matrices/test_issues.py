@@ -5,10 +5,10 @@ import re
 import pytest
 
 from xcompat.diagnosis.doctor import diagnose
-from xcompat.domain import Environment
+from xcompat.diagnosis.explain import explain, of_code
+from xcompat.domain import SIGNS, Environment
 from xcompat.matrix.load import load_matrix
-from xcompat.matrix.symptoms import explain
-from xcompat.render.issue import condition_text, show_issues
+from xcompat.render.issue import _SIGNS, condition_text, show_explained
 
 MATRIX = load_matrix()
 T22 = {"TTS": "0.22.0", "torch": "2.5.1", "torchaudio": "2.5.1", "transformers": "4.40.2",
@@ -117,7 +117,7 @@ def test_environments(base, packages, fields, expected):
         ),
         (
             "WeightsUnpickler error: Unsupported class TTS.tts.configs.xtts_config.XttsConfig",
-            ["XC001"],
+            ["XC490"],
         ),
         (
             "ImportError: cannot import name 'BeamSearchScorer' from 'transformers' (/x/y.py)",
@@ -166,25 +166,35 @@ def test_environments(base, packages, fields, expected):
                 "Weights only load failed. WeightsUnpickler error: Unsupported global: GLOBAL "
                 "numpy.core.multiarray.scalar was not an allowed global"
             ),
-            [],
+            ["XC495"],
         ),
-        ("torch.cuda.OutOfMemoryError: CUDA out of memory.", []),
-        ("ModuleNotFoundError: No module named 'sixteen'", []),
+        ("torch.cuda.OutOfMemoryError: CUDA out of memory.", ["XC402"]),
+        ("ModuleNotFoundError: No module named 'sixteen'", ["XC507"]),
     ],
 )
 def test_symptoms(text, expected):
-    assert [issue.code for issue in explain(text, MATRIX.issues)] == expected
+    assert [each.issue.code for each in explain((text,), MATRIX.issues).explanations] == expected
 
 
 @pytest.mark.parametrize("issue", MATRIX.issues, ids=lambda issue: issue.code)
 def test_every_issue_can_be_shown_on_80_columns(issue, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    show_issues((issue,))
+    show_explained(of_code(issue))
     told = capsys.readouterr().out
     assert told.startswith(f"{issue.code} ")
     commands = {fix.partition("  # ")[0] for fix in issue.fixes}
     too_wide = [line.strip() for line in told.splitlines() if len(line) > 80]
     assert set(too_wide) <= commands | set(issue.sources)
+
+
+def test_no_condition_is_told_as_nothing():
+    """As that of XC068 was: `When:` and no more."""
+    for issue in MATRIX.issues:
+        assert all(condition_text(each) for each in issue.conditions), issue.code
+
+
+def test_every_sign_can_be_told():
+    assert _SIGNS.keys() == set(SIGNS)
 
 
 def test_every_kind_of_condition_can_be_told():
@@ -198,6 +208,9 @@ def test_every_kind_of_condition_can_be_told():
         "one of TTS, coqui-tts,",
         "no ffmpeg",
         "macos <15.1 and on macosx-arm64",
+        "files that XTTS imports are missing",
+        "files of coqpit-config are missing or changed",
+        "speaking ja",
     ):
         assert part in told
 

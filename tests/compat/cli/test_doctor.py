@@ -368,7 +368,32 @@ class TestExplain:
 
     def test_another_error(self, type_):
         code, out, _ = type_("explain", "--error", "-", stdin="KeyError: 'speed'")
-        assert (code, out) == (3, "No known issue has these symptoms.\n")
+        assert code == 3
+        assert out.startswith("No known issue has these symptoms.\n")
+        assert "Traceback (most recent call last):" in out
+        assert "xcompat doctor --python" in " ".join(out.split())
+
+    def test_what_only_half_fits(self, type_):
+        pasted = (
+            "  File \"shop.py\", line 1, in <module>\nModuleNotFoundError: No module named 'six'\n"
+        )
+        ours = f"coqui-tts 0.28.0\n{pasted}"
+        assert "Possible" not in type_("explain", "--error", "-", stdin=ours)[1]
+        code, out, _ = type_("explain", "--error", "-", stdin=pasted)
+        assert code == 0
+        assert "Possible: other programs show the same" in " ".join(out.split())
+        told = json.loads(type_("explain", "--error", "-", "--json", stdin=pasted)[1])
+        assert told["issues"][0]["certainty"] == "possible"
+        assert told["advice"]
+
+    def test_versions_in_the_text(self, type_):
+        pasted = "Python 3.11.9, torch 2.2.1\nUnsupported class TTS.tts.configs.xtts_config.X"
+        told = json.loads(type_("explain", "--error", "-", "--json", stdin=pasted)[1])
+        assert told["environment"] == {
+            "packages": {"torch": "2.2.1"},
+            "platform": "",
+            "python": "3.11.9",
+        }
 
     def test_a_file_that_is_not_there(self, type_):
         code, _, err = type_("explain", "--error", "gone.txt")
