@@ -37,6 +37,8 @@ class Assumed(NamedTuple):
     """Python version that is assumed, empty where one is said."""
     unsure: frozenset[str]
     """Distributions of which nobody can tell whether they come along."""
+    guessed: frozenset[str]
+    """Distributions whose versions are those that another Python got."""
 
 
 def assumed(environment: Environment, matrix: Matrix) -> Assumed | None:
@@ -60,19 +62,22 @@ def assumed(environment: Environment, matrix: Matrix) -> Assumed | None:
     if "" in added.values():
         return None
     packages = {**said, **{name: version for name, version in added.items() if version}}
-    beside, unsure = _followers(packages, python, environment, runs)
+    beside = _followers(packages, python, environment, runs)
+    unsaid = beside.packages.keys() - environment.packages.keys()
+    by_chance = _BY_CHANCE - environment.packages.keys()
     return Assumed(
         environment=replace(
             environment,
             python=python,
-            packages={**beside, **packages},
+            packages={**beside.packages, **packages},
             builds=_builds(environment, packages, matrix),
             complete=True,
             interpreter="",
         ),
         added=added,
         python="" if environment.python else python,
-        unsure=unsure - environment.packages.keys(),
+        unsure=frozenset() if beside.same_python and beside.same_tts else by_chance,
+        guessed=frozenset() if beside.same_python else frozenset(unsaid),
     )
 
 
@@ -182,27 +187,36 @@ def _minor(version: str | None) -> str:
     return minor_of(version) if version else ""
 
 
+class _Followers(NamedTuple):
+    """The rest of an installation, as the nearest run had it."""
+
+    packages: Mapping[str, str]
+    same_python: bool
+    same_tts: bool
+
+
 def _followers(
     packages: Mapping[str, str], python: str, environment: Environment, runs: Sequence[Run]
-) -> tuple[dict[str, str], frozenset[str]]:
+) -> _Followers:
     """Return the rest of such an installation, without what a run was asked for by name.
 
-    And what of it may come along or not. Nothing is taken from a run that was left with files of
-    two distributions.
+    Nothing is taken from a run that was left with files of two distributions.
     """
     tidy = [run for run in runs if not any(map(run.environment.packages.keys().__ge__, _PAIRS))]
     nearest = _nearest(packages, python, environment, tidy or runs)
     named = asked_for(nearest.command)
     there = nearest.environment
-    alike = minor_of(there.python) == minor_of(python) and all(
-        public(there.packages.get(name)) == public(packages.get(name)) for name in FAMILY
+    return _Followers(
+        packages={
+            name: version
+            for name, version in there.packages.items()
+            if name not in named and name not in DECIDING
+        },
+        same_python=minor_of(there.python) == minor_of(python),
+        same_tts=all(
+            public(there.packages.get(name)) == public(packages.get(name)) for name in FAMILY
+        ),
     )
-    beside = {
-        name: version
-        for name, version in there.packages.items()
-        if name not in named and name not in DECIDING
-    }
-    return beside, frozenset() if alike else _BY_CHANCE - packages.keys()
 
 
 def published_builds(runs: Iterable[Run]) -> dict[tuple[str, str, str], str]:

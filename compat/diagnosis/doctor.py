@@ -95,20 +95,29 @@ class Doctor:
         issues = [issue for issue in matrix.issues if applies(issue, environment)]
         likely = [issue for issue in matrix.issues if applies(issue, whole)] if told else issues
         doubtful = _doubtful(matrix, whole, told.unsure) if told and told.unsure else []
+        guessed = told.guessed if told else frozenset()
         expects = not strict and (told is not None or environment.complete)
         capabilities: dict[Capability, CapabilityStatus] = {}
         runtime: dict[Capability, CapabilityStatus] = {}
         for capability in CAPABILITIES:
             own = _status(capability, environment, matrix, issues, evidence)
             if own.status == "unknown" and expects and not own.issues:
-                own = self._likely(capability, whole, likely, doubtful, column=STOCK, unknown=own)
+                own = self._likely(
+                    capability, whole, likely, doubtful, column=STOCK, unknown=own, guessed=guessed
+                )
             elif own.status == "fails" and not own.issues:
                 own = replace(own, issues=_claimed(capability, likely))
             capabilities[capability] = _inherited(capability, own, capabilities, environment)
             mended = _with_runtime(capability, environment, issues, evidence)
             if mended.status == "unknown" and expects and not mended.issues:
                 mended = self._likely(
-                    capability, whole, likely, doubtful, column=RUNTIME, unknown=mended
+                    capability,
+                    whole,
+                    likely,
+                    doubtful,
+                    column=RUNTIME,
+                    unknown=mended,
+                    guessed=guessed,
                 )
             runtime[capability] = _inherited(capability, mended, runtime, environment)
         used = {code for told in capabilities.values() for code in told.issues}
@@ -139,6 +148,7 @@ class Doctor:
         *,
         column: Column,
         unknown: CapabilityStatus,
+        guessed: frozenset[str],
     ) -> CapabilityStatus:
         """Return what is to be expected of a capability, of which no run tells."""
         path = with_needs(capability)
@@ -165,7 +175,14 @@ class Doctor:
         told = (
             None
             if why
-            else self._regimes.expected(capability, whole, column, explained, speaks_for)
+            else self._regimes.expected(
+                capability,
+                whole,
+                column,
+                explained=explained,
+                speaks_for=speaks_for,
+                guessed=guessed,
+            )
         )
         if told is None:
             return replace(unknown, note=why or unknown.note)

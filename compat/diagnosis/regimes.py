@@ -8,20 +8,22 @@ concerns the versions together. How often that was right: `matrices/calibration.
 from __future__ import annotations
 
 from bisect import bisect_right
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from xcompat.diagnosis.conditions import holds_for
 from xcompat.diagnosis.evidence import STOCK
 from xcompat.domain import DAMAGE, DECIDING, FAMILY, minor_of, with_needs
 from xcompat.domain.versions import parsed, public, release
 from xcompat.matrix.specifier import clauses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from packaging.version import Version
 
     from xcompat.diagnosis.evidence import Column
-    from xcompat.domain import Capability, Environment, KnownIssue, Matrix, Run
+    from xcompat.domain import Capability, Condition, Environment, Matrix, Run
 
 _STARTS: frozenset[Capability] = frozenset({"import", "load-converted", "speak", "stream", "clone"})
 _ABSENT = -1
@@ -46,8 +48,7 @@ class Regimes:
 
     def __init__(self, matrix: Matrix) -> None:
         self._matrix = matrix
-        self._splits: dict[tuple[Capability, Column, str], list[tuple[Version, int]]] = {}
-        self._classes: dict[tuple[Capability, Column, str, str | None], int] = {}
+        self._around: dict[str, tuple[Environment, _Boundaries]] = {}
         self._ranges: dict[str, tuple[Version, Version] | None] = {}
 
     def expected(
@@ -55,6 +56,7 @@ class Regimes:
         capability: Capability,
         environment: Environment,
         column: Column,
+        *,
         explained: Callable[[Run], bool],
         speaks_for: Callable[[Run], bool],
     ) -> Expected | None:
@@ -69,7 +71,8 @@ class Regimes:
         """
         if self.why_not(environment):
             return None
-        ours = self._place(capability, column, environment)
+        boundaries = self._boundaries(column, environment)
+        ours = boundaries.place(capability, environment)
         family = _family(environment)
         worked: list[tuple[Run, tuple[int, ...]]] = []
         for run in self._matrix.runs:
@@ -78,7 +81,7 @@ class Regimes:
                 continue
             if _family(run.environment) != family or not _is_released(run.environment):
                 continue
-            theirs = self._place(capability, column, run.environment)
+            theirs = boundaries.place(capability, run.environment)
             if told.status == "works" and speaks_for(run):
                 worked.append((run, theirs))
             elif told.status == "fails" and theirs == ours and not explained(run):
@@ -110,6 +113,14 @@ class Regimes:
             if why := self._out_of_range(name, release(version)):
                 return why
         return ""
+
+    def _boundaries(self, column: Column, environment: Environment) -> _Boundaries:
+        """Return the boundaries around an environment; those of the last one are kept."""
+        last = self._around.get(column.name)
+        if last is None or last[0] is not environment:
+            last = environment, _Boundaries(self._matrix, column, environment)
+            self._around[column.name] = last
+        return last[1]
 
     def _out_of_range(self, name: str, version: Version) -> str:
         known = self._range(name)
@@ -151,64 +162,94 @@ class Regimes:
         version, code = max(broke)
         return f"the last one that broke something was {version} ({code})"
 
-    def _place(
-        self, capability: Capability, column: Column, environment: Environment
-    ) -> tuple[int, ...]:
+
+class _Boundaries:
+    """The boundaries that known issues draw around one environment.
+
+    A condition draws its line through the versions of a distribution where all else that it asks
+    for holds: what breaks beside another torch says nothing here.
+    """
+
+    def __init__(self, matrix: Matrix, column: Column, environment: Environment) -> None:
+        self._drawn = [
+            (frozenset(claims), name, tuple(_splits(specifier)))
+            for issue in matrix.issues
+            if (claims := column.claims(issue))
+            for condition in issue.conditions
+            for name, specifier in _lines(condition, environment)
+        ]
+        self._splits: dict[tuple[Capability, str], list[tuple[Version, int]]] = {}
+        self._places: dict[tuple[Capability, str, str | None], int] = {}
+
+    def place(self, capability: Capability, environment: Environment) -> tuple[int, ...]:
+        """Return between which boundaries an environment lies, in each dimension."""
         return tuple(
-            self._class(capability, column, name, _version_of(environment, name))
-            for name in _DIMENSIONS
+            self._place(capability, name, _version_of(environment, name)) for name in _DIMENSIONS
         )
 
-    def _class(self, capability: Capability, column: Column, name: str, text: str | None) -> int:
-        """Return between which boundaries a version lies, counted from below."""
-        key = capability, column, name, text
-        if key not in self._classes:
+    def _place(self, capability: Capability, name: str, text: str | None) -> int:
+        key = capability, name, text
+        if key not in self._places:
             version = parsed(text)
-            splits = self._splits_of(capability, column, name)
+            splits = self._splits_of(capability, name)
             place = bisect_right(splits, (release(version), 0)) if version else _ABSENT
             if version and name == "numpy":
-                place = (
-                    100 * version.major + place
-                )  # What is built for one does not run on the next.
-            self._classes[key] = place
-        return self._classes[key]
+                # What is built for one numpy does not run on the next.
+                place += 100 * version.major
+            self._places[key] = place
+        return self._places[key]
 
-    def _splits_of(
-        self, capability: Capability, column: Column, name: str
-    ) -> list[tuple[Version, int]]:
+    def _splits_of(self, capability: Capability, name: str) -> list[tuple[Version, int]]:
         """Return the boundaries of a distribution: before a version, or (1) behind it."""
-        key = capability, column, name
+        key = capability, name
         if key not in self._splits:
             path = with_needs(capability)
             self._splits[key] = sorted(
                 {
                     split
-                    for issue in self._matrix.issues
-                    if not path.isdisjoint(column.claims(issue))
-                    for split in _splits(_specifiers(issue, name))
+                    for claims, of_name, splits in self._drawn
+                    if of_name == name and not path.isdisjoint(claims)
+                    for split in splits
                 }
             )
         return self._splits[key]
 
 
-def _specifiers(issue: KnownIssue, name: str) -> Iterator[str]:
-    for condition in issue.conditions:
-        yield condition.python if name == "python" else condition.packages.get(name, "")
+def _lines(condition: Condition, environment: Environment) -> Iterator[tuple[str, str]]:
+    """Yield the dimensions through which a condition draws a line, and its specifiers."""
+    if condition.platforms and environment.platform not in condition.platforms:
+        return
+    if condition.languages and environment.language not in condition.languages:
+        return
+    parts = {**condition.packages, **({"python": condition.python} if condition.python else {})}
+    fails = [name for name, wanted in parts.items() if not _is(wanted, environment, name)]
+    for name in parts if not fails else fails if len(fails) == 1 else ():
+        if name in _DIMENSIONS:
+            yield name, parts[name]
 
 
-def _splits(specifiers: Iterable[str]) -> Iterator[tuple[Version, int]]:
-    for specifier in specifiers:
-        for operator, version, is_prefix in _clauses(specifier):
-            if is_prefix:
-                *first, last = version.release
-                following = parsed(".".join(map(str, (*first, last + 1))))
-                assert following
-                yield from ((version, 0), (following, 0))
-            else:
-                if operator in (">=", "<", "==", "!="):
-                    yield version, 0
-                if operator in (">", "<=", "==", "!="):
-                    yield version, 1
+def _is(wanted: str, environment: Environment, name: str) -> bool:
+    version = _version_of(environment, name)
+    if not version:
+        return wanted == "absent"
+    return holds_for(wanted, version)
+
+
+@cache
+def _splits(specifier: str) -> tuple[tuple[Version, int], ...]:
+    splits: list[tuple[Version, int]] = []
+    for operator, version, is_prefix in _clauses(specifier):
+        if is_prefix:
+            *first, last = version.release
+            following = parsed(".".join(map(str, (*first, last + 1))))
+            assert following
+            splits += [(version, 0), (following, 0)]
+        else:
+            if operator in (">=", "<", "==", "!="):
+                splits.append((version, 0))
+            if operator in (">", "<=", "==", "!="):
+                splits.append((version, 1))
+    return tuple(splits)
 
 
 def _clauses(specifier: str) -> tuple[tuple[str, Version, bool], ...]:
