@@ -8,7 +8,7 @@ measured too.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from xcompat.diagnosis.assumptions import assumed
 from xcompat.diagnosis.conditions import Unsaid, applies, codes_of, concerns, holds, holds_for
@@ -67,6 +67,19 @@ def diagnose(
     return Doctor(matrix).diagnose(environment, needed, strict=strict)
 
 
+class _Case(NamedTuple):
+    """What an expectation is about."""
+
+    whole: Environment
+    """What is installed, or what pins make."""
+    issues: list[KnownIssue]
+    """That concern it."""
+    doubtful: list[KnownIssue]
+    """That may concern it or not."""
+    guessed: frozenset[str]
+    """Distributions whose versions are those that another Python got."""
+
+
 class Doctor:
     """Diagnoses any number of environments by one matrix.
 
@@ -94,31 +107,25 @@ class Doctor:
         evidence = Evidence(environment, matrix, self._codes)
         issues = [issue for issue in matrix.issues if applies(issue, environment)]
         likely = [issue for issue in matrix.issues if applies(issue, whole)] if told else issues
-        doubtful = _doubtful(matrix, whole, told.unsure) if told and told.unsure else []
-        guessed = told.guessed if told else frozenset()
+        case = _Case(
+            whole=whole,
+            issues=likely,
+            doubtful=_doubtful(matrix, whole, told.unsure) if told and told.unsure else [],
+            guessed=told.guessed if told else frozenset(),
+        )
         expects = not strict and (told is not None or environment.complete)
         capabilities: dict[Capability, CapabilityStatus] = {}
         runtime: dict[Capability, CapabilityStatus] = {}
         for capability in CAPABILITIES:
             own = _status(capability, environment, matrix, issues, evidence)
             if own.status == "unknown" and expects and not own.issues:
-                own = self._likely(
-                    capability, whole, likely, doubtful, column=STOCK, unknown=own, guessed=guessed
-                )
+                own = self._likely(capability, case, STOCK, own)
             elif own.status == "fails" and not own.issues:
                 own = replace(own, issues=_claimed(capability, likely))
             capabilities[capability] = _inherited(capability, own, capabilities, environment)
             mended = _with_runtime(capability, environment, issues, evidence)
             if mended.status == "unknown" and expects and not mended.issues:
-                mended = self._likely(
-                    capability,
-                    whole,
-                    likely,
-                    doubtful,
-                    column=RUNTIME,
-                    unknown=mended,
-                    guessed=guessed,
-                )
+                mended = self._likely(capability, case, RUNTIME, mended)
             runtime[capability] = _inherited(capability, mended, runtime, environment)
         used = {code for told in capabilities.values() for code in told.issues}
         found = issues + [each for each in likely if each.code in used and each not in issues]
@@ -140,48 +147,39 @@ class Doctor:
         )
 
     def _likely(
-        self,
-        capability: Capability,
-        whole: Environment,
-        issues: list[KnownIssue],
-        doubtful: list[KnownIssue],
-        *,
-        column: Column,
-        unknown: CapabilityStatus,
-        guessed: frozenset[str],
+        self, capability: Capability, case: _Case, column: Column, unknown: CapabilityStatus
     ) -> CapabilityStatus:
         """Return what is to be expected of a capability, of which no run tells."""
         path = with_needs(capability)
-        doubts = [i.code for i in doubtful if not path.isdisjoint(column.claims(i))]
+        doubts = [i.code for i in case.doubtful if not path.isdisjoint(column.claims(i))]
         if doubts:
             return replace(unknown, note=f"nobody can tell whether {doubts[0]} concerns these pins")
-        codes = tuple(issue.code for issue in issues if capability in column.claims(issue))
+        codes = tuple(issue.code for issue in case.issues if capability in column.claims(issue))
         if codes:
             return CapabilityStatus(status="fails", basis="issue", issues=codes)
-        if any(not path.isdisjoint(column.claims(issue)) for issue in issues):
+        if any(not path.isdisjoint(column.claims(issue)) for issue in case.issues):
             return unknown  # It inherits the failure of what it needs.
 
         def explained(run: Run) -> bool:
             return any(path & set(column.claims(self._issues[code])) for code in self._codes(run))
 
-        warned = {
-            i.code for i in issues if not path.isdisjoint(i.capabilities) and _warns(i, whole)
-        }
+        about = (issue for issue in case.issues if not path.isdisjoint(issue.capabilities))
+        warned = {issue.code for issue in about if _warns(issue, case.whole)}
 
         def speaks_for(run: Run) -> bool:
             return not warned or warned <= self._codes(run)
 
-        why = self._regimes.why_not(whole)
+        why = self._regimes.why_not(case.whole)
         told = (
             None
             if why
             else self._regimes.expected(
                 capability,
-                whole,
+                case.whole,
                 column,
                 explained=explained,
                 speaks_for=speaks_for,
-                guessed=guessed,
+                guessed=case.guessed,
             )
         )
         if told is None:

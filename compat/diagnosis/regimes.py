@@ -59,6 +59,7 @@ class Regimes:
         *,
         explained: Callable[[Run], bool],
         speaks_for: Callable[[Run], bool],
+        guessed: frozenset[str],
     ) -> Expected | None:
         """Return why a capability is expected to work, or None where it is not.
 
@@ -67,11 +68,12 @@ class Regimes:
             environment: One that is known in full.
             column: The way in which it shall work.
             explained: Whether a known issue says why a run failed.
+            guessed: Distributions whose versions are those of another Python.
             speaks_for: Whether what known issues warn of here was there in a run as well.
         """
         if self.why_not(environment):
             return None
-        boundaries = self._boundaries(column, environment)
+        boundaries = self._boundaries(column, environment, guessed)
         ours = boundaries.place(capability, environment)
         family = _family(environment)
         worked: list[tuple[Run, tuple[int, ...]]] = []
@@ -114,11 +116,13 @@ class Regimes:
                 return why
         return ""
 
-    def _boundaries(self, column: Column, environment: Environment) -> _Boundaries:
+    def _boundaries(
+        self, column: Column, environment: Environment, guessed: frozenset[str]
+    ) -> _Boundaries:
         """Return the boundaries around an environment; those of the last one are kept."""
         last = self._around.get(column.name)
         if last is None or last[0] is not environment:
-            last = environment, _Boundaries(self._matrix, column, environment)
+            last = environment, _Boundaries(self._matrix, column, environment, guessed)
             self._around[column.name] = last
         return last[1]
 
@@ -170,13 +174,15 @@ class _Boundaries:
     for holds: what breaks beside another torch says nothing here.
     """
 
-    def __init__(self, matrix: Matrix, column: Column, environment: Environment) -> None:
+    def __init__(
+        self, matrix: Matrix, column: Column, environment: Environment, guessed: frozenset[str]
+    ) -> None:
         self._drawn = [
             (frozenset(claims), name, tuple(_splits(specifier)))
             for issue in matrix.issues
             if (claims := column.claims(issue))
             for condition in issue.conditions
-            for name, specifier in _lines(condition, environment)
+            for name, specifier in _lines(condition, environment, guessed)
         ]
         self._splits: dict[tuple[Capability, str], list[tuple[Version, int]]] = {}
         self._places: dict[tuple[Capability, str, str | None], int] = {}
@@ -215,14 +221,20 @@ class _Boundaries:
         return self._splits[key]
 
 
-def _lines(condition: Condition, environment: Environment) -> Iterator[tuple[str, str]]:
+def _lines(
+    condition: Condition, environment: Environment, guessed: frozenset[str]
+) -> Iterator[tuple[str, str]]:
     """Yield the dimensions through which a condition draws a line, and its specifiers."""
     if condition.platforms and environment.platform not in condition.platforms:
         return
     if condition.languages and environment.language not in condition.languages:
         return
     parts = {**condition.packages, **({"python": condition.python} if condition.python else {})}
-    fails = [name for name, wanted in parts.items() if not _is(wanted, environment, name)]
+    fails = [
+        name
+        for name, wanted in parts.items()
+        if name not in guessed and not _is(wanted, environment, name)
+    ]
     for name in parts if not fails else fails if len(fails) == 1 else ():
         if name in _DIMENSIONS:
             yield name, parts[name]
