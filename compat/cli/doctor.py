@@ -47,7 +47,13 @@ def doctor(
     from dataclasses import replace
 
     from xcompat.cli.asked import capabilities_asked_for, environment_asked_for
-    from xcompat.cli.graphics import graphics_seen_by, mended_by, outlook_for, with_signs_of
+    from xcompat.cli.graphics import (
+        graphics_seen_by,
+        mended_by,
+        mps_in_short,
+        outlook_for,
+        with_signs_of,
+    )
     from xcompat.diagnosis.doctor import diagnose
     from xcompat.matrix.load import load_matrix
     from xcompat.render import diagnosis as render
@@ -68,12 +74,13 @@ def doctor(
     diagnosis = diagnose(with_signs_of(outlook, environment), known, needed, strict=strict)
     diagnosis = replace(diagnosis, outlook=outlook, findings=mended_by(outlook, diagnosis.findings))
     todo = _todo(environment, known, needed) if diagnosis.verdict == "incompatible" else ()
+    mps = mps_in_short(environment) if environment.platform == "macosx-arm64" else ()
     if as_json:
-        show_json(render.diagnosis_as_json(diagnosis, todo))
+        show_json(render.diagnosis_as_json(diagnosis, todo, mps))
     else:
         for note in environment.notes:
             show_warning(note)
-        render.show_diagnosis(diagnosis, todo)
+        render.show_diagnosis(diagnosis, todo, mps)
     raise typer.Exit(VERDICT_EXIT[diagnosis.verdict])
 
 

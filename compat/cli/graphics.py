@@ -72,6 +72,16 @@ def mended_by(outlook: Outlook | None, findings: tuple[Finding, ...]) -> tuple[F
     )
 
 
+def mps_in_short(environment: Environment) -> tuple[str, ...]:
+    """Return what is known of Apple's GPU with an environment, in sentences."""
+    from xcompat.cli.asked import releases_of
+    from xcompat.diagnosis.preflight import predict
+    from xcompat.matrix.mps import load_mps
+    from xcompat.render.preflight import in_short
+
+    return in_short(predict(*releases_of(environment), load_mps()))
+
+
 def _is_here(platform: str) -> bool:
     """Return whether a platform is of the system that xcompat runs on, whatever its processor."""
     return platform.partition("-")[0] == this_platform().partition("-")[0]

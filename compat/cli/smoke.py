@@ -144,25 +144,16 @@ def _spoken(request: SmokeRequest, page: Path | None, as_json: bool) -> SmokeRep
 
 def _foretell(environment: Environment, device: str) -> tuple[str, ...]:
     """Tell on stderr what is known of a graphics card that may be used, before it is tried."""
+    from xcompat.cli.graphics import mps_in_short
     from xcompat.render.text import show_warning
 
     if environment.platform.startswith("macosx"):
-        foretold = _of_mps(environment) if device in {"auto", "mps"} else ()
+        foretold = mps_in_short(environment) if device in {"auto", "mps"} else ()
     else:
         foretold = _of_card(environment) if device in {"auto", "cuda"} else ()
     for sentence in foretold:
         show_warning(sentence)
     return foretold
-
-
-def _of_mps(environment: Environment) -> tuple[str, ...]:
-    """Return what is known of Apple's GPU."""
-    from xcompat.cli.asked import releases_of
-    from xcompat.diagnosis.preflight import predict
-    from xcompat.matrix.mps import load_mps
-    from xcompat.render.preflight import in_short
-
-    return in_short(predict(*releases_of(environment), load_mps()))
 
 
 def _of_card(environment: Environment) -> tuple[str, ...]:

@@ -47,12 +47,15 @@ _SIGN = {
 }
 
 
-def diagnosis_as_json(diagnosis: Diagnosis, todo: Sequence[Todo] = ()) -> dict[str, Any]:
+def diagnosis_as_json(
+    diagnosis: Diagnosis, todo: Sequence[Todo] = (), mps: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the stable form of `xcompat doctor --json`; fields may be added.
 
     Args:
         diagnosis: What is known.
         todo: What `resolve` proposes first, where something fails that was asked for.
+        mps: What is known of Apple's GPU, in sentences.
     """
     environment = diagnosis.environment
     return {
@@ -93,6 +96,7 @@ def diagnosis_as_json(diagnosis: Diagnosis, todo: Sequence[Todo] = ()) -> dict[s
             for finding in diagnosis.findings
         ],
         "next": [command for _, command in todo],
+        "mps": list(mps),
         "row": diagnosis.row,
         "gpu": diagnosis.outlook and outlook_as_json(diagnosis.outlook),
     }
@@ -112,12 +116,15 @@ def _statuses_as_json(statuses: Mapping[Capability, CapabilityStatus]) -> dict[s
     }
 
 
-def show_diagnosis(diagnosis: Diagnosis, todo: Sequence[Todo] = ()) -> None:
+def show_diagnosis(
+    diagnosis: Diagnosis, todo: Sequence[Todo] = (), mps: Sequence[str] = ()
+) -> None:
     """Write the answer, what it rests on, and what to type next to stdout.
 
     Args:
         diagnosis: What is known.
         todo: What `resolve` proposes first, where something fails that was asked for.
+        mps: What is known of Apple's GPU, in sentences.
     """
     page = Page()
     answer = answer_of(diagnosis)
@@ -136,6 +143,10 @@ def show_diagnosis(diagnosis: Diagnosis, todo: Sequence[Todo] = ()) -> None:
         if capability != "install" or not diagnosis.environment.complete:
             _show_capability(page, capability, told)
     _show_evidence(page, diagnosis)
+    if mps:
+        page.gap()
+    for sentence in mps:
+        page.prose(("on Apple's GPU", "bold"), f": {sentence}", indent=2, hang=2)
     stopping, *others = _sections(diagnosis)
     _show_section(page, *stopping, diagnosis.environment, fixes=False)
     if diagnosis.change_nothing:
