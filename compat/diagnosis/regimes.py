@@ -307,10 +307,10 @@ def _told(
     if not support:  # Each version was run, and never all of them together.
         support = {runs[-1].id: runs[-1] for runs in within}
     runs = tuple(support.values())
-    told = f"worked with {', '.join(beside)}" if beside else "each of these versions worked"
-    if not beside and everywhere:
-        told = "worked with versions that are alike"
-    count = f"{len(runs)} run{'s' if len(runs) > 1 else ''}"
+    if beside:
+        told = f"worked with {', '.join(beside)}; {len(runs)} run{'s' if len(runs) > 1 else ''}"
+    else:
+        told = "worked with versions that are alike" if everywhere else "each version worked"
     platforms = sorted({run.environment.platform for run in runs})
     minors = sorted({minor_of(run.environment.python) for run in runs})
     where = ""
@@ -318,4 +318,4 @@ def _told(
         where += f", measured on {' and '.join(platforms)}"
     if minor_of(environment.python) not in minors:
         where += f", Python {' and '.join(minors)}"
-    return runs, f"{told}; {count}{where}"
+    return runs, f"{told}{where}"

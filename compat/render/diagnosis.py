@@ -143,25 +143,29 @@ def show_diagnosis(
         if capability != "install" or not diagnosis.environment.complete:
             _show_capability(page, capability, told)
     _show_evidence(page, diagnosis)
-    if mps:
-        page.gap()
     for sentence in mps:
-        page.prose(("on Apple's GPU", "bold"), f": {sentence}", indent=2, hang=2)
+        page.prose(sentence, indent=2, hang=2)
     stopping, *others = _sections(diagnosis)
     _show_section(page, *stopping, diagnosis.environment, fixes=False)
     if diagnosis.change_nothing:
         page.gap()
         show_change_nothing(page, "Change nothing", diagnosis)
-    if todo:
-        page.gap()
-        page.line(("Or change the least" if diagnosis.change_nothing else "What to type", "bold"))
-        for why, command in todo:
-            page.prose((f"{why}:", "dim"), indent=5)
-            page.line("       ", (command, "bold"))
+    _show_todo(page, todo, "Or change the least" if diagnosis.change_nothing else "What to type")
     for section in others:
         _show_section(page, *section, diagnosis.environment)
     page.gap()
     _show_next(page, diagnosis)
+
+
+def _show_todo(page: Page, todo: Sequence[Todo], title: str) -> None:
+    """Write what `resolve` proposes first, so that it can be copied."""
+    if not todo:
+        return
+    page.gap()
+    page.line((title, "bold"))
+    for why, command in todo:
+        page.prose((f"{why}:", "dim"), indent=5)
+        page.line("       ", (command, "bold"))
 
 
 def _show_confidence(page: Page, diagnosis: Diagnosis) -> None:
