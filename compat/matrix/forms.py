@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from xcompat.domain import (
     CAPABILITIES,
@@ -27,6 +27,17 @@ from xcompat.matrix.tables import BadTable, Table, json_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+class _Names(dict[str, str]):
+    """Distribution names in the one spelling of xcompat: each of thousands is made out once."""
+
+    def __missing__(self, name: str) -> str:
+        self[name] = distribution_name(name)
+        return self[name]
+
+
+_NAMES: Final = _Names()
 
 
 def read_runs(text: str, name: str, seen: dict[str, str]) -> tuple[list[Run], list[str]]:
@@ -176,7 +187,7 @@ def _run(table: Table) -> Run:
     date = table.text("date")
     if not re.fullmatch(r"\d{4}-\d\d-\d\d", date):
         raise BadTable("date", f"`date` must be YYYY-MM-DD, not `{date}`")
-    packages = {distribution_name(n): v for n, v in table.mapping("packages").items()}
+    packages = {_NAMES[name]: version for name, version in table.mapping("packages").items()}
     for name in DECIDING:
         if name in packages:
             _version(packages[name], name)
@@ -185,11 +196,8 @@ def _run(table: Table) -> Run:
         value is None or isinstance(value, str) for value in system.values()
     ):
         raise BadTable("system", "`system` must be a table of texts or null")
-    builds = {
-        name: version.partition("+")[2]
-        for name, version in packages.items()
-        if name in ("torch", "torchaudio") and "+" in version
-    }
+    locals_ = {n: packages.get(n, "").partition("+")[2] for n in ("torch", "torchaudio")}
+    builds = {name: build for name, build in locals_.items() if build}
     run = Run(
         id=table.text("id"),
         date=date,
@@ -226,11 +234,19 @@ def _signs(told: object) -> dict[str, tuple[str, ...]]:
     return signs
 
 
+_GIVEN: Final = {"status": "works"}
+_WORKS: Final = CapabilityOutcome(status="works")
+"""What most outcomes are: made once."""
+
+
 def _outcomes(table: Table) -> dict[Capability, CapabilityOutcome]:
     outcomes: dict[Capability, CapabilityOutcome] = {}
     for capability in CAPABILITIES:
         given = table.take(capability)
         if given is None:
+            continue
+        if given == _GIVEN:
+            outcomes[capability] = _WORKS
             continue
         told = Table(given, capability)
         status = told.text("status")

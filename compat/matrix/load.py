@@ -24,11 +24,13 @@ SHIPPED = Path(matrices.__file__).resolve().parent
 """The data that comes with xcompat."""
 
 
-def load_matrix(folder: Path | None = None) -> Matrix:
+def load_matrix(folder: Path | None = None, *, by_symptoms: bool = True) -> Matrix:
     """Return everything that is recorded in `folder`, or in what comes with xcompat.
 
     Args:
         folder: A folder as `matrices` is one.
+        by_symptoms: Read as well the known issues that only a text can show: a diagnosis has no
+            use for them, and they are half of all.
 
     Symptoms are compiled, which takes as long as all the rest, only where they are from elsewhere:
     what comes with xcompat is compiled by its tests.
@@ -38,6 +40,7 @@ def load_matrix(folder: Path | None = None) -> Matrix:
     """
     reader = _Reader(folder or SHIPPED)
     reader.thorough = folder is not None
+    reader.by_symptoms = by_symptoms
     matrix = reader.read()
     if reader.errors:
         listed = "\n  ".join(reader.errors)
@@ -54,6 +57,7 @@ class _Reader:
         self.folder = folder
         self.errors: list[str] = []
         self.thorough = True
+        self.by_symptoms = True
 
     def read(self) -> Matrix:
         issues = self._tables("issues", issue_of)
@@ -110,6 +114,8 @@ class _Reader:
         built = []
         for path in sorted(self.folder.glob(f"{kind}/*.toml")):
             text = self._text(path)
+            if kind == "issues" and not self.by_symptoms and "[[conditions]]" not in text:
+                continue
             try:
                 built.append((build(path.stem, table_of_toml(text)), path))
             except BadTable as error:
