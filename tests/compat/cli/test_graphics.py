@@ -83,7 +83,7 @@ def test_a_card_that_is_used_takes_one_line(type_, tmp_path):
     status, out, _ = type_("doctor", *installed(tmp_path, "cu128"))
     assert status == 0
     assert "Tesla T4 (2 times), sm_75, 15.0 GiB, driver 550.90.07: used, torch 2.8.0" in out
-    assert "XC5" not in out
+    assert "XC6" not in out
 
 
 def test_nobody_looks_where_that_is_not_wanted(type_, tmp_path):
