@@ -69,7 +69,7 @@ def doctor(
         language=language,
         complete=complete,
     )
-    known = load_matrix()
+    known = load_matrix(by_words=False)
     outlook = outlook_for(graphics_seen_by(probe, environment), environment)
     diagnosis = diagnose(with_signs_of(outlook, environment), known, needed, strict=strict)
     diagnosis = replace(diagnosis, outlook=outlook, findings=mended_by(outlook, diagnosis.findings))

@@ -69,7 +69,7 @@ def resolve(
         python, requirements, python_version, platform, sys.stdin.buffer, language=language
     )
     constraints = (*demanded, *constraints_asked_for(keep, need, environment))
-    known = load_matrix()
+    known = load_matrix(by_words=False)
     plan = make_plan(environment, known, constraints)
     plan = for_graphics(graphics_seen_by(probe, environment), plan)
     if not as_json:
