@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from builders.environments import make_venv
-from builders.graphics import ANSWERS, add_kfd, make_nvidia_smi, saying
+from builders.graphics import ANSWERS, add_kfd, add_pci, make_nvidia_smi, saying
 from builders.terminal import type_command
 from xcompat.environment import gpu
 
@@ -76,6 +76,14 @@ def test_a_torch_for_the_cpu_beside_a_card(type_, tmp_path):
     (finding,) = [each for each in told["findings"] if each["code"] == "XC601"]
     assert finding["severity"] == "warning"
     assert finding["fix"] == [told["gpu"]["command"]]
+
+
+def test_the_doctor_does_not_send_to_the_doctor(type_, tmp_path, machine):
+    add_pci(machine, "0000:01:00.0", "0x10de")
+    _, out, _ = type_("doctor", *installed(tmp_path, "cu128"), "--json")
+    (finding,) = [each for each in json.loads(out)["findings"] if each["code"] == "XC605"]
+    assert finding["fix"][0].startswith("nvidia-smi  # ")
+    assert not any("xcompat doctor" in fix for fix in finding["fix"])
 
 
 def test_a_card_that_is_used_takes_one_line(type_, tmp_path):
