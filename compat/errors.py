@@ -1,7 +1,8 @@
 """The exception tree: every error a user can cause, with its stable code and exit code.
 
 Codes: `XC1nn` concern a checkpoint or a conversion, `XC2nn` an environment or the matrix, `XC3nn`
-the smoke; all others, `XC0nn` and `XC4nn` to `XC9nn`, are known issues (data in `matrices/issues`).
+the smoke; all others, `XC0nn` and `XC4nn` to `XC9nn`, are known issues (data in `matrices/issues`),
+of which `XC6nn` are about graphics cards, their drivers and the builds of PyTorch for them.
 """
 
 from __future__ import annotations

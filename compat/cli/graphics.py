@@ -61,15 +61,22 @@ def for_graphics(graphics: Graphics | None, plan: Plan) -> Plan:
 
 
 def mended_by(outlook: Outlook | None, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """Return findings, where one names what to type on this machine in place of what is general."""
-    if outlook is None or not outlook.command:
+    """Return findings with what to type on this machine, in place of what is general."""
+    if outlook is None:
         return findings
-    return tuple(
-        replace(each, issue=replace(each.issue, fixes=(outlook.command,)))
-        if any(outlook.sign in condition.signs for condition in each.issue.conditions)
-        else each
-        for each in findings
-    )
+    return tuple(_mended_by(outlook, each) for each in findings)
+
+
+def _mended_by(outlook: Outlook, finding: Finding) -> Finding:
+    issue = finding.issue
+    signs = {sign for condition in issue.conditions for sign in condition.signs}
+    if signs.isdisjoint(outlook.signs):
+        return finding
+    if outlook.command and outlook.sign in signs:
+        return replace(finding, issue=replace(issue, fixes=(outlook.command,)))
+    # The doctor has looked: that it be asked is advice for who reads of the issue elsewhere.
+    fixes = tuple(fix for fix in issue.fixes if not fix.startswith("xcompat doctor"))
+    return replace(finding, issue=replace(issue, fixes=fixes))
 
 
 def mps_in_short(environment: Environment) -> tuple[str, ...]:

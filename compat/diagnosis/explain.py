@@ -95,6 +95,7 @@ def _fits(match: Match, environment: Environment) -> bool:
             signs=(),
             languages=(),
             cuda_mismatch=None,
+            cuda_major_mismatch=None,
         )
         for each in match.issue.conditions
         # One that is about TTS alone is not about coqui-tts.

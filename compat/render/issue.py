@@ -38,6 +38,13 @@ _SIGNS = {
     "checkpoint-no-model": "a file in the known places is no model",
     "checkpoint-mixed": "a model and its vocabulary do not fit together",
     "checkpoint-pickled": "a model holds pickled objects",
+    "gpu-cpu-torch": "there is a graphics card, and torch is built for the CPU alone",
+    "gpu-other-torch": "torch is built for the graphics cards of another maker",
+    "gpu-no-kernels": "torch has no code for the graphics card",
+    "gpu-old-driver": "the driver of the graphics card is too old for torch",
+    "gpu-no-driver": "the graphics card has no driver that works",
+    "gpu-small": "the graphics card has too little memory",
+    "gpu-two": "there are two graphics, of the processor and of a card",
 }
 
 

@@ -116,7 +116,11 @@ def made_for(condition):
         packages=packages,
         source="",
         system={name: None if w == "absent" else "12" for name, w in condition.system.items()},
-        builds={"torch": "cpu", "torchaudio": "cu128"} if condition.cuda_mismatch else {},
+        builds={
+            name: ("cpu", "cu130")[number]
+            for pair in (condition.cuda_mismatch, condition.cuda_major_mismatch)
+            for number, name in enumerate(pair or ())
+        },
         duplicates=dict.fromkeys(condition.duplicates, ("1", "2")),
         signs=dict.fromkeys(condition.signs, ("TTS: x",)),
         language=next(iter(condition.languages), ""),

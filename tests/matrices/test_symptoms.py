@@ -96,6 +96,51 @@ class TestOneMessage:
         assert codes(text) == ["XC035", "XC465"]
 
 
+class TestGraphicsCards:
+    """The doctor knows these by signs; of two that the same words could mean, one is told."""
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("AssertionError: Torch not compiled with CUDA enabled", ["XC601"]),
+            ("AssertionError: Torch not compiled with XPU enabled", ["XC602"]),
+            ("RuntimeError: HIP error: invalid device function", ["XC603"]),
+            ("RuntimeError: HIP error: unspecified launch failure", ["XC411"]),
+            ("CUDA error: no kernel image is available for execution on the device", ["XC603"]),
+            ("CUDA error: an illegal memory access was encountered", ["XC409"]),
+            (
+                (
+                    "UserWarning: CUDA initialization: The NVIDIA driver on your system is too old "
+                    "(found version 11040)."
+                ),
+                ["XC604"],
+            ),
+            (
+                "UserWarning: CUDA initialization: Unexpected error from cudaGetDeviceCount().",
+                ["XC605"],
+            ),
+            ("RuntimeError: Found no NVIDIA driver on your system.", ["XC605"]),
+            ("CUDA out of memory. Tried to allocate 2 MiB", ["XC402"]),
+            ("ImportError: libnvrtc.so.12: cannot open shared object file", ["XC410"]),
+            ("nvrtc: error: failed to open libnvrtc-builtins.so.12.8", ["XC409"]),
+            (
+                (
+                    "RuntimeError: Could not load libtorchcodec. Likely causes: 1. FFmpeg\n"
+                    "FFmpeg version 8: libnvrtc.so.13: cannot open shared object file"
+                ),
+                ["XC608", "XC014"],
+            ),
+        ],
+    )
+    def test_one_theory_for_one_message(self, text, expected):
+        assert codes(f"xtts: {text}") == expected
+
+    def test_what_only_a_look_at_the_machine_tells_stands_against_nothing(self):
+        text = "torch 2.11.0, torchcodec 0.11.0\nlibnvrtc.so.13: cannot open shared object file: "
+        (told, *_) = explained(f"{text}libtorchcodec_core5.so")
+        assert (told.issue.code, told.certainty) == ("XC608", "certain")
+
+
 class TestVersions:
     IMPORT = "ImportError: cannot import name 'LogitsWarper' from 'transformers'"
 

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from builders.environments import make_venv
-from builders.graphics import ANSWERS, add_kfd, make_nvidia_smi, saying
+from builders.graphics import ANSWERS, add_kfd, add_pci, make_nvidia_smi, saying
 from builders.terminal import type_command
 from xcompat.environment import gpu
 
@@ -78,12 +78,20 @@ def test_a_torch_for_the_cpu_beside_a_card(type_, tmp_path):
     assert finding["fix"] == [told["gpu"]["command"]]
 
 
+def test_the_doctor_does_not_send_to_the_doctor(type_, tmp_path, machine):
+    add_pci(machine, "0000:01:00.0", "0x10de")
+    _, out, _ = type_("doctor", *installed(tmp_path, "cu128"), "--json")
+    (finding,) = [each for each in json.loads(out)["findings"] if each["code"] == "XC605"]
+    assert finding["fix"][0].startswith("nvidia-smi  # ")
+    assert not any("xcompat doctor" in fix for fix in finding["fix"])
+
+
 def test_a_card_that_is_used_takes_one_line(type_, tmp_path):
     make_nvidia_smi(tmp_path / "bin", saying(ANSWERS["Tesla T4"], ANSWERS["Tesla T4"]))
     status, out, _ = type_("doctor", *installed(tmp_path, "cu128"))
     assert status == 0
     assert "Tesla T4 (2 times), sm_75, 15.0 GiB, driver 550.90.07: used, torch 2.8.0" in out
-    assert "XC5" not in out
+    assert "XC6" not in out
 
 
 def test_nobody_looks_where_that_is_not_wanted(type_, tmp_path):

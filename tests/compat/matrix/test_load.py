@@ -67,6 +67,14 @@ def test_the_api_of_old_lines_was_a_model_given_by_its_path(tmp_path):
     assert "capabilities must be a table" in told
 
 
+def test_without_the_issues_that_only_words_tell():
+    everything = load_matrix()
+    environments = load_matrix(by_words=False)
+    assert environments.issues == tuple(each for each in everything.issues if each.conditions)
+    assert len(environments.issues) < len(everything.issues)
+    assert (environments.runs, environments.rows) == (everything.runs, everything.rows)
+
+
 def test_an_empty_matrix_is_one(tmp_path):
     assert load_matrix(tmp_path).runs == ()
 
