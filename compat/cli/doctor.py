@@ -69,11 +69,7 @@ def doctor(
         language=language,
         complete=complete,
     )
-<<<<<<< HEAD
-    known = load_matrix(by_symptoms=False)
-=======
     known = load_matrix(by_words=False)
->>>>>>> 71b8a5ad8d8b25ab1a362984f56a4359a0a21b47
     outlook = outlook_for(graphics_seen_by(probe, environment), environment)
     diagnosis = diagnose(with_signs_of(outlook, environment), known, needed, strict=strict)
     diagnosis = replace(diagnosis, outlook=outlook, findings=mended_by(outlook, diagnosis.findings))

@@ -69,11 +69,7 @@ def resolve(
         python, requirements, python_version, platform, sys.stdin.buffer, language=language
     )
     constraints = (*demanded, *constraints_asked_for(keep, need, environment))
-<<<<<<< HEAD
-    known = load_matrix(by_symptoms=False)
-=======
     known = load_matrix(by_words=False)
->>>>>>> 71b8a5ad8d8b25ab1a362984f56a4359a0a21b47
     plan = make_plan(environment, known, constraints)
     plan = for_graphics(graphics_seen_by(probe, environment), plan)
     if not as_json:

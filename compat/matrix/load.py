@@ -24,22 +24,13 @@ SHIPPED = Path(matrices.__file__).resolve().parent
 """The data that comes with xcompat."""
 
 
-<<<<<<< HEAD
-def load_matrix(folder: Path | None = None, *, by_symptoms: bool = True) -> Matrix:
-=======
 def load_matrix(folder: Path | None = None, *, by_words: bool = True) -> Matrix:
->>>>>>> 71b8a5ad8d8b25ab1a362984f56a4359a0a21b47
     """Return everything that is recorded in `folder`, or in what comes with xcompat.
 
     Args:
         folder: A folder as `matrices` is one.
-<<<<<<< HEAD
-        by_symptoms: Read as well the known issues that only a text can show: a diagnosis has no
-            use for them, and they are half of all.
-=======
         by_words: With the known issues that only the words of an error tell. Half of them are such,
             no environment can have one, and reading them takes 15 ms.
->>>>>>> 71b8a5ad8d8b25ab1a362984f56a4359a0a21b47
 
     Symptoms are compiled, which takes as long as all the rest, only where they are from elsewhere:
     what comes with xcompat is compiled by its tests.
@@ -49,11 +40,7 @@ def load_matrix(folder: Path | None = None, *, by_words: bool = True) -> Matrix:
     """
     reader = _Reader(folder or SHIPPED)
     reader.thorough = folder is not None
-<<<<<<< HEAD
-    reader.by_symptoms = by_symptoms
-=======
     reader.by_words = by_words
->>>>>>> 71b8a5ad8d8b25ab1a362984f56a4359a0a21b47
     matrix = reader.read()
     if reader.errors:
         listed = "\n  ".join(reader.errors)
@@ -70,11 +57,7 @@ class _Reader:
         self.folder = folder
         self.errors: list[str] = []
         self.thorough = True
-<<<<<<< HEAD
-        self.by_symptoms = True
-=======
         self.by_words = True
->>>>>>> 71b8a5ad8d8b25ab1a362984f56a4359a0a21b47
 
     def read(self) -> Matrix:
         issues = self._tables("issues", issue_of, passed_over=self._passed_over)
@@ -140,11 +123,7 @@ class _Reader:
         built = []
         for path in sorted(self.folder.glob(f"{kind}/*.toml")):
             text = self._text(path)
-<<<<<<< HEAD
-            if kind == "issues" and not self.by_symptoms and "[[conditions]]" not in text:
-=======
             if passed_over(text):
->>>>>>> 71b8a5ad8d8b25ab1a362984f56a4359a0a21b47
                 continue
             try:
                 built.append((build(path.stem, table_of_toml(text)), path))
