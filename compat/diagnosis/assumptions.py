@@ -104,7 +104,7 @@ def _added(
         elif has_torch or name == "transformers":
             added[name] = _brought(name, known, python, runs)
         else:
-            brings = _brought("torch", known, python, runs)
+            brings = "torchaudio" in named or _brought("torch", known, python, runs)
             there = _nearest(known, python, environment, runs).environment.packages
             added[name] = public(there.get(name)) if brings else None
     return added
