@@ -84,7 +84,8 @@ def errors(base, packages=None, **fields):
         ({}, {}, {}, {"XC028"}),
         ({}, {"torch": "2.9.1"}, {}, {"XC028"}),
         ({}, {"torch": "2.9.1"}, {"complete": False}, set()),
-        (C28, {"six": None, "torch": None}, {"complete": False}, set()),
+        # Nothing brings six: pins that leave it out are without it.
+        (C28, {"six": None, "torch": None}, {"complete": False}, {"XC024"}),
         (C28, {}, {"platform": "macosx-x86_64", "complete": False}, {"XC038"}),
         (
             C28,
