@@ -21,6 +21,7 @@ from xcompat.errors import Misuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
 
     from xcompat.domain import Environment
 
@@ -81,16 +82,19 @@ def _of_requirements(
                 f"{pins.addresses[name]} does not say which version it is",
                 hint="write `name==version`; `pip freeze` prints an environment that way",
             )
-    there = pins.environment
-    passed_over = there.ranges.keys() | pins.addresses.keys()
+    there = replace(pins.environment, language=language_asked_for(language))
+    return demands_of(there, pins.addresses.keys())
+
+
+def demands_of(
+    pins: Environment, addresses: AbstractSet[str] = frozenset()
+) -> tuple[Environment, tuple[Constraint, ...]]:
+    """Return what a list says is there, and the ranges of it that must hold."""
+    passed_over = pins.ranges.keys() | addresses
+    packages = {n: v for n, v in pins.packages.items() if v or n not in passed_over}
     return (
-        replace(
-            there,
-            packages={n: v for n, v in there.packages.items() if v or n not in passed_over},
-            ranges={},
-            language=language_asked_for(language),
-        ),
-        tuple(Constraint(kind="keep", name=n, specifier=each) for n, each in there.ranges.items()),
+        replace(pins, packages=packages, ranges={}),
+        tuple(Constraint(kind="keep", name=n, specifier=each) for n, each in pins.ranges.items()),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from xcompat.domain import with_needs
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -52,14 +54,12 @@ def answer_of(diagnosis: Diagnosis) -> Answer:
 
 def _consent(diagnosis: Diagnosis, here: str) -> Answer:
     does = [text for name, text in _DOES.items() if _status(diagnosis, name) == "works"]
-    others = [
-        _CAN[name]
-        for name in diagnosis.needed
-        if name not in _DOES and name not in ("install", "import", "load-converted")
-    ]
-    text = _listed(does) or f"can {_listed(others) or 'start'}"
+    others = [_CAN[name] for name in diagnosis.needed if name not in _DOES]
+    text = _listed(does) or f"can {_listed(others)}"
     text = f"{text[0].upper()}{text[1:]} {here}"
-    convert = _status(diagnosis, "load") == "fails" and "import" in diagnosis.needed
+    convert = _status(diagnosis, "load") == "fails" and any(
+        "load-converted" in with_needs(name) for name in diagnosis.needed
+    )
     if convert:
         text += ", once the model is converted"
     lost = [name for name in _DOES if _status(diagnosis, name) == "fails"]
@@ -70,11 +70,13 @@ def _consent(diagnosis: Diagnosis, here: str) -> Answer:
 
 def _refusal(diagnosis: Diagnosis, failing: Capability, here: str) -> str:
     why = _why(diagnosis, failing)
-    if failing == "install":
-        return f"Cannot be installed: {why}"
+    if _status(diagnosis, "install") == "fails" and not diagnosis.environment.complete:
+        return f"Cannot be installed: {_why(diagnosis, 'install')}"
     if _status(diagnosis, "import") == "fails":
         return f"Cannot start {here}: {why}"
     does = [text for name, text in _DOES.items() if _status(diagnosis, name) == "works"]
+    if not does and _status(diagnosis, "import") != "works":
+        return f"Cannot {_CAN[failing]} {here}: {why}"
     begins = _listed(does) if does else "starts"
     return f"{begins[0].upper()}{begins[1:]} {here}, but cannot {_CAN[failing]}: {why}"
 

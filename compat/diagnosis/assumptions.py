@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.version import Version
 
+from xcompat.diagnosis.conditions import applies
 from xcompat.domain import DECIDING, FAMILY, SAME_FILES, Environment, distribution_name, minor_of
 from xcompat.domain.versions import parsed, public
 from xcompat.matrix.specifier import contains
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from xcompat.domain import Matrix, Run
 
@@ -46,19 +47,24 @@ def assumed(environment: Environment, matrix: Matrix) -> Assumed | None:
 
     What nobody names is what an installer brought to the last run that was not asked for it. Where
     torch is not named but what goes with it is, somebody has a torch already: the nearest run's.
-    Pins that name no TTS, or two, or versions that nobody ran, make no environment.
+    Pins that name no TTS, or two, or versions that nobody ran, make no environment, and neither
+    does a Python older than any run's: what an installer still finds for it is not what it found.
     """
     families = FAMILY & environment.packages.keys()
     runs = [
         run for run in matrix.runs if _is_usual(run) and families <= run.environment.packages.keys()
     ]
-    if len(families) != 1 or not runs:
+    if len(families) != 1 or not runs or _is_older(environment.python, runs):
         return None
     said = {name: version for name, version in environment.packages.items() if version}
     python = environment.python or minor_of(
         _nearest(said, "", environment, runs).environment.python
     )
-    added = _added(environment, said, python, runs)
+
+    def exists(name: str, version: str) -> bool:
+        return _exists(name, version, python, environment, matrix)
+
+    added = _added(environment, said, python, runs, everything=matrix.runs, exists=exists)
     if "" in added.values():
         return None
     packages = {**said, **{name: version for name, version in added.items() if version}}
@@ -82,7 +88,13 @@ def assumed(environment: Environment, matrix: Matrix) -> Assumed | None:
 
 
 def _added(
-    environment: Environment, said: Mapping[str, str], python: str, runs: Sequence[Run]
+    environment: Environment,
+    said: Mapping[str, str],
+    python: str,
+    runs: Sequence[Run],
+    *,
+    everything: Sequence[Run],
+    exists: Callable[[str, str], bool],
 ) -> dict[str, str | None]:
     """Return the deciding distributions that are not said: see `Assumed.added`.
 
@@ -98,16 +110,22 @@ def _added(
     has_torch = "torch" in named or named.keys().isdisjoint(_BESIDE_TORCH)
     for name in others:
         if name in named:
-            added[name] = _newest(name, ranges.get(name, ""), runs)
+            added[name] = _newest(name, ranges.get(name, ""), everything)
         elif name == "torchcodec" and has_torch:
             added[name] = None  # No TTS brings it.
         elif has_torch or name == "transformers":
-            added[name] = _brought(name, known, python, runs)
+            added[name] = _brought(name, known, python, runs, exists)
         else:
-            brings = "torchaudio" in named or _brought("torch", known, python, runs)
+            brings = "torchaudio" in named or _brought("torch", known, python, runs, exists)
             there = _nearest(known, python, environment, runs).environment.packages
             added[name] = public(there.get(name)) if brings else None
     return added
+
+
+def _is_older(python: str, runs: Iterable[Run]) -> bool:
+    version = parsed(python)
+    known = (parsed(minor_of(run.environment.python)) for run in runs)
+    return version is not None and all(each and version < each for each in known)
 
 
 @cache
@@ -138,7 +156,13 @@ def _newest(name: str, wanted: str, runs: Iterable[Run]) -> str:
     return str(max(known)) if known else ""
 
 
-def _brought(name: str, known: Mapping[str, str], python: str, runs: Sequence[Run]) -> str | None:
+def _brought(
+    name: str,
+    known: Mapping[str, str],
+    python: str,
+    runs: Sequence[Run],
+    exists: Callable[[str, str], bool],
+) -> str | None:
     """Return the version that an installer brings of what is not named, None for none."""
     free = [run for run in runs if name not in asked_for(run.command)]
 
@@ -151,7 +175,25 @@ def _brought(name: str, known: Mapping[str, str], python: str, runs: Sequence[Ru
         )
 
     best = max(free, key=closeness, default=None)
-    return public(best.environment.packages.get(name)) if best else None
+    brought = public(best.environment.packages.get(name)) if best else None
+    if brought is None or exists(name, brought):
+        return brought
+    versions = {public(run.environment.packages.get(name)) for run in runs}
+    fitting = [v for each in versions if (v := parsed(each)) and exists(name, str(v))]
+    return str(max(fitting)) if fitting else brought
+
+
+def _exists(name: str, version: str, python: str, environment: Environment, matrix: Matrix) -> bool:
+    """Return whether no known issue says that there is no such release for a Python or platform."""
+    # Each torchaudio comes for the Pythons and platforms of the torch of its number.
+    packages = {"torch" if name == "torchaudio" else name: version}
+    there = Environment(
+        python=python, platform=environment.platform, packages=packages, source="", complete=False
+    )
+    return not any(
+        "install" in issue.capabilities and issue.severity == "error" and applies(issue, there)
+        for issue in matrix.issues
+    )
 
 
 def _allows(specifier: str, version: str) -> bool:
@@ -206,12 +248,21 @@ def _followers(
     nearest = _nearest(packages, python, environment, tidy or runs)
     named = asked_for(nearest.command)
     there = nearest.environment
+    beside = {
+        name: version
+        for name, version in there.packages.items()
+        if name not in named and name not in DECIDING
+    }
+    # Each transformers takes one minor of tokenizers.
+    transformers = _minor(packages.get("transformers"))
+    if _minor(there.packages.get("transformers")) != transformers:
+        beside.pop("tokenizers", None)
+        for run in runs:
+            theirs = run.environment.packages
+            if _minor(theirs.get("transformers")) == transformers and "tokenizers" in theirs:
+                beside["tokenizers"] = theirs["tokenizers"]
     return _Followers(
-        packages={
-            name: version
-            for name, version in there.packages.items()
-            if name not in named and name not in DECIDING
-        },
+        packages=beside,
         same_python=minor_of(there.python) == minor_of(python),
         same_tts=all(
             public(there.packages.get(name)) == public(packages.get(name)) for name in FAMILY

@@ -99,10 +99,8 @@ class Regimes:
 
     def why_not(self, environment: Environment) -> str:
         """Return why nothing is expected of an environment, whatever was run, or nothing."""
-        if len(FAMILY & environment.packages.keys()) != 1:
-            return "exactly one of TTS and coqui-tts must be there"
-        if not _is_sound(environment):
-            return "files are not as they were installed"
+        if untidy := _untidy(environment):
+            return untidy
         for name in (*DECIDING, "python"):
             text = _version_of(environment, name)
             version = parsed(text)
@@ -112,7 +110,7 @@ class Regimes:
                 return f"no version is said for {name}"
             if version.is_prerelease:
                 return f"{name} {text} is a pre-release: the releases around it do not tell"
-            if why := self._out_of_range(name, release(version)):
+            if why := self._out_of_range(name, text, release(version)):
                 return why
         return ""
 
@@ -126,19 +124,19 @@ class Regimes:
             self._around[column.name] = last
         return last[1]
 
-    def _out_of_range(self, name: str, version: Version) -> str:
+    def _out_of_range(self, name: str, text: str, version: Version) -> str:
         known = self._range(name)
         if known is None:
             return f"{name} was never run"
         oldest, newest = known
-        shown = "Python" if name == "python" else name
+        shown = f"{'Python' if name == 'python' else name} {public(text)}"
         if name == "python" and version.release[:2] == newest.release[:2]:
             return ""
         if version > newest:
             last = f"; {told}" if (told := self._last_change(name)) else ""
-            return f"{shown} {version} is newer than any that was run, {newest}{last}"
+            return f"{shown} is newer than any that was run, {newest}{last}"
         if version < oldest and version.release[:2] != oldest.release[:2]:
-            return f"{shown} {version} is older than any that was run, {oldest}"
+            return f"{shown} is older than any that was run, {oldest}"
         return ""
 
     def _range(self, name: str) -> tuple[Version, Version] | None:
@@ -270,6 +268,15 @@ def _clauses(specifier: str) -> tuple[tuple[str, Version, bool], ...]:
 
 def _family(environment: Environment) -> frozenset[str]:
     return FAMILY & environment.packages.keys()
+
+
+def _untidy(environment: Environment) -> str:
+    """Return what is wrong with an environment, whatever the versions; nothing for a sound one."""
+    if len(FAMILY & environment.packages.keys()) != 1:
+        return "exactly one of TTS and coqui-tts must be there"
+    if twice := sorted(environment.duplicates.keys() & set(DECIDING)):
+        return f"{twice[0]} is there more than once"
+    return "" if _is_sound(environment) else "files are not as they were installed"
 
 
 def _is_sound(environment: Environment) -> bool:

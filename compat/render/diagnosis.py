@@ -141,18 +141,20 @@ def show_diagnosis(
     for capability, told in diagnosis.capabilities.items():
         # What is installed has been installed: the question matters for pins only.
         if capability != "install" or not diagnosis.environment.complete:
-            _show_capability(page, capability, told)
+            _show_capability(page, capability, told, answer.text)
     _show_evidence(page, diagnosis)
     for sentence in mps:
         page.prose(sentence, indent=2, hang=2)
     stopping, *others = _sections(diagnosis)
-    _show_section(page, *stopping, diagnosis.environment, fixes=False)
+    # What resolve proposes fits together; the ways out of single issues stand in for it.
+    advised = bool(todo or diagnosis.change_nothing)
+    _show_section(page, *stopping, diagnosis, fixes=not advised)
     if diagnosis.change_nothing:
         page.gap()
         show_change_nothing(page, "Change nothing", diagnosis)
     _show_todo(page, todo, "Or change the least" if diagnosis.change_nothing else "What to type")
     for section in others:
-        _show_section(page, *section, diagnosis.environment)
+        _show_section(page, *section, diagnosis)
     page.gap()
     _show_next(page, diagnosis)
 
@@ -203,7 +205,7 @@ def _show_section(
     page: Page,
     title: str,
     findings: Sequence[Finding],
-    environment: Environment,
+    diagnosis: Diagnosis,
     *,
     fixes: bool = True,
 ) -> None:
@@ -211,7 +213,7 @@ def _show_section(
         page.gap()
         page.line((title, "bold"))
     for number, finding in enumerate(findings, start=1):
-        _show_finding(page, number, finding, environment, fixes=fixes)
+        _show_finding(page, number, finding, diagnosis, fixes=fixes)
 
 
 def show_change_nothing(page: Page, title: str, diagnosis: Diagnosis) -> None:
@@ -305,19 +307,23 @@ def _assumed(diagnosis: Diagnosis) -> str:
     return ", ".join(told)
 
 
-def _show_capability(page: Page, capability: Capability, told: CapabilityStatus) -> None:
+def _show_capability(
+    page: Page, capability: Capability, told: CapabilityStatus, answer: str
+) -> None:
+    """Write one status; what the first line says already is not said again."""
     sign, style = _SIGN[told.status]
     details = [*told.issues, *([told.note] if told.note.startswith("needs ") else [])]
     if not details:
-        details = [told.note] if told.status == "unknown" else [_BASIS.get(told.basis, "")]
-    answer = ": ".join(filter(None, (told.status, ", ".join(filter(None, details)))))
+        note = "" if told.note and answer.endswith(told.note) else told.note
+        details = [note if told.status == "unknown" else _BASIS.get(told.basis, "")]
+    status = ": ".join(filter(None, (told.status, ", ".join(filter(None, details)))))
     if page.width < _WIDE:
         page.prose(
-            (f"{sign} ", f"bold {style}"), (capability, "bold"), f" {answer}", indent=2, hang=2
+            (f"{sign} ", f"bold {style}"), (capability, "bold"), f" {status}", indent=2, hang=2
         )
         return
     label = ((f"  {sign} ", f"bold {style}"), (f"{capability:<15} ", "bold"))
-    page.entry((*label, (MEANING[capability], "")), answer, width=50)
+    page.entry((*label, (MEANING[capability], "")), status, width=50)
 
 
 def _sections(diagnosis: Diagnosis) -> tuple[tuple[str, list[Finding]], ...]:
@@ -332,26 +338,30 @@ def _sections(diagnosis: Diagnosis) -> tuple[tuple[str, list[Finding]], ...]:
 
 
 def _show_finding(
-    page: Page, number: int, finding: Finding, environment: Environment, *, fixes: bool
+    page: Page, number: int, finding: Finding, diagnosis: Diagnosis, *, fixes: bool
 ) -> None:
     issue = finding.issue
     style = "bold red" if issue.severity == "error" else "bold yellow"
     page.prose(f"{number}. ", (issue.code, style), f" {issue.title}", indent=2, hang=3)
     if finding.packages:
-        page.prose((_installed(finding, environment), "dim"), indent=5)
+        page.prose((_installed(finding, diagnosis), "dim"), indent=5)
     for seen in finding.seen[:_SEEN]:
         page.line("     ", (seen, "dim"))
     if len(finding.seen) > _SEEN:
         page.line("     ", (f"and {len(finding.seen) - _SEEN} more", "dim"))
     page.prose(issue.cause, indent=5)
     if fixes:
-        show_commands(page, fixes_for(issue, environment), environment)
+        show_commands(page, fixes_for(issue, diagnosis.environment), diagnosis.environment)
 
 
-def _installed(finding: Finding, environment: Environment) -> str:
-    return ", ".join(
-        f"{name} {environment.packages.get(name, 'not installed')}" for name in finding.packages
-    )
+def _installed(finding: Finding, diagnosis: Diagnosis) -> str:
+    """Return the versions that a finding is about, those that were assumed of pins among them."""
+    environment = diagnosis.environment
+    assumed = {name: version or "not installed" for name, version in diagnosis.assumed.items()}
+    absent = "not installed" if environment.complete else "not said"
+    told = {name: version for name, version in environment.packages.items() if version}
+    versions = {**assumed, **told}
+    return ", ".join(f"{name} {versions.get(name, absent)}" for name in finding.packages)
 
 
 def _show_next(page: Page, diagnosis: Diagnosis) -> None:

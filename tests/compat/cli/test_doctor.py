@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -16,6 +17,15 @@ from xcompat.domain import CAPABILITIES
 from xcompat.render.text import Page
 
 GOLDEN = Path(__file__).parent / "golden"
+
+
+class Asked(NamedTuple):
+    """What a doctor answered."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
 
 PICKLED = """\
 title = "PyTorch 2.6 and newer refuse the pickled configuration inside model.pth"
@@ -160,10 +170,9 @@ class TestDoctor:
         make_venv(Path("venv"), {**TTS_22, "torch": "2.10.0"})
         code, out, _ = doctor(type_, "--python", "venv", "--need", "speak")
         assert code == 0
-        assert "versions just below and just above were run, and both worked." in " ".join(
-            out.split()
-        )
-        assert "works with torch 2.9.1" in out
+        assert out.startswith("Speaks here, once the model is converted.\n")
+        assert "works: run just below and above" in " ".join(out.split())
+        assert "works with torch 2.9.1 and 2.11.0 (r9 and 1 more)" in " ".join(out.split())
 
     def test_a_runtime_that_was_run_needs_no_change(self, type_, tmp_path):
         fails = {"import": {"status": "fails", "error": "ImportError: BeamSearchScorer"}}
@@ -181,6 +190,7 @@ class TestDoctor:
         )  # fmt: skip
         assert told["runtime"]["speak"] == {
             "status": "works", "basis": "recorded", "issues": [], "note": "run r9",
+            "support": ["r9"], "trials": None,
         }  # fmt: skip
         code, out, _ = doctor(type_, "--python", "venv", "--need", "stream")
         assert "change nothing" not in out
@@ -192,13 +202,13 @@ class TestDoctor:
         make_venv(Path("venv"), {"TTS": "0.20.0"})
         code, out, _ = doctor(type_, "--python", "venv")
         assert code == 1
-        assert "`import` was run with these versions, and it failed." in " ".join(out.split())
+        assert out.startswith("Cannot start here: it was run with these versions, and it failed.\n")
 
     def test_other_needs(self, type_):
         make_venv(Path("venv"), TTS_22)
         code, out, _ = doctor(type_, "--python", "venv", "--need", "speak", "--need", "load")
         assert code == 1
-        assert out.startswith("This environment cannot do what was asked for (load, speak). ")
+        assert out.startswith("Speaks here, but cannot open the original model.pth: PyTorch 2.6 ")
         assert doctor(type_, "--python", "venv", "--need", "speak,import")[0] == 0
         assert doctor(type_, "--python", "venv", "--need", "clone")[0] == 3
 
@@ -241,6 +251,7 @@ class TestDoctor:
         assert set(told["capabilities"]) == set(CAPABILITIES)
         assert told["capabilities"]["speak"] == {
             "status": "fails", "basis": "issue", "issues": ["XC024"], "note": "needs import",
+            "support": [], "trials": None,
         }  # fmt: skip
         first, second = told["findings"]
         assert (first["code"], first["severity"], first["fix"]) == (
@@ -258,6 +269,143 @@ class TestDoctor:
         _, out, _ = doctor(type_, "--python", "ve[red]nv")
         assert "torch 2.9.1[bold]\\x1b[31m\\x07\\u202e" in out
         assert "./ve[red]nv" in out
+
+
+REPORTED = "torch==2.9.1 torchaudio==2.9.1 transformers==4.38.0 TTS==0.22.0"
+"""The environment of the report that this project began with."""
+NO_CODEC = (
+    "Speaks and streams with these pins, once the model is converted; cannot clone a voice: "
+    "torchaudio 2.9 and newer cannot read a reference voice without torchcodec"
+)
+OLD = "TTS==0.22.0 torch==2.3.1 torchaudio==2.3.1 transformers==4.36.2"
+
+
+class TestShipped:
+    """What people type, against the matrix that is shipped."""
+
+    @pytest.fixture
+    def ask(self, monkeypatch, capsys):
+        def ask(pins, *words):
+            stdin = "\n".join(pins.split())
+            where = () if "--platform" in words else ("--platform", "linux-x86_64")
+            words = ("doctor", "-r", "-", "--no-gpu", *where, *words)
+            return Asked(*type_command(monkeypatch, capsys, *words, stdin=stdin))
+
+        return ask
+
+    @pytest.mark.parametrize(
+        ("typed", "code", "first_line"),
+        [
+            (f"{REPORTED} --python-version 3.11 --platform linux-x86_64", 0, NO_CODEC),
+            (f"{REPORTED} --python-version 3.11 --platform macosx-arm64", 0, NO_CODEC),
+            (
+                "TTS==0.22.0 torch==2.6.0 torchaudio==2.6.0 transformers==4.40.2",
+                0,
+                "Speaks, streams and clones voices with these pins, once the model is converted",
+            ),
+            (
+                f"{OLD} --python-version 3.10",
+                1,
+                (
+                    "Cannot start with these pins: pkg_resources is no longer part of setuptools, "
+                    "and an old package needs it"
+                ),
+            ),
+            (
+                f"{OLD} setuptools==80.0 --python-version 3.10",
+                0,
+                "Speaks, streams and clones voices with these pins",
+            ),
+            (
+                "TTS==0.22.0 transformers==4.41.0 --need stream",
+                1,
+                (
+                    "Speaks and clones voices with these pins, but cannot stream: Streaming in "
+                    "this TTS does not fit this transformers"
+                ),
+            ),
+            (
+                "TTS==0.21.3 torch==2.1.0 --python-version 3.8",
+                1,
+                "Cannot be installed: TTS cannot be installed on this Python",
+            ),
+            (
+                "TTS==0.17.4 torch==2.1.0 torchaudio==2.1.0 transformers==4.35.2",
+                1,
+                "Cannot open a converted model with these pins: This TTS is older than XTTS v2",
+            ),
+            (
+                "TTS==0.21.1 torch==2.1.1 torchaudio==2.0.1",
+                1,
+                "Cannot be installed: torchaudio declares that it needs another torch",
+            ),
+        ],
+    )
+    def test_the_first_line(self, ask, typed, code, first_line):
+        pins, *words = typed.split(" --")
+        words = [word for each in words for word in f"--{each}".split()]
+        done = ask(pins, *words, "--json")
+        told = json.loads(done.stdout)
+        assert done.exit_code == code
+        assert told["answer"] == first_line
+
+    @pytest.mark.parametrize(
+        ("pins", "words", "installed"),
+        [
+            (
+                "TTS==0.22.0 torch==2.3.1 torchaudio==2.3.1 transformers==4.36.2",
+                ("--python-version", "3.10"),
+                ("TTS==0.22.0", "torch==2.3.1", "transformers==4.36.2", "tokenizers==0.15."),
+            ),
+            (
+                "TTS==0.22.0 transformers==4.41.0",
+                ("--need", "stream"),
+                ("TTS==0.22.0", "transformers==4.40.2"),
+            ),
+            (
+                "TTS==0.21.1 torch==2.1.1 torchaudio==2.0.1",
+                (),
+                ("TTS==0.21.1", "torch==2.1.1", "torchaudio==2.1.1"),
+            ),
+        ],
+    )
+    def test_what_to_type_is_the_smallest_change(self, ask, pins, words, installed):
+        words = (*words, "--platform", "linux-x86_64", "--json")
+        done = ask(pins, *words)
+        (command,) = [c for c in json.loads(done.stdout)["next"] if c.startswith("pip install ")]
+        for each in installed:
+            assert f'"{each}' in command
+
+    def test_strict_takes_runs_only(self, ask):
+        words = ("--python-version", "3.11", "--platform", "macosx-arm64")
+        done = ask(REPORTED, *words)
+        assert done.exit_code == 0
+        assert "Expected, not run: answers of this kind were right in" in done.stdout
+        strict = ask(REPORTED, *words, "--strict")
+        assert strict.exit_code == 3
+        assert strict.stdout.startswith("Nobody knows whether it can run XTTS v2 with these pins")
+        for mode, basis in (((), "expected"), (("--strict",), "none")):
+            done = ask(REPORTED, *words, "--json", *mode)
+            told = json.loads(done.stdout)["capabilities"]["speak"]
+            assert told["basis"] == basis
+            assert bool(told["support"]) == bool(told["trials"]) == (basis == "expected")
+
+    def test_what_was_assumed_is_told_once_and_shown_with_its_version(self, ask):
+        words = ("--python-version", "3.11", "--platform", "linux-x86_64")
+        done = ask("TTS==0.22.0", *words)
+        told = " ".join(done.stdout.split())
+        assert done.exit_code == 1
+        assert "not said, assumed: torch 2." in told
+        assert "transformers not installed" not in told
+        assert told.count("not said, assumed: ") == 1
+
+    def test_a_range_of_the_list_holds_in_what_to_type(self, ask):
+        pins = "TTS==0.22.0 torch==2.9.1 torchaudio==2.9.1 transformers<4.39,>4.0 six<1.17"
+        words = ("--python-version", "3.11", "--platform", "linux-x86_64", "--need", "clone")
+        done = ask(pins, *words, "--json")
+        (command,) = [c for c in json.loads(done.stdout)["next"] if c.startswith("pip install ")]
+        assert '"transformers==4.3' in command
+        assert '"torchcodec==' in command
 
 
 JAPANESE = """\

@@ -33,7 +33,7 @@ class TestRecorded:
         ids=str,
     )
     def test_any_other_version_is_not(self, other):
-        found = diagnose(environment(**other), matrix([run("r1")]))
+        found = diagnose(environment(**other), matrix([run("r1")]), strict=True)
         assert found.verdict == "unknown"
         assert status(found) == ("unknown", "none")
 
@@ -42,7 +42,7 @@ class TestRecorded:
         assert status(diagnose(here, matrix([run("r1")]))) == ("works", "recorded")
 
     def test_another_platform_is_told_but_is_no_answer(self):
-        found = diagnose(environment(platform="macosx-arm64"), matrix([run("r1")]))
+        found = diagnose(environment(platform="macosx-arm64"), matrix([run("r1")]), strict=True)
         assert found.verdict == "unknown"
         assert found.capabilities["speak"].note == (
             "works on linux-x86_64, never run on macosx-arm64"
@@ -295,7 +295,8 @@ class TestBrackets:
         ids=["lower", "higher", "disagree", "two-differ", "platform", "absent"],
     )
     def test_less_than_that_is_no_answer(self, runs):
-        assert status(diagnose(environment(), matrix(runs))) == ("unknown", "none")
+        found = diagnose(environment(), matrix(runs), strict=True)
+        assert status(found) == ("unknown", "none")
 
     @pytest.mark.parametrize(
         ("specifier", "expected"),
@@ -313,7 +314,7 @@ class TestBrackets:
     def test_no_boundary_of_a_known_issue_may_lie_between(self, specifier, expected):
         other = issue("XC009", ["stream"], {"transformers": specifier, "TTS": "<0.1"})
         known = matrix([run("a", self.LOW), run("b", self.HIGH)], [other])
-        assert status(diagnose(environment(), known))[1] == expected
+        assert status(diagnose(environment(), known, strict=True))[1] == expected
 
     def test_only_the_nearest_runs_count(self):
         far = run("far", {"transformers": "4.30.0"}, {**ALL_WORK, "speak": "fails"})
@@ -477,9 +478,9 @@ MENDED = {**ALL_WORK, "stream": "works", "clone": "fails"}
 class TestRuntime:
     """The second column of a run: the same versions, loaded by xcompat."""
 
-    def told(self, here=None, run_in=None, needed=NEEDED, issues=(), **fields):
-        measured = run("r1", run_in, BROKEN, MENDED)
-        return diagnose(environment(here, **fields), matrix([measured], list(issues)), needed)
+    def told(self, here=None, run_in=None, needed=NEEDED, issues=(), *, strict=False, **fields):
+        known = matrix([run("r1", run_in, BROKEN, MENDED)], list(issues))
+        return diagnose(environment(here, **fields), known, needed, strict=strict)
 
     def test_what_stock_fails_and_the_runtime_delivers_needs_no_change(self):
         found = self.told()
@@ -509,7 +510,7 @@ class TestRuntime:
         ids=str,
     )  # fmt: skip
     def test_only_what_was_run_counts(self, other):
-        found = self.told(**other)
+        found = self.told(**other, strict=True)
         assert {told.status for told in found.runtime.values()} == {"unknown"}
         assert found.change_nothing == ()
 
@@ -517,7 +518,7 @@ class TestRuntime:
         around = [
             run(version, {"torch": version}, BROKEN, MENDED) for version in ("2.8.0", "2.10.0")
         ]
-        found = diagnose(environment(), matrix(around))
+        found = diagnose(environment(), matrix(around), strict=True)
         assert (found.capabilities["import"].basis, found.change_nothing) == ("bracketed", ())
 
     def test_runs_that_disagree_are_no_answer(self):
