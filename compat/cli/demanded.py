@@ -90,10 +90,11 @@ def demands_of(
     pins: Environment, addresses: AbstractSet[str] = frozenset()
 ) -> tuple[Environment, tuple[Constraint, ...]]:
     """Return what a list says is there, and the ranges of it that must hold."""
-    passed_over = pins.ranges.keys() | addresses
+    deciding = {name: each for name, each in pins.ranges.items() if name in DECIDING}
+    passed_over = (pins.ranges.keys() | addresses) - deciding.keys()
     packages = {n: v for n, v in pins.packages.items() if v or n not in passed_over}
     return (
-        replace(pins, packages=packages, ranges={}),
+        replace(pins, packages=packages, ranges=deciding),
         tuple(Constraint(kind="keep", name=n, specifier=each) for n, each in pins.ranges.items()),
     )
 

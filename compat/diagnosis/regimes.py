@@ -275,7 +275,7 @@ def _untidy(environment: Environment) -> str:
     if len(FAMILY & environment.packages.keys()) != 1:
         return "exactly one of TTS and coqui-tts must be there"
     if twice := sorted(environment.duplicates.keys() & set(DECIDING)):
-        return f"{twice[0]} is there more than once"
+        return f"a distribution is there more than once ({twice[0]})"
     return "" if _is_sound(environment) else "files are not as they were installed"
 
 

@@ -193,7 +193,7 @@ class TestNever:
             (
                 {"torch": "2.8.0", "transformers": "4.36.2"},
                 {"duplicates": {"torch": ("2.8.0", "2.9.1")}},
-                "torch is there more than once",
+                "a distribution is there more than once (torch)",
             ),
             (
                 {"torch": "2.8.0", "transformers": "4.36.2"},
