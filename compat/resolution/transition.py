@@ -171,7 +171,9 @@ class Transition:
     def is_installable(self) -> bool:
         """Return whether transformers can have a tokenizers that is kept: it asks for one minor."""
         kept = self._keep.get("tokenizers", "")
-        asked = self._knowledge.tokenizers.get(minor_of(self._combination.packages["transformers"]))
+        asked = self._knowledge.tokenizers.get(
+            minor_of(self._combination.packages.get("transformers", ""))
+        )
         return not asked or any(is_satisfiable(f"{kept},=={minor}.*") for minor in asked)
 
     def _decide(self) -> None:
