@@ -71,9 +71,10 @@ def _todo(
     environment: Environment, known: Matrix, needed: tuple[Capability, ...]
 ) -> Sequence[Todo]:
     """Return what `resolve` proposes first: the doctor has no other advice."""
+    from xcompat.cli.demanded import demands_of
     from xcompat.domain.plan import Constraint
     from xcompat.render.plan import first_commands
     from xcompat.resolution.resolve import plan
 
     wanted = [Constraint(kind="need", name=name) for name in needed]
-    return first_commands(plan(environment, known, wanted))
+    return first_commands(plan(environment, known, (*demands_of(environment), *wanted)))

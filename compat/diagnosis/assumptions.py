@@ -202,7 +202,19 @@ def _followers(
         for name, version in there.packages.items()
         if name not in named and name not in DECIDING
     }
+    if beside.get("tokenizers"):
+        beside["tokenizers"] = _tokenizers(packages.get("transformers"), [nearest, *runs])
     return beside, frozenset() if alike else _BY_CHANCE - packages.keys()
+
+
+def _tokenizers(transformers: str | None, runs: Iterable[Run]) -> str:
+    """Return the tokenizers of the first run with that minor version of transformers, or any.
+
+    A transformers asks for one minor version of it.
+    """
+    known = [run.environment.packages for run in runs if "tokenizers" in run.environment.packages]
+    alike = (p for p in known if _minor(p.get("transformers")) == _minor(transformers))
+    return next(alike, known[0])["tokenizers"]
 
 
 def published_builds(runs: Iterable[Run]) -> dict[tuple[str, str, str], str]:
