@@ -43,11 +43,7 @@ def environment_asked_for(
             `XC231` for a language that XTTS does not speak.
         CannotLook: where the environment or the file cannot be read.
     """
-    check_options(python, requirements, python_version)
-    if complete is not None and requirements is None:
-        raise Misuse(
-            "XC210", "`--complete` and `--partial` are about a list", hint="name the list with -r"
-        )
+    check_options(python, requirements, python_version, complete=complete)
     if requirements is not None:
         from xcompat.environment.pins import pins_of
 
@@ -84,7 +80,13 @@ def as_asked(
     )
 
 
-def check_options(python: str | None, requirements: str | None, python_version: str | None) -> None:
+def check_options(
+    python: str | None,
+    requirements: str | None,
+    python_version: str | None,
+    *,
+    complete: bool | None = None,
+) -> None:
     """Refuse options that contradict each other, and what is no Python version.
 
     Raises:
@@ -92,6 +94,10 @@ def check_options(python: str | None, requirements: str | None, python_version: 
     """
     if python is not None and requirements is not None:
         raise Misuse("XC210", "`--python` and `-r` exclude each other", hint="give one of them")
+    if complete is not None and requirements is None:
+        raise Misuse(
+            "XC210", "`--complete` and `--partial` are about a list", hint="name the list with -r"
+        )
     if python_version is not None and not re.fullmatch(r"3\.\d{1,2}(\.\d{1,2})?", python_version):
         raise Misuse(
             "XC210", f"`{python_version}` is not a Python version", hint="write it like 3.11"

@@ -21,7 +21,6 @@ from xcompat.errors import Misuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from collections.abc import Set as AbstractSet
 
     from xcompat.domain import Environment
 
@@ -34,11 +33,13 @@ def target_asked_for(
     stdin: BinaryIO,
     *,
     language: str | None = None,
+    complete: bool | None = None,
 ) -> tuple[Environment, tuple[Constraint, ...]]:
     """Return the Environment that the options of `resolve` name, and what its requirements demand.
 
     Exact pins are what there is, and may change. A range must hold, and a bare name is there in a
-    version that is not said. What else an address brings is passed over.
+    version that is not said. What else an address brings is passed over. Whether a list names all
+    that is installed is recognised where `complete` is None.
 
     Where only another Python version or another platform is named, nothing is installed there yet.
     And no interpreter of this machine stands for one that is somewhere else.
@@ -47,9 +48,11 @@ def target_asked_for(
         Misuse: as for `doctor`.
         CannotLook: as for `doctor`.
     """
-    check_options(python, requirements, python_version)
+    check_options(python, requirements, python_version, complete=complete)
     if requirements is not None:
-        return _of_requirements(requirements, python_version, platform, stdin, language)
+        return _of_requirements(
+            requirements, python_version, platform, stdin, language=language, complete=complete
+        )
     found = environment_of(python)
     asked = as_asked(found, python_version, platform, language)
     minor = minor_of(found.python)
@@ -66,14 +69,16 @@ def _of_requirements(
     python_version: str | None,
     platform: str | None,
     stdin: BinaryIO,
+    *,
     language: str | None,
+    complete: bool | None,
 ) -> tuple[Environment, tuple[Constraint, ...]]:
     pins = pins_of(
         requirements,
         stdin,
         python=python_version or "",
         platform=platform_asked_for(platform) or this_platform(),
-        complete=False,
+        complete=complete,
     )
     for name in DECIDING:
         if name in pins.addresses:
@@ -82,20 +87,18 @@ def _of_requirements(
                 f"{pins.addresses[name]} does not say which version it is",
                 hint="write `name==version`; `pip freeze` prints an environment that way",
             )
-    there = replace(pins.environment, language=language_asked_for(language))
-    return demands_of(there, pins.addresses.keys())
+    there = pins.environment
+    passed_over = () if there.complete else pins.addresses
+    packages = {n: v for n, v in there.packages.items() if v or n not in passed_over}
+    environment = replace(there, packages=packages, language=language_asked_for(language))
+    return environment, demands_of(environment)
 
 
-def demands_of(
-    pins: Environment, addresses: AbstractSet[str] = frozenset()
-) -> tuple[Environment, tuple[Constraint, ...]]:
-    """Return what a list says is there, and the ranges of it that must hold."""
-    deciding = {name: each for name, each in pins.ranges.items() if name in DECIDING}
-    passed_over = (pins.ranges.keys() | addresses) - deciding.keys()
-    packages = {n: v for n, v in pins.packages.items() if v or n not in passed_over}
-    return (
-        replace(pins, packages=packages, ranges=deciding),
-        tuple(Constraint(kind="keep", name=n, specifier=each) for n, each in pins.ranges.items()),
+def demands_of(environment: Environment) -> tuple[Constraint, ...]:
+    """Return what a list demands: its ranges must hold."""
+    return tuple(
+        Constraint(kind="keep", name=name, specifier=told)
+        for name, told in environment.ranges.items()
     )
 
 

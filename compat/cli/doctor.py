@@ -93,6 +93,5 @@ def _todo(
     from xcompat.render.plan import first_commands
     from xcompat.resolution.resolve import plan
 
-    there, demanded = demands_of(environment)
     wanted = [Constraint(kind="need", name=name) for name in needed]
-    return first_commands(plan(there, known, (*demanded, *wanted)))
+    return first_commands(plan(environment, known, (*demands_of(environment), *wanted)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xcompat.cli.options import (
+    Complete,
     Json,
     Language,
     Need,
@@ -40,6 +41,7 @@ def resolve(
     language: Language = None,
     python_version: PythonVersion = None,
     platform: Platform = None,
+    complete: Complete = None,
     lock: Annotated[
         Path | None,
         typer.Option(
@@ -63,31 +65,32 @@ def resolve(
     from xcompat.cli.graphics import for_graphics, graphics_seen_by
     from xcompat.matrix.load import load_matrix
     from xcompat.render import plan as render
+    from xcompat.render.text import show_json, show_warning
     from xcompat.resolution.resolve import plan as make_plan
 
     environment, demanded = target_asked_for(
-        python, requirements, python_version, platform, sys.stdin.buffer, language=language
+        python,
+        requirements,
+        python_version,
+        platform,
+        sys.stdin.buffer,
+        language=language,
+        complete=complete,
     )
     constraints = (*demanded, *constraints_asked_for(keep, need, environment))
     known = load_matrix(by_words=False)
     plan = make_plan(environment, known, constraints)
     plan = for_graphics(graphics_seen_by(probe, environment), plan)
     if not as_json:
-        render.show_plan(plan)
-    raise typer.Exit(_carried_out(plan, known, lock, apply=apply, yes=yes, as_json=as_json))
-
-
-def _carried_out(
-    plan: Plan, known: Matrix, lock: Path | None, *, apply: bool, yes: bool, as_json: bool
-) -> ExitCode:
-    """Lock and apply the first proposal, if that is asked for; write the JSON in any case."""
-    from xcompat.render import plan as render
-    from xcompat.render.text import show_json
-
+        for note in environment.notes:
+            show_warning(note)
+        render.show_plan(plan, listed=requirements is not None)
     told = render.plan_as_json(plan)
     status = ExitCode.YES if plan.proposals or plan.change_nothing else ExitCode.NO
     try:
-        pins = _lock(plan, lock, apply=apply) if lock and plan.proposals else ()
+        pins: tuple[str, ...] = ()
+        if lock and plan.proposals:
+            pins = _lock(plan, lock, moves_little=apply or requirements is not None)
         if apply and plan.proposals and plan.proposals[0].changes:
             applied = _apply(plan, known, pins, yes=yes, as_json=as_json)
             told |= {"applied": render.applied_as_json(applied)}
@@ -95,17 +98,17 @@ def _carried_out(
     finally:
         if as_json:
             show_json(told)
-    return status
+    raise typer.Exit(status)
 
 
-def _lock(plan: Plan, file: Path, *, apply: bool) -> tuple[str, ...]:
+def _lock(plan: Plan, file: Path, *, moves_little: bool) -> tuple[str, ...]:
     from xcompat.render import plan as render
     from xcompat.resolution.lock import pins_of, portable, write_lock
 
     best = plan.proposals[0]
     keep = {each.name: each.specifier for each in plan.constraints}
     # What is there moves as little as it can; a lock for elsewhere depends on nothing here.
-    there = plan.environment.packages if apply or not plan.environment.complete else {}
+    there = plan.environment.packages if moves_little else {}
     preferred = [f"{name}=={version}" for name, version in there.items() if version]
     packages = write_lock(file, portable(best.requirements, keep), plan.environment, preferred)
     render.show_lock(str(file), packages, best, plan.environment)

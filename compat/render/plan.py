@@ -30,7 +30,7 @@ _EVIDENCE = {
     "run": "run with these versions on this platform and Python",
     "elsewhere": "run with these versions, but never on this platform and Python",
     "bracketed": "versions just below and just above were run on this platform and Python",
-    "expected": "never run with these versions; between the same boundaries they worked",
+    "expected": "expected, not run: what lies between the same boundaries worked",
     "none": "never run; no known problem stands in the way, and that is all that is known",
 }
 
@@ -89,11 +89,18 @@ def applied_as_json(applied: Applied) -> dict[str, Any]:
     }
 
 
-def show_plan(plan: Plan) -> None:
-    """Write the plan, the other ways out, or what cannot hold together, to stdout."""
+def show_plan(plan: Plan, *, listed: bool = False) -> None:
+    """Write the plan, the other ways out, or what cannot hold together, to stdout.
+
+    Args:
+        plan: What to show.
+        listed: Whether it was made for a list, and not for an installation.
+    """
     page = Page()
     environment = plan.environment
     python = f"Python {environment.python}" if environment.python else "Python not said"
+    if plan.now.assumed_python:
+        python = f"Python {plan.now.assumed_python}, which is assumed,"
     where = f", read from {short(environment.source)}" if environment.source else ""
     page.line(f"For {python} on {environment.platform}{where}")
     if environment.language:
@@ -115,7 +122,7 @@ def show_plan(plan: Plan) -> None:
         _show_proposal(page, title, other, environment)
         if other.selector:
             page.prose(("to take this way, keep what it keeps:", "dim"), indent=5)
-            page.line("       ", (_command_that_selects(plan, other), "bold"))
+            page.line("       ", (_command_that_selects(plan, other, listed=listed), "bold"))
 
 
 def show_prepared(uninstalls: Sequence[str], installs: Sequence[str]) -> None:
@@ -351,11 +358,11 @@ def _option(constraint: Constraint) -> str:
     return f"Python {constraint.name}" if constraint.kind == "python" else constraint.name
 
 
-def _command_that_selects(plan: Plan, proposal: Proposal) -> str:
+def _command_that_selects(plan: Plan, proposal: Proposal, *, listed: bool) -> str:
     environment = plan.environment
     words = []
     if environment.source:
-        option = "--python" if environment.complete else "-r"
+        option = "-r" if listed else "--python"
         where = environment.interpreter or environment.source
         words.append(f"{option} {shlex.quote('-' if where == '<stdin>' else short(where))}")
     if not environment.interpreter:

@@ -32,7 +32,7 @@ def conflict_of(question: Question) -> Conflict:
 
     Of all constraints one after the other is left out that is not needed for the conflict.
     """
-    environment = question.environment
+    environment = question.asked
     everything = [
         *question.constraints,
         *([Constraint(kind="python", name=environment.python)] if environment.python else []),
@@ -50,7 +50,8 @@ def conflict_of(question: Question) -> Conflict:
             if each.kind == "python":
                 relaxed = relaxed.with_python_of(best)
                 best = way_of(relaxed, best.combination) or best
-            order = (bool(best.combination.adapted), rank(best))
+            sure = relaxed.judged(best).verdict == "compatible"
+            order = (not sure, bool(best.combination.adapted), rank(best))
             ways_out.append((order, each, proposal_of(relaxed, best, ())))
     return Conflict(
         constraints=tuple(together),
@@ -90,9 +91,9 @@ def _relaxed(question: Question, constraints: Sequence[Constraint]) -> Question:
     """Return the question with only these constraints."""
     kinds = {each.kind for each in constraints}
     environment = replace(
-        question.environment,
-        python=question.environment.python if "python" in kinds else "",
-        platform=question.environment.platform if "platform" in kinds else "",
+        question.asked,
+        python=question.asked.python if "python" in kinds else "",
+        platform=question.asked.platform if "platform" in kinds else "",
     )
     return Question.of(environment, question.knowledge, constraints)
 
@@ -117,7 +118,7 @@ def _in_the_way(question: Question) -> tuple[KnownIssue, ...]:
         each for adaptations in all_adaptations(question) for each in adaptations
     ]
     results = [
-        Transition(question.environment, each, question.keep, question.knowledge).result()
+        Transition(question.there_for(each), each, question.keep, question.knowledge).result()
         for each in combinations
     ]
     return min((_stopping(question, each) for each in results), key=len, default=())

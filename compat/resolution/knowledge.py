@@ -21,7 +21,7 @@ from xcompat.domain import (
 from xcompat.domain.versions import parsed, public
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 ALWAYS_PINNED = ("numpy", "tokenizers")
 """Nobody asks for them by name, and they are what breaks next: pinned to what was run."""
@@ -34,6 +34,8 @@ class Combination:
     packages: Mapping[str, str]
     """Of the deciding distributions; what is not named was not installed."""
     works: frozenset[Capability]
+    fails: frozenset[Capability] = frozenset()
+    """What failed in any of its runs."""
     recorded: Environment
     """An environment in which they worked, with all that it had."""
     runs: tuple[Run, ...]
@@ -44,6 +46,8 @@ class Combination:
     environment's."""
     adapted: tuple[str, ...] = ()
     """Distributions whose version is not the one that was run."""
+    asked: frozenset[str] = frozenset()
+    """What was asked for by name beside TTS: an installer brings none, or another version."""
 
     @property
     def here(self) -> bool:
@@ -64,6 +68,8 @@ class Knowledge:
         doctor: Judges environments by it.
         errors: The known issues that claim a failure.
         decisive: Those of them that the deciding distributions alone can make apply.
+        errors_of: The errors that can concern one TTS where the other is not there.
+        decisive_of: The decisive ones of them.
         naming: Distribution to the errors that depend on its version.
         relevant: All distributions that can make a difference.
         spoken: The errors about what a language needs.
@@ -79,6 +85,8 @@ class Knowledge:
             for issue in self.errors
             if any(each.packages.keys() <= set(DECIDING) for each in issue.conditions)
         )
+        self.errors_of = {name: _about(name, self.errors) for name in SAME_FILES[0]}
+        self.decisive_of = {name: _about(name, self.decisive) for name in SAME_FILES[0]}
         self.naming: dict[str, list[KnownIssue]] = {}
         for issue in self.errors:
             for name in {name for each in issue.conditions for name in each.packages}:
@@ -112,3 +120,13 @@ class Knowledge:
         Empty where no run tells, or where they disagree.
         """
         return self._builds.get((platform, name, version), "")
+
+
+def _about(family: str, issues: Iterable[KnownIssue]) -> tuple[KnownIssue, ...]:
+    """Return the issues that can concern a TTS where the other one is not there."""
+    (other,) = {*SAME_FILES[0]} - {family}
+    return tuple(
+        issue
+        for issue in issues
+        if any(each.packages.get(other, "absent") == "absent" for each in issue.conditions)
+    )

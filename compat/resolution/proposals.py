@@ -5,8 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from xcompat.diagnosis.conditions import applies
-from xcompat.domain import CAPABILITIES, DECIDING, SAME_FILES, KnownIssue, minor_of
+from xcompat.diagnosis.conditions import Unsaid, applies, concerns
+from xcompat.domain import (
+    CAPABILITIES,
+    DECIDING,
+    SAME_FILES,
+    Capability,
+    KnownIssue,
+    minor_of,
+    with_needs,
+)
 from xcompat.domain.plan import Proposal
 from xcompat.domain.versions import public
 
@@ -18,6 +26,9 @@ if TYPE_CHECKING:
     from xcompat.resolution.ways import Question, Way
 
 
+_MAY_BE = Unsaid(packages=True, system=False)
+
+
 def proposal_of(question: Question, way: Way, selector: tuple[str, ...]) -> Proposal:
     """Return what is told of a way; `selector` is what to keep so that it comes first."""
     result = question.judged(way)
@@ -27,9 +38,9 @@ def proposal_of(question: Question, way: Way, selector: tuple[str, ...]) -> Prop
         row=combination.row.id if combination.row else result.row,
         runs=() if combination.adapted else tuple(run.id for run in combination.runs),
         changes=tuple(
-            _as_said(question, _with_reason(question, way, change)) for change in way.changes
+            _with_reason(question, way, _as_said(question, change)) for change in way.changes
         ),
-        requirements=way.requirements,
+        requirements=tuple(way.transition.requirements()),
         result=result,
         convert=_must_convert(way, result),
         notes=tuple(_notes(question, way)),
@@ -39,19 +50,19 @@ def proposal_of(question: Question, way: Way, selector: tuple[str, ...]) -> Prop
 
 def _as_said(question: Question, change: Change) -> Change:
     """Return a change of what pins leave out as what it is: nothing was there before."""
-    if question.said is None or change.name in question.said:
+    if question.said is None or question.said.get(change.name):
         return change
-    return replace(change, now=None, uninstall=False)
+    there = change.name in question.said
+    return replace(change, now="" if there else None, uninstall=there and change.uninstall)
 
 
 def _evidence(way: Way, result: Diagnosis) -> Evidence:
-    if result.verdict != "compatible":
-        elsewhere = not way.combination.here and not way.combination.adapted
-        return "elsewhere" if elsewhere else "none"
+    elsewhere = not way.combination.here and not way.combination.adapted
     bases = {result.capabilities[capability].basis for capability in result.needed}
+    if result.verdict != "compatible":
+        return "elsewhere" if elsewhere else "none"
     if "expected" in bases:
-        same = not way.combination.adapted and not way.combination.here
-        return "elsewhere" if same else "expected"
+        return "elsewhere" if elsewhere else "expected"
     if "bracketed" in bases:
         return "bracketed"
     return "row" if result.row else "run"
@@ -67,7 +78,12 @@ def _must_convert(way: Way, result: Diagnosis) -> bool:
 
 def _notes(question: Question, way: Way) -> Iterator[str]:
     combination, torch = way.combination, question.environment.packages.get("torch", "")
-    if combination.adapted:
+    result = question.judged(way)
+    told = [result.capabilities[name] for name in question.needed]
+    if result.verdict == "compatible" and (combination.adapted or combination.here):
+        # What is asked for last needs the rest.
+        yield from [t.note for t in told if t.basis in ("expected", "bracketed")][-1:]
+    elif combination.adapted:
         yield f"{', '.join(combination.adapted)}: not the version that was run"
     elif not combination.here:
         where = {
@@ -75,18 +91,14 @@ def _notes(question: Question, way: Way) -> Iterator[str]:
             for run in combination.runs
         }
         yield f"run on {', '.join(sorted(where))}"
-    elif (result := question.judged(way)).verdict == "unknown":
-        doubt = next(
-            result.capabilities[name].note
-            for name in question.needed
-            if result.capabilities[name].status == "unknown"
-        )
-        yield f"run with these versions, but not with all that is here: {doubt}"
+    else:
+        for doubt in [each.note for each in told if each.status == "unknown"][:1]:
+            yield f"run with these versions, but not with all that is here: {doubt}"
     built = next((c.then for c in way.changes if c.name == "torch" and "+" in (c.then or "")), "")
     if built or ("+" in torch and any(change.name == "torch" for change in way.changes)):
-        told = f"{built} comes" if built else f"{torch} came"
+        which = f"{built} comes" if built else f"{torch} came"
         yield (
-            f"torch {told} from an index of its own: for such a build, name that index to the"
+            f"torch {which} from an index of its own: for such a build, name that index to the"
             " installer (UV_INDEX or UV_TORCH_BACKEND for uv, PIP_EXTRA_INDEX_URL for pip)"
         )
     recorded = combination.recorded.packages
@@ -99,40 +111,64 @@ def _notes(question: Question, way: Way) -> Iterator[str]:
 def _with_reason(question: Question, way: Way, change: Change) -> Change:
     """Return the change with what would be wrong without it."""
     pair = next((pair for pair in SAME_FILES if change.name in pair), (change.name,))
+    reasons = _mended_by(question, way, change, pair) if change.now != change.then else []
+    if reasons:
+        first = min(reasons, key=_urgency)
+        return replace(change, why=f"{first.code} {first.title}")
+    return replace(change, why=_usual_reason(question, way, change, pair))
+
+
+def _mended_by(
+    question: Question, way: Way, change: Change, pair: tuple[str, ...]
+) -> list[KnownIssue]:
+    """Return the issues that would concern the result without a change."""
     together = ("torch", "torchaudio") if change.name == "torch" and change.now else pair
     packages = {name: v for name, v in way.result.packages.items() if name not in together}
-    packages |= {c.name: c.now for c in way.changes if c.name in together and c.now is not None}
-    without = replace(way.result, packages=packages)
-    reasons = [
+    before = {c.name: c.now for c in way.changes if c.name in together and c.now is not None}
+    without = replace(way.result, packages=packages | before)
+    path = frozenset[Capability]().union(*map(with_needs, ("install", *question.required)))
+    today = question.environment
+    if not today.complete:  # A name without a version may be any.
+        today = replace(today, packages={n: v for n, v in today.packages.items() if v})
+
+    def is_today(issue: KnownIssue) -> bool:
+        return applies(issue, today) or concerns(issue, today, _MAY_BE)
+
+    return [
         issue
         for issue in question.matrix.issues
         if any(change.name in condition.packages for condition in issue.conditions)
         and applies(issue, without)
         and not applies(issue, way.result)
-        # Only a fault of today is a reason to change what is there.
-        and (change.now is None or applies(issue, question.environment))
+        # Only a fault of today, in what is needed, is a reason to change what is there.
+        and (not before or (not path.isdisjoint(issue.capabilities) and is_today(issue)))
     ]
-    if reasons and change.now != change.then:
-        first = min(reasons, key=_urgency)
-        return replace(change, why=f"{first.code} {first.title}")
+
+
+def _usual_reason(question: Question, way: Way, change: Change, pair: tuple[str, ...]) -> str:
+    """Return why something changes that no issue is about."""
     if change.then is None:
         wanted = next((n for n in pair if n != change.name and n in way.result.packages), "")
-        why = f"installs the same files as {wanted}" if wanted else "was not there in the run"
-    elif change.uninstall and change.name in question.environment.duplicates:
-        why = "is there more than once"
-    elif change.uninstall and change.name in question.environment.damaged:
-        why = "its files are not as they were installed"
-    elif change.uninstall and change.name in ("torch", "torchaudio"):
-        why = "torch and torchaudio must be of one build"
-    elif change.uninstall:
-        why = "back again: what goes first takes files of it along"
-    elif change.then == "" and change.name in question.keep:
-        why = "kept"
-    elif change.name in way.combination.adapted:
-        why = "kept" if change.name in question.keep else "goes with what is kept"
-    else:
-        why = "as it was run" if change.then else "in the version that this Python needs"
-    return replace(change, why=why)
+        return f"installs the same files as {wanted}" if wanted else "was not there in the run"
+    if change.uninstall:
+        return _why_anew(question, change)
+    if change.name in way.combination.adapted:
+        return "kept" if change.name in question.keep else "goes with what is kept"
+    if change.then == "":
+        kept = change.name in question.keep
+        return "kept" if kept else "in the version that this Python needs"
+    return "as it was run"
+
+
+def _why_anew(question: Question, change: Change) -> str:
+    """Return why something is taken out first and comes back."""
+    if change.name in question.environment.duplicates:
+        return "is there more than once"
+    if change.name in question.environment.damaged:
+        return "its files are not as they were installed"
+    if change.name in ("torch", "torchaudio"):
+        return "torch and torchaudio must be of one build"
+    return "back again: what goes first takes files of it along"
 
 
 def _urgency(issue: KnownIssue) -> tuple[bool, int, str]:

@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 def plan(environment: Environment, matrix: Matrix, constraints: Sequence[Constraint] = ()) -> Plan:
     """Return the proposals that make `environment` work under `constraints`, the best first.
 
-    They rank by what changes for the user, the least first; then by the capabilities that they
-    deliver, by what they cost, by the strength of their evidence, and by how new they are. An
-    environment that works already is its own best. What pins leave out is assumed, as the doctor
-    assumes it.
+    They rank by what changes for the user, the least first; then by the capabilities that fail, by
+    the strength of their evidence, by what they cost, and by how new they are. An environment that
+    works already is its own best. What pins leave out is assumed, as the doctor assumes it.
+
     Without any proposal, the plan has the conflict that prevents one.
     """
     knowledge = Knowledge(matrix)
     question = Question.of(environment, knowledge, constraints)
-    now = knowledge.doctor.diagnose(environment, question.needed)
+    now = question.now()
     proposals = tuple(_proposals(question, now))
     installed = question.environment.packages
     kept = all(meets(spec, installed.get(name)) for name, spec in question.keep.items())
@@ -66,9 +66,10 @@ def _proposals(question: Question, now: Diagnosis) -> Iterator[Proposal]:
     only_adds = best.cost == 0 and best.combination.family in question.environment.packages
     if best.changes and not only_adds:
         others = [way for way in ways if way.combination.family != best.combination.family]
-        by_cost = sorted(ways, key=lambda way: way.cost)
-        chosen += [way for way in (first_of(question, others), first_of(question, by_cost)) if way]
-    for way in sorted({id(way): way for way in chosen}.values(), key=ways.index):
+        other = first_of(question, others)
+        if other and question.judged(other).verdict == question.judged(best).verdict:
+            chosen.append(other)
+    for way in chosen:
         yield proposal_of(question, way, _selector(question, way, ways))
 
 
@@ -90,15 +91,17 @@ def _as_it_is(question: Question, now: Diagnosis) -> Way | None:
         or not all(meets(spec, installed.get(name)) for name, spec in question.keep.items())
     ):
         return None
+    there = {name: str(public(installed[name])) for name in DECIDING if name in installed}
+    run = next((each for each in question.combinations if each.packages == there), None)
     way = way_of(
         question,
         Combination(
-            packages={name: str(public(installed[name])) for name in DECIDING if name in installed},
+            packages=there,
             works=question.required,
             recorded=environment,
-            runs=(),
+            runs=run.runs if run and not run.here else (),
             row=None,
-            distance=(False, False),
+            distance=run.distance if run else (False, False),
         ),
         installed=True,
     )

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from xcompat.diagnosis.conditions import applies
 from xcompat.domain import (
@@ -39,6 +40,21 @@ costs nothing. Another version of the same TTS costs a third of a swap."""
 _SAME = {"numpy": 1, "tokenizers": 2}
 """How many numbers of a version must be those of the run: what is compiled against numpy 1 does
 not run on numpy 2, and a transformers takes the patches of one minor version of tokenizers."""
+
+
+def cost_of(changes: Iterable[Change], said: Mapping[str, str] | None) -> int:
+    """Return what changes cost, in the units of `_COSTS`.
+
+    What pins do not say is free: `said` is what they say, None for an installation.
+    """
+    total = 0
+    for change in changes:
+        if change.now is not None and (said is None or said.get(change.name)):
+            price = _COSTS.get(change.name, 1)
+            if change.name in SAME_FILES[0] and change.then is not None:
+                price //= 3
+            total += 1 if public(change.now) == change.then else price
+    return total
 
 
 class Transition:
@@ -139,17 +155,6 @@ class Transition:
             signs=self._signs(),
         )
 
-    def cost(self) -> int:
-        """Return what the changes cost, in the units of `_COSTS`."""
-        total = 0
-        for change in self.changes():
-            price = _COSTS.get(change.name, 1)
-            if change.name in SAME_FILES[0] and change.then is not None:
-                price //= 3
-            if change.now is not None:
-                total += 1 if public(change.now) == change.then else price
-        return total
-
     def _signs(self) -> dict[str, tuple[str, ...]]:
         """Return the signs that are left when what is damaged has gone."""
         signs = {
@@ -191,7 +196,7 @@ class Transition:
         bare = replace(result, packages=packages, complete=False, duplicates={}, signs={})
         return any(
             not required.isdisjoint(issue.capabilities) and applies(issue, bare)
-            for issue in self._knowledge.decisive
+            for issue in self._knowledge.decisive_of[self._combination.family]
         )
 
     def _part_families(self) -> None:
@@ -229,16 +234,21 @@ class Transition:
 
     def _pin_followers(self) -> None:
         """Pin what nobody asks for by name where it matters."""
+        # What a TTS that stays needs beside it is there, or an issue misses it.
+        asked = self._combination.asked if self._changes(self._combination.family) else ()
         for name in self._followers():
             if name in self._then or name not in self._recorded:
                 continue
+            if name == "tokenizers" and self._is_adapted:
+                self._renew_tokenizers()
+                continue
             have, recorded = self._installed.get(name), self._recorded[name]
-            absent = have is None and name in ALWAYS_PINNED
+            absent = have is None and (name in ALWAYS_PINNED or name in asked)
             parts = _SAME.get(name, 0)
             strange = have is not None and _begin(have, parts) != _begin(recorded, parts)
             troubles = self._troubles(name, have)
             version = self._recorded_version(name)
-            sure = name in _SAME and (name != "tokenizers" or not self._is_adapted)
+            sure = name in _SAME
             if ((absent or strange) and (version or sure)) or troubles:
                 self._then[name] = version
             if sure and not version:
@@ -246,6 +256,16 @@ class Transition:
             if troubles and have is not None:
                 major = f"=={recorded.partition('.')[0]}.*"
                 self._limits[name] = ",".join((major, *_newer(troubles)))
+
+    def _renew_tokenizers(self) -> None:
+        """Let go of a tokenizers that the transformers beside it does not take."""
+        have = self._installed.get("tokenizers")
+        asked = self._knowledge.tokenizers.get(minor_of(self._then.get("transformers") or ""))
+        fits = minor_of(have or "") in asked if asked else not self._changes("transformers")
+        if have and not fits:
+            self._then["tokenizers"] = ""
+            if asked:
+                self._limits["tokenizers"] = f"=={max(asked, key=Version)}.*"
 
     @property
     def _is_adapted(self) -> bool:
@@ -289,11 +309,11 @@ class Transition:
     def _troubles(self, name: str, have: str | None) -> list[str]:
         """Return the versions with which an issue applies only because one stays as it is."""
         issues = self._knowledge.naming.get(name)
-        if not issues:
+        recorded = self._recorded.get(name)
+        if not issues or have == recorded:
             return []
         result = self.result()
         others = {other: version for other, version in result.packages.items() if other != name}
-        recorded = self._recorded.get(name)
         staying = replace(result, packages={**others, **({name: have} if have else {})})
         changed = replace(result, packages={**others, **({name: recorded} if recorded else {})})
         return [
@@ -391,12 +411,8 @@ class Transition:
         return f"{version}+{build}" if build and "+" not in version else version
 
     def _recorded_version(self, name: str) -> str:
-        """Return the version that was run, or nothing where it may not be for this Python.
-
-        What goes with an adapted transformers is left to the installer as well.
-        """
-        unsure = name == "tokenizers" and self._is_adapted
-        return self._recorded[name] if self._same_python and not unsure else ""
+        """Return the version that was run, or nothing where it may not be for this Python."""
+        return self._recorded[name] if self._same_python else ""
 
 
 def choice(name: str, specifier: str, environment: Environment, knowledge: Knowledge) -> str | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from xcompat.diagnosis.assumptions import assumed
+from xcompat.diagnosis.assumptions import asked_for, assumed
 from xcompat.diagnosis.conditions import applies
 from xcompat.domain import (
     CAPABILITIES,
@@ -25,35 +26,40 @@ from xcompat.domain import (
 from xcompat.domain.versions import public
 from xcompat.resolution.knowledge import Combination, Knowledge
 from xcompat.resolution.specifiers import is_satisfiable, meets
-from xcompat.resolution.transition import Transition, choice
+from xcompat.resolution.transition import Transition, choice, cost_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from xcompat.domain.plan import Change, Constraint, Evidence
 
 _EVIDENCE: tuple[Evidence, ...] = ("row", "run", "elsewhere", "bracketed", "expected", "none")
 _SOUNDING: frozenset[Capability] = frozenset({"stream", "clone", "api", "api-path"})
 """What is of no use to anybody where nothing speaks."""
-_EFFORTS = {"transformers": 2, "torchaudio": 3, "torch": 4, "TTS": 5, "coqui-tts": 5}
-"""What a change of it asks of a user, the least first; any other distribution is a light one. To
-swap TTS for its fork, or back, asks one more."""
+_EFFORTS = {"transformers": 2, "torchaudio": 3, "torch": 4}
+"""What a change of it asks of a user, the least first; any other distribution is a light one.
+Another release of the same TTS asks 5, and to swap TTS for its fork, or back, 6."""
 _TORCH_AND_CO = ("torch", "torchaudio", "torchcodec")
+_INDISPENSABLE = frozenset({"torch", "torchaudio", "transformers"})
+"""What no TTS starts without."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What is asked: an environment, what it must do, and what must stay."""
 
+    asked: Environment
     environment: Environment
+    """What was asked for; pins are made whole."""
     knowledge: Knowledge
     needed: tuple[Capability, ...]
     constraints: tuple[Constraint, ...]
     keep: Mapping[str, str]
     combinations: tuple[Combination, ...]
-    said: frozenset[str] | None = None
-    """What pins name; None for an installation, of which all is known."""
+    said: Mapping[str, str] | None = None
+    """What pins name, with the version if they say one; None where all is known."""
     _judged: dict[int, tuple[Way, Diagnosis]] = field(default_factory=dict)
+    _now: list[Diagnosis] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -70,13 +76,14 @@ class Question:
             if each.kind == "keep":
                 keep[each.name] = ",".join(filter(None, (keep.get(each.name), each.specifier)))
         return cls(
+            asked=asked,
             environment=environment,
             knowledge=knowledge,
             needed=tuple(c for c in CAPABILITIES if c in wanted) or NEEDED,
             constraints=tuple(constraints),
             keep=keep,
             combinations=tuple(_combinations(environment, knowledge.matrix)),
-            said=frozenset(asked.packages) if told else None,
+            said=asked.packages if told else None,
         )
 
     @property
@@ -88,6 +95,12 @@ class Question:
     def required(self) -> frozenset[Capability]:
         """What must work in a proposal: nothing that does not start is one."""
         return frozenset({"import", *self.needed})
+
+    def now(self) -> Diagnosis:
+        """Return what the doctor says of what is asked about."""
+        if not self._now:
+            self._now.append(self.knowledge.doctor.diagnose(self.asked, self.needed))
+        return self._now[0]
 
     def judged(self, way: Way) -> Diagnosis:
         """Return what the doctor says of the environment after a way."""
@@ -103,6 +116,17 @@ class Question:
     def holds(self, packages: Mapping[str, str]) -> bool:
         """Return whether all is kept that the deciding distributions are concerned with."""
         return all(meets(s, packages.get(n)) for n, s in self.keep.items() if n in DECIDING)
+
+    def there_for(self, combination: Combination) -> Environment:
+        """Return what is there when a combination comes.
+
+        What pins leave out comes with the TTS that they name: another one brings its own.
+        """
+        there, family = self.environment, combination.family
+        if self.said is None or there.packages.get(family) == combination.packages[family]:
+            return there
+        stays = self.said.keys() | {*DECIDING}
+        return replace(there, packages={n: v for n, v in there.packages.items() if n in stays})
 
     def companions(self, torch: str, codec: str) -> Iterator[dict[str, str]]:
         """Yield torchaudio and torchcodec to try beside a torch, the likeliest first.
@@ -137,15 +161,19 @@ class Way:
 
     combination: Combination
     changes: tuple[Change, ...]
-    requirements: tuple[str, ...]
+    transition: Transition
     result: Environment
     delivered: frozenset[Capability]
     cost: int
-    effort: int
-    """What kind of thing changes for the user: see `_EFFORTS`."""
+    lost: frozenset[Capability]
+    """What is known to fail."""
+    effort: tuple[int, ...]
+    """What kinds of things change for the user, the largest first: see `_EFFORTS`."""
     strange: int
     """How many of the distributions that are kept have another version than they had in the run,
     beside the deciding ones: what their neighbours demand, the installer may refuse."""
+    near: bool = False
+    """Nobody ran it, and it is no way where the doctor does not vouch for it."""
 
 
 def _combinations(environment: Environment, matrix: Matrix) -> Iterator[Combination]:
@@ -157,24 +185,69 @@ def _combinations(environment: Environment, matrix: Matrix) -> Iterator[Combinat
             key = tuple(public(packages.get(name)) for name in DECIDING)
             by_versions.setdefault(key, []).append(run)
     rows = {run: row for row in matrix.rows for run in row.runs}
+    python = minor_of(environment.python)
+    on_this_python = [run for run in matrix.runs if minor_of(run.environment.python) == python]
     for versions, runs in by_versions.items():
         nearest = min(distance(run.environment, environment) for run in runs)
         near = [run for run in runs if distance(run.environment, environment) == nearest]
         # The best of them had what the others lacked beside these versions, such as six.
         works = max((_works(run) for run in near), key=len)
         runs_of_it = tuple(run for run in near if _works(run) == works)
+        beside = _for_python(runs_of_it[0], on_this_python) if nearest[1] else runs_of_it[0]
         yield Combination(
             packages={n: v for n, v in zip(DECIDING, versions, strict=True) if v is not None},
             works=works,
-            recorded=runs_of_it[0].environment,
+            fails=frozenset().union(*map(_fails, runs_of_it)),
+            recorded=_with_followers(runs_of_it[0], beside),
+            asked=asked_for(beside.command),
             runs=runs_of_it,
             row=next((rows[run.id] for run in runs if run.id in rows), None),
             distance=nearest,
         )
 
 
+def _for_python(measured: Run, runs: Sequence[Run]) -> Run:
+    """Return the run that shows what the same release of TTS has beside it on another Python.
+
+    Args:
+        measured: The run on its own Python, which is returned where nothing shows that.
+        runs: Those on the other Python.
+    """
+    theirs = measured.environment.packages
+
+    def closeness(run: Run) -> tuple[int, int]:
+        packages = run.environment.packages
+        alike = sum(public(packages.get(n)) == public(theirs.get(n)) for n in DECIDING)
+        return len(_works(run)), alike
+
+    alike = (
+        run
+        for run in runs
+        if "import" in _works(run)
+        and all(run.environment.packages.get(n) == theirs.get(n) for n in SAME_FILES[0])
+    )
+    return max(alike, key=closeness, default=measured)
+
+
+def _with_followers(measured: Run, beside: Run) -> Environment:
+    """Return what was run, with what does not decide as another run had it."""
+    if beside is measured:
+        return measured.environment
+    theirs = measured.environment.packages
+    tokenizers = theirs.get("tokenizers", "")
+    followers = {n: v for n, v in beside.environment.packages.items() if n not in DECIDING}
+    if minor_of(followers.get("tokenizers", "")) != minor_of(tokenizers):
+        followers["tokenizers"] = tokenizers  # It goes with transformers.
+    packages = {**{n: theirs[n] for n in DECIDING if n in theirs}, **followers}
+    return replace(measured.environment, python=beside.environment.python, packages=packages)
+
+
 def _works(run: Run) -> frozenset[Capability]:
     return frozenset(name for name, told in run.capabilities.items() if told.status == "works")
+
+
+def _fails(run: Run) -> frozenset[Capability]:
+    return frozenset(name for name, told in run.capabilities.items() if told.status == "fails")
 
 
 def distance(measured: Environment, environment: Environment) -> tuple[bool, bool]:
@@ -189,17 +262,55 @@ def ways_of(question: Question) -> list[Way]:
     """Return what holds all constraints, the best first.
 
     That is what was run, and what is there with one thing in another version; or else what was run
-    with other versions in it.
+    with other versions in it. What asks more than the best way with the same TTS is left out.
     """
-    ways = [*_recorded_ways(question), *_near_ways(question)] or list(_adapted_ways(question))
+    near = list(_near_ways(question))
+    ways = [
+        way
+        for family in SAME_FILES[0]
+        for way in _least_ways(
+            question, family, [w for w in near if w.combination.family == family]
+        )
+    ]
+    if all(way.near for way in ways) and not first_of(question, ways):
+        ways = list(_adapted_ways(question))
+    return _sorted(ways)
+
+
+def _sorted(ways: list[Way]) -> list[Way]:
     ways.sort(key=_newness, reverse=True)
     ways.sort(key=rank)
     return ways
 
 
+def _least_ways(question: Question, family: str, near: Sequence[Way]) -> list[Way]:
+    """Return the ways with one TTS, up to where each other one asks more than one that works."""
+    there, ways = question.environment.packages, list(near)
+
+    def bound(combination: Combination) -> tuple[tuple[int, ...], int]:
+        """Return what the beginning of a way's rank cannot be less than."""
+        theirs = combination.packages
+        differing = (n for n in DECIDING if public(there.get(n)) != theirs.get(n))
+        effort = _effort([(n, there.get(n), theirs.get(n)) for n in differing], question.said)
+        return effort, len(combination.fails - {"load"})
+
+    fitting = [
+        each
+        for each in question.suitable()
+        if each.family == family and question.holds(each.packages)
+    ]
+    for least, group in groupby(sorted(fitting, key=bound), key=bound):
+        best = first_of(question, _sorted([way for way in ways if rank(way)[:2] < least]))
+        if best and question.judged(best).verdict == "compatible":
+            break
+        ways += filter(None, (way_of(question, each) for each in group))
+    return ways
+
+
 def is_possible(question: Question) -> bool:
     """Return whether there is any way."""
-    return any(True for ways in (_recorded_ways, _adapted_ways) for _ in ways(question))
+    ways = any(True for ways in (_recorded_ways, _adapted_ways) for _ in ways(question))
+    return ways or first_of(question, list(_near_ways(question))) is not None
 
 
 def _recorded_ways(question: Question) -> Iterator[Way]:
@@ -218,11 +329,13 @@ def _near_ways(question: Question) -> Iterator[Way]:
     recorded = {tuple(sorted(each.packages.items())) for each in question.combinations}
     for packages in _exchanged(question, there, families[0]):
         key = tuple(sorted(packages.items()))
-        if key in recorded or not question.holds(packages):
+        if key in recorded or not packages.keys() >= _INDISPENSABLE:
+            continue
+        if not question.holds(packages):
             continue
         recorded.add(key)
         if way := way_of(question, _like(question, packages)):
-            yield way
+            yield replace(way, near=True)
 
 
 def _exchanged(
@@ -266,7 +379,7 @@ def _fitting(
     about = [
         issue
         for issue in question.knowledge.decisive
-        if issue in question.knowledge.naming["transformers"]
+        if issue in question.knowledge.naming.get("transformers", ())
         and not wishes.isdisjoint(issue.capabilities)
     ]
     for version in versions:
@@ -281,7 +394,7 @@ def _fitting(
 
 def _in_the_way(question: Question) -> frozenset[str]:
     """Return the distributions that known issues blame, or that are out of what was run."""
-    now = question.knowledge.doctor.diagnose(question.environment, question.needed)
+    now = question.now()
     stopping = {code for name in question.required for code in now.capabilities[name].issues}
     blamed = {
         name
@@ -289,8 +402,10 @@ def _in_the_way(question: Question) -> frozenset[str]:
         if finding.issue.code in stopping
         for name in finding.packages
     }
-    notes = " ".join(now.capabilities[name].note for name in question.required)
-    return frozenset(blamed | {name for name in DECIDING if f"{name} " in notes})
+    told = [now.capabilities[name] for name in question.required]
+    notes = " ".join(each.note for each in told if each.status == "unknown")
+    named = {name for name in DECIDING if f"{name} " in notes}
+    return frozenset(blamed | named | (_INDISPENSABLE - question.environment.packages.keys()))
 
 
 def _present(packages: Mapping[str, str | None]) -> dict[str, str]:
@@ -299,39 +414,46 @@ def _present(packages: Mapping[str, str | None]) -> dict[str, str]:
 
 def _like(question: Question, packages: Mapping[str, str]) -> Combination:
     """Return a combination that nobody ran, like the one that was run and differs least."""
+    numpy = question.environment.packages.get("numpy", "")
 
-    def differing(combination: Combination) -> tuple[int, tuple[bool, bool], int]:
+    def differing(combination: Combination) -> tuple[bool, bool, tuple[bool, bool], int]:
         theirs = combination.packages
         names = [name for name in DECIDING if packages.get(name) != theirs.get(name)]
         family = any(name in SAME_FILES[0] for name in names)
-        return family, combination.distance, len(names)
+        beside = combination.recorded.packages.get("numpy", numpy)
+        renewed = numpy != "" and numpy.partition(".")[0] != beside.partition(".")[0]
+        return family, renewed, combination.distance, len(names)
 
     nearest = min(question.combinations, key=differing)
     return replace(
         nearest,
         packages=packages,
         works=frozenset(CAPABILITIES),
+        fails=frozenset(),
         row=None,
         adapted=tuple(n for n in DECIDING if packages.get(n) != nearest.packages.get(n)),
     )
 
 
-def _effort(changes: Sequence[Change], said: frozenset[str] | None) -> int:
-    """Return what kind of thing changes for the user: the largest of them.
+def _effort(
+    changes: Iterable[tuple[str, str | None, str | None]], said: Mapping[str, str] | None
+) -> tuple[int, ...]:
+    """Return what kinds of things change for the user, the largest first.
 
-    What pins do not say, no user has chosen: `said` is what they say, None for an installation.
+    Light ones count only where there is nothing else. What pins do not say, no user has chosen.
+
+    Args:
+        changes: Distribution, and its version before and after.
+        said: What pins say; None for an installation.
     """
-    largest = 0
-    for change in changes:
-        if change.then is None and change.name not in SAME_FILES[0]:
-            continue  # It goes with something else.
-        effort = _EFFORTS.get(change.name, 1)
-        if said is not None and change.name not in said:
-            effort = 1
-        if change.name in SAME_FILES[0]:
-            effort = 5 if change.now else 6  # Another TTS than the one that is there.
-        largest = max(largest, effort)
-    return largest
+    efforts = {0}
+    for name, now, then in changes:
+        if name in SAME_FILES[0] and then is not None:
+            efforts.add(5 if now else 6)  # 6: another TTS than the one that is there.
+        elif then is not None:  # The rest goes with something else.
+            light = said is not None and not said.get(name)
+            efforts.add(1 if light else _EFFORTS.get(name, 1))
+    return tuple(sorted(efforts - {0, 1}, reverse=True)) or (max(efforts),)
 
 
 def _adapted_ways(question: Question) -> Iterator[Way]:
@@ -370,19 +492,24 @@ def way_of(question: Question, combination: Combination, *, installed: bool = Fa
     if installed:
         needed.discard("install")
     transition = Transition(
-        question.environment, combination, question.keep, question.knowledge, needed
+        question.there_for(combination),
+        combination,
+        question.keep,
+        question.knowledge,
+        needed,
     )
     if transition.fails or not transition.is_installable():
         return None
     result = transition.result()
     claims = {
         capability
-        for issue in question.knowledge.errors
+        for issue in question.knowledge.errors_of[combination.family]
         if applies(issue, result)
         for capability in issue.capabilities
         if capability != "install" or not installed
     }
-    delivered = combination.works - _with_what_needs_them(claims)
+    claimed = _with_what_needs_them(claims)
+    delivered = combination.works - claimed
     if not delivered.issuperset(question.required) or any(
         map(transition.takes_away, question.keep)
     ):
@@ -391,11 +518,12 @@ def way_of(question: Question, combination: Combination, *, installed: bool = Fa
     return Way(
         combination=combination,
         changes=changes,
-        requirements=tuple(transition.requirements()),
+        transition=transition,
         result=result,
         delivered=delivered,
-        cost=transition.cost(),
-        effort=_effort(changes, question.said),
+        cost=cost_of(changes, question.said),
+        lost=combination.fails | claimed,
+        effort=_effort([(c.name, c.now, c.then) for c in changes], question.said),
         strange=sum(
             name not in DECIDING and not meets(specifier, version)
             for name, specifier in question.keep.items()
@@ -412,14 +540,15 @@ def _with_what_needs_them(failing: set[Capability]) -> set[Capability]:
     return lost
 
 
-def rank(way: Way) -> tuple[int, int, int, tuple[bool, bool], int, int, int]:
+def rank(way: Way) -> tuple[tuple[int, ...], int, int, tuple[bool, bool], int, int, int, int]:
     """Return what sorts ways, the best first."""
     # A model.pth that does not open is converted: one that opens as it is is no reason to change.
-    delivered = way.delivered - {"load"}
+    lost = len(way.lost - {"load"})
     evidence = _EVIDENCE.index(evidence_of_runs(way.combination))
     distance = way.combination.distance
+    known = -len(way.delivered - {"load"})
     adapted = len(way.combination.adapted)
-    return way.effort, -len(delivered), way.strange, distance, evidence, way.cost, adapted
+    return way.effort, lost, way.strange, distance, evidence, known, way.cost, adapted
 
 
 def _newness(way: Way) -> list[Version]:
@@ -459,7 +588,7 @@ def _adaptations(question: Question, combination: Combination) -> Iterator[Combi
 def _replaced(combination: Combination, packages: Mapping[str, str]) -> Combination:
     before = combination.packages
     adapted = tuple(name for name in DECIDING if packages.get(name) != before.get(name))
-    return replace(combination, packages=packages, row=None, adapted=adapted)
+    return replace(combination, packages=packages, fails=frozenset(), row=None, adapted=adapted)
 
 
 def first_of(question: Question, ways: Sequence[Way]) -> Way | None:
@@ -471,4 +600,5 @@ def first_of(question: Question, ways: Sequence[Way]) -> Way | None:
     for way in ways:
         if question.judged(way).verdict == "compatible":
             return way
-    return next((way for way in ways if question.judged(way).verdict == "unknown"), None)
+    others = (way for way in ways if not way.near)
+    return next((way for way in others if question.judged(way).verdict == "unknown"), None)
