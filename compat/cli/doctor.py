@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from xcompat.domain import Capability, Environment, Matrix
+    from xcompat.domain.gpu import Graphics
     from xcompat.render.diagnosis import Todo
 
 
@@ -70,10 +71,12 @@ def doctor(
         complete=complete,
     )
     known = load_matrix(by_words=False)
-    outlook = outlook_for(graphics_seen_by(probe, environment), environment)
+    graphics = graphics_seen_by(probe, environment)
+    outlook = outlook_for(graphics, environment)
     diagnosis = diagnose(with_signs_of(outlook, environment), known, needed, strict=strict)
     diagnosis = replace(diagnosis, outlook=outlook, findings=mended_by(outlook, diagnosis.findings))
-    todo = _todo(environment, known, needed) if diagnosis.verdict == "incompatible" else ()
+    stopped = diagnosis.verdict == "incompatible"
+    todo = _todo(environment, known, needed, graphics) if stopped else ()
     mps = mps_in_short(environment) if environment.platform == "macosx-arm64" else ()
     if as_json:
         show_json(render.diagnosis_as_json(diagnosis, todo, mps))
@@ -85,13 +88,18 @@ def doctor(
 
 
 def _todo(
-    environment: Environment, known: Matrix, needed: tuple[Capability, ...]
+    environment: Environment,
+    known: Matrix,
+    needed: tuple[Capability, ...],
+    graphics: Graphics | None,
 ) -> Sequence[Todo]:
     """Return what `resolve` proposes first: the doctor has no other advice."""
     from xcompat.cli.demanded import demands_of
+    from xcompat.cli.graphics import for_graphics
     from xcompat.domain.plan import Constraint
     from xcompat.render.plan import first_commands
     from xcompat.resolution.resolve import plan
 
     wanted = [Constraint(kind="need", name=name) for name in needed]
-    return first_commands(plan(environment, known, (*demands_of(environment), *wanted)))
+    planned = plan(environment, known, (*demands_of(environment), *wanted))
+    return first_commands(for_graphics(graphics, planned))
