@@ -248,10 +248,12 @@ def _followers(
     nearest = _nearest(packages, python, environment, tidy or runs)
     named = asked_for(nearest.command)
     there = nearest.environment
+    # Whoever names one of two that install the same files does not have the other.
+    rivals = {name for pair in SAME_FILES for name in pair if not packages.keys().isdisjoint(pair)}
     beside = {
         name: version
         for name, version in there.packages.items()
-        if name not in named and name not in DECIDING
+        if name not in named and name not in DECIDING and name not in rivals
     }
     # Each transformers takes one minor of tokenizers.
     transformers = _minor(packages.get("transformers"))

@@ -38,9 +38,11 @@ def proposal_of(question: Question, way: Way, selector: tuple[str, ...]) -> Prop
         row=combination.row.id if combination.row else result.row,
         runs=() if combination.adapted else tuple(run.id for run in combination.runs),
         changes=tuple(
-            _with_reason(question, way, _as_said(question, change)) for change in way.changes
+            _with_reason(question, way, change)
+            for change in (_as_said(question, each) for each in way.changes)
+            if (change.now, change.then) != (None, None)  # Nobody said that it is there.
         ),
-        requirements=tuple(way.transition.requirements()),
+        requirements=tuple(way.transition.requirements(question.said)),
         result=result,
         convert=_must_convert(way, result),
         notes=tuple(_notes(question, way)),

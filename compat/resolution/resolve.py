@@ -92,7 +92,7 @@ def _as_it_is(question: Question, now: Diagnosis) -> Way | None:
     ):
         return None
     there = {name: str(public(installed[name])) for name in DECIDING if name in installed}
-    run = next((each for each in question.combinations if each.packages == there), None)
+    run = next((each for each in question.suitable() if each.packages == there), None)
     way = way_of(
         question,
         Combination(

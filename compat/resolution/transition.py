@@ -118,11 +118,17 @@ class Transition:
                 and (name in self._first_out or self._then[name] is None),
             )
 
-    def requirements(self) -> Iterator[str]:
-        """Yield what to ask the installer for: what changes, and what must stay as it is."""
+    def requirements(self, said: Mapping[str, str] | None = None) -> Iterator[str]:
+        """Yield what to ask the installer for: what changes, and what must stay as it is.
+
+        A build that is installed satisfies its version; one that pins say must be asked for.
+        """
         for name, version in self._then.items():
             if version is not None:
-                exact = f"=={self._of_build(name, version)}"
+                told = self._of_build(name, version)
+                if said and not self._changes(name):
+                    told = said.get(name) or told
+                exact = f"=={told}"
                 yield f"{name}{exact if version else self._specifier(name)}"
         for name, specifier in self._keep.items():
             if name not in self._then and (name in self._installed or name in self._recorded):
@@ -332,11 +338,11 @@ class Transition:
                 continue
             if meets(specifier, self._then.get(name) or have):
                 continue
-            if meets(specifier, have):
+            if meets(specifier, have) or have == "":  # A list says no version: the installer will.
                 self._then.pop(name, None)
             elif self._is_rival(name):
                 self._then[name] = None
-            elif self._environment.complete or name in self._installed or name in self._recorded:
+            else:
                 recorded = self._recorded.get(name, "")
                 fits = self._same_python and meets(specifier, recorded)
                 self._then[name] = recorded if fits else ""

@@ -181,7 +181,8 @@ def _combinations(environment: Environment, matrix: Matrix) -> Iterator[Combinat
     by_versions: dict[tuple[str | None, ...], list[Run]] = {}
     for run in matrix.runs:
         packages = run.environment.packages
-        if len({"TTS", "coqui-tts"} & packages.keys()) == 1:
+        shared = any({*pair} <= packages.keys() for pair in SAME_FILES)
+        if not shared and not packages.keys().isdisjoint(SAME_FILES[0]):
             key = tuple(public(packages.get(name)) for name in DECIDING)
             by_versions.setdefault(key, []).append(run)
     rows = {run: row for row in matrix.rows for run in row.runs}

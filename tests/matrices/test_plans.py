@@ -18,6 +18,7 @@ from xcompat.domain import (
     SAME_FILES,
     Environment,
     distribution_name,
+    distribution_of,
     minor_of,
 )
 from xcompat.domain.plan import Constraint
@@ -123,12 +124,16 @@ def _after(here, proposal):
         elif change.then:
             packages[change.name] = change.then
     reinstalled = {change.name for change in proposal.changes}
+
+    def left_of(seen):
+        return tuple(each for each in seen if distribution_of(each) not in reinstalled)
+
     return {
         "python": here.python or proposal.result.environment.python,  # as the plan assumes it
         "packages": packages,
         "builds": {} if reinstalled & {"torch", "torchaudio"} else here.builds,
         "duplicates": {n: v for n, v in here.duplicates.items() if n not in reinstalled},
-        "signs": {} if reinstalled & {"TTS", "trainer"} else here.signs,
+        "signs": {sign: left for sign, told in here.signs.items() if (left := left_of(told))},
     }
 
 

@@ -245,12 +245,16 @@ class TestCompleteness:
         assert "numpy<2" in best.requirements
 
     def test_what_is_kept_and_is_nowhere_is_put_there(self):
-        best = plan(environment(NOTHING), two_families(), keep("gradio == 5.0")).proposals[0]
-        assert changes(best)["gradio"] == (None, "")
-        assert "gradio==5.0" in best.requirements
-        pins = replace(environment(REPORT), complete=False)
-        best = plan(pins, two_families(), keep("gradio == 5.0")).proposals[0]
+        for here in (environment(NOTHING), environment(REPORT, complete=False)):
+            best = plan(here, two_families(), keep("gradio == 5.0")).proposals[0]
+            assert changes(best)["gradio"] == (None, "")
+            assert "gradio==5.0" in best.requirements
+
+    def test_a_version_that_a_list_leaves_open_is_no_change(self):
+        here = environment({**REPORT, "gradio": ""}, complete=False, ranges={"gradio": ">=4"})
+        best = plan(here, two_families(), keep("gradio >= 4")).proposals[0]
         assert "gradio" not in changes(best)
+        assert "gradio>=4" in best.requirements
 
     def test_what_installs_the_same_files_is_never_put_beside(self):
         told = plan(environment(REPORT), two_families(), keep("coqpit-config == 0.2.5"))
