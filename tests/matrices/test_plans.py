@@ -1,5 +1,6 @@
 """What holds of every plan that the shipped matrix gives, whatever is installed and asked for."""
 
+import json
 import re
 from dataclasses import replace
 from functools import cache
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from builders.terminal import type_command
 from xcompat.diagnosis.conditions import applies
 from xcompat.diagnosis.doctor import Doctor, diagnose
 from xcompat.domain import (
@@ -105,7 +107,7 @@ def check(here, wanted):
         after = _after(here, proposal)
         _check_nothing_changes(replace(told.environment, **after), wanted)
         there = proposal.result.environment
-        whole = {**after["packages"], **there.packages}  # The doctor does not look at all of it.
+        whole = {**there.packages, **after["packages"]}  # The doctor does not look at all of it.
         _check_nothing_changes(replace(there, packages=whole), wanted)
     if told.conflict:
         _check_conflict(told, wanted)
@@ -335,6 +337,55 @@ def test_every_recorded_environment_can_be_mended(run):
 @pytest.mark.parametrize("run", MATRIX.runs, ids=lambda run: run.id)
 def test_every_recorded_environment_can_be_mended_at_length(run):
     _check_mended(run)
+
+
+def lists_of(run):
+    """What was run as people write it: a freeze, what decides, and without exact versions."""
+    packages = run.environment.packages
+    decides = {name: v for name, v in packages.items() if name in DECIDING}
+    yield "\n".join(f"{name}=={version}" for name, version in packages.items())
+    yield "\n".join(f"{name}=={version}" for name, version in decides.items())
+    yield "\n".join(
+        f"{name}>={version.partition('+')[0]}" if name == "transformers" else f"{name}=={version}"
+        for name, version in decides.items()
+        if name not in ("torch", "torchaudio")
+    )
+
+
+def _check_advice(run, type_):
+    """What the doctor says to type is what resolve proposes first for the same question."""
+    for text in lists_of(run):
+        words = ("-r", "-", "--platform", "linux-x86_64", "--python-version")
+        words += (minor_of(run.environment.python), "--json")
+        code, out, _ = type_("doctor", *words, stdin=text)
+        advice = json.loads(out)["next"]
+        _, out, _ = type_("resolve", *words, stdin=text)
+        told = json.loads(out)
+        first = told["proposals"][0] if told["proposals"] else {"commands": [], "changes": []}
+        if code == 1:
+            assert advice == first["commands"]
+            assert bool(first["changes"]) != bool(told["conflict"])
+        else:
+            assert advice == []
+        if code == 0:
+            assert first["changes"] == []
+
+
+@pytest.fixture
+def type_(monkeypatch, capsys):
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    return lambda *words, stdin: type_command(monkeypatch, capsys, *words, stdin=stdin)
+
+
+@pytest.mark.parametrize("run", SAMPLE[::6], ids=lambda run: run.id)
+def test_the_doctor_advises_what_resolve_proposes_first(run, type_):
+    _check_advice(run, type_)
+
+
+@pytest.mark.property
+@pytest.mark.parametrize("run", MATRIX.runs, ids=lambda run: run.id)
+def test_the_doctor_advises_what_resolve_proposes_first_at_length(run, type_):
+    _check_advice(run, type_)
 
 
 @pytest.mark.parametrize(
