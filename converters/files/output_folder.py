@@ -135,8 +135,10 @@ class OutputFolder:
             missing.append(missing[-1].parent)
         with held():
             for folder in reversed(missing[:-1]):
-                folder.mkdir()
-                self._created_folders.append(folder)
+                # Where another conversion made it in this moment, it is not ours to remove.
+                with contextlib.suppress(FileExistsError):
+                    folder.mkdir()
+                    self._created_folders.append(folder)
         if not self.path.is_dir():
             raise NotADirectoryError(20, "Not a directory")
 
