@@ -65,7 +65,7 @@ def resolve(
     from xcompat.cli.graphics import for_graphics, graphics_seen_by
     from xcompat.matrix.load import load_matrix
     from xcompat.render import plan as render
-    from xcompat.render.text import show_json, show_warning
+    from xcompat.render.text import show_warning
     from xcompat.resolution.resolve import plan as make_plan
 
     environment, demanded = target_asked_for(
@@ -85,12 +85,32 @@ def resolve(
         for note in environment.notes:
             show_warning(note)
         render.show_plan(plan, listed=requirements is not None)
+    listed = requirements is not None
+    raise typer.Exit(
+        _carried_out(plan, known, lock, listed=listed, apply=apply, yes=yes, as_json=as_json)
+    )
+
+
+def _carried_out(
+    plan: Plan,
+    known: Matrix,
+    lock: Path | None,
+    *,
+    listed: bool,
+    apply: bool,
+    yes: bool,
+    as_json: bool,
+) -> ExitCode:
+    """Lock and apply the first proposal, if that is asked for; write the JSON in any case."""
+    from xcompat.render import plan as render
+    from xcompat.render.text import show_json
+
     told = render.plan_as_json(plan)
     status = ExitCode.YES if plan.proposals or plan.change_nothing else ExitCode.NO
     try:
         pins: tuple[str, ...] = ()
         if lock and plan.proposals:
-            pins = _lock(plan, lock, moves_little=apply or requirements is not None)
+            pins = _lock(plan, lock, moves_little=apply or listed)
         if apply and plan.proposals and plan.proposals[0].changes:
             applied = _apply(plan, known, pins, yes=yes, as_json=as_json)
             told |= {"applied": render.applied_as_json(applied)}
@@ -98,7 +118,7 @@ def resolve(
     finally:
         if as_json:
             show_json(told)
-    raise typer.Exit(status)
+    return status
 
 
 def _lock(plan: Plan, file: Path, *, moves_little: bool) -> tuple[str, ...]:
