@@ -24,7 +24,8 @@ from xcompat.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from xcompat.domain import Capability, Environment, Matrix
+    from xcompat.diagnosis.doctor import Doctor
+    from xcompat.domain import Capability, Environment
     from xcompat.domain.gpu import Graphics
     from xcompat.render.diagnosis import Todo
 
@@ -55,7 +56,7 @@ def doctor(
         outlook_for,
         with_signs_of,
     )
-    from xcompat.diagnosis.doctor import diagnose
+    from xcompat.diagnosis.doctor import Doctor
     from xcompat.matrix.load import load_matrix
     from xcompat.render import diagnosis as render
     from xcompat.render.text import show_json, show_warning
@@ -70,13 +71,13 @@ def doctor(
         language=language,
         complete=complete,
     )
-    known = load_matrix(by_words=False)
     graphics = graphics_seen_by(probe, environment)
     outlook = outlook_for(graphics, environment)
-    diagnosis = diagnose(with_signs_of(outlook, environment), known, needed, strict=strict)
+    knowing = Doctor(load_matrix(by_words=False))
+    diagnosis = knowing.diagnose(with_signs_of(outlook, environment), needed, strict=strict)
     diagnosis = replace(diagnosis, outlook=outlook, findings=mended_by(outlook, diagnosis.findings))
     stopped = diagnosis.verdict == "incompatible"
-    todo = _todo(environment, known, needed, graphics) if stopped else ()
+    todo = _todo(environment, knowing, needed, graphics) if stopped else ()
     mps = mps_in_short(environment) if environment.platform == "macosx-arm64" else ()
     if as_json:
         show_json(render.diagnosis_as_json(diagnosis, todo, mps))
@@ -89,7 +90,7 @@ def doctor(
 
 def _todo(
     environment: Environment,
-    known: Matrix,
+    knowing: Doctor,
     needed: tuple[Capability, ...],
     graphics: Graphics | None,
 ) -> Sequence[Todo]:
@@ -101,5 +102,5 @@ def _todo(
     from xcompat.resolution.resolve import plan
 
     wanted = [Constraint(kind="need", name=name) for name in needed]
-    planned = plan(environment, known, (*demands_of(environment), *wanted))
+    planned = plan(environment, knowing.matrix, (*demands_of(environment), *wanted), knowing)
     return first_commands(for_graphics(graphics, planned))

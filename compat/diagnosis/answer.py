@@ -73,7 +73,7 @@ def _refusal(diagnosis: Diagnosis, failing: Capability, here: str) -> str:
     if _status(diagnosis, "install") == "fails" and not diagnosis.environment.complete:
         return f"Cannot be installed: {_why(diagnosis, 'install')}"
     if _status(diagnosis, "import") == "fails":
-        return f"Cannot start {here}: {why}"
+        return _by_what_is_said(diagnosis, here) or f"Cannot start {here}: {why}"
     does = [text for name, text in _DOES.items() if _status(diagnosis, name) == "works"]
     if not does and _status(diagnosis, "import") != "works":
         return f"Cannot {_CAN[failing]} {here}: {why}"
@@ -88,6 +88,22 @@ def _why(diagnosis: Diagnosis, capability: Capability) -> str:
         if finding.issue.code in codes:
             return finding.issue.title
     return "it was run with these versions, and it failed"
+
+
+def _by_what_is_said(diagnosis: Diagnosis, here: str) -> str:
+    """Return what the pins themselves prevent, if only what is assumed beside them does not start.
+
+    That might be chosen otherwise.
+    """
+    said = [
+        each.issue
+        for each in diagnosis.findings
+        if each.issue.severity == "error" and diagnosis.assumed.keys().isdisjoint(each.packages)
+    ]
+    if any("import" in issue.capabilities for issue in said):
+        return ""
+    told = ((c, issue) for c in diagnosis.needed for issue in said if c in issue.capabilities)
+    return next((f"Cannot {_CAN[name]} {here}: {issue.title}" for name, issue in told), "")
 
 
 def _status(diagnosis: Diagnosis, capability: Capability) -> str:

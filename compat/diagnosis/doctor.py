@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
     from xcompat.diagnosis.evidence import Column
 
+    _Asked = tuple[int, tuple[Capability, ...], bool]
+
 
 def diagnose(
     environment: Environment,
@@ -81,14 +83,15 @@ class _Case(NamedTuple):
 
 
 class Doctor:
-    """Diagnoses any number of environments by one matrix.
+    """Diagnoses any number of environments by one matrix; each of them once.
 
     Args:
         matrix: What is recorded.
     """
 
     def __init__(self, matrix: Matrix) -> None:
-        self._matrix = matrix
+        self.matrix = matrix
+        self._told: dict[_Asked, tuple[Environment, Diagnosis]] = {}
         self._regimes = Regimes(matrix)
         self._concerning: dict[str, frozenset[str]] = {}
         self._issues = {issue.code: issue for issue in matrix.issues}
@@ -101,9 +104,18 @@ class Doctor:
         strict: bool = False,
     ) -> Diagnosis:
         """Return what is known of `environment`; the verdict is about `needed`."""
-        told = None if environment.complete or strict else assumed(environment, self._matrix)
+        asked = id(environment), needed, strict
+        if asked not in self._told:
+            # The environment is kept with its answer: what is gone may leave its id to another.
+            self._told[asked] = environment, self._diagnose(environment, needed, strict=strict)
+        return self._told[asked][1]
+
+    def _diagnose(
+        self, environment: Environment, needed: tuple[Capability, ...], *, strict: bool
+    ) -> Diagnosis:
+        told = None if environment.complete or strict else assumed(environment, self.matrix)
         whole = told.environment if told else environment
-        matrix = self._matrix
+        matrix = self.matrix
         evidence = Evidence(environment, matrix, self._codes)
         issues = [issue for issue in matrix.issues if applies(issue, environment)]
         likely = [issue for issue in matrix.issues if applies(issue, whole)] if told else issues
@@ -136,7 +148,7 @@ class Doctor:
             capabilities=capabilities,
             findings=tuple(
                 _finding(issue, environment if issue in issues else whole)
-                for issue in sorted(found, key=_urgency)
+                for issue in sorted(found, key=lambda each: _urgency(each, said=each in issues))
                 if not _said_by_another(issue, issues, environment)
             ),
             row=next((row.id for row in matrix.rows if _is_row(row, environment)), None),
@@ -144,6 +156,7 @@ class Doctor:
             change_nothing=_change_nothing(capabilities, runtime, needed),
             assumed=told.added if told else {},
             assumed_python=told.python if told else "",
+            beyond=self._regimes.beyond(whole),
         )
 
     def _likely(
@@ -189,14 +202,14 @@ class Doctor:
             basis="expected",
             note=told.note,
             support=tuple(run.id for run in told.runs),
-            trials=self._matrix.calibration.get(("versions", column.name, capability, "expected")),
+            trials=self.matrix.calibration.get(("versions", column.name, capability, "expected")),
         )
 
     def _codes(self, run: Run) -> frozenset[str]:
         """Return the known issues that concern a run for certain."""
         if run.id not in self._concerning:
             nothing = Unsaid(packages=False, system=False)
-            self._concerning[run.id] = codes_of(run.environment, self._matrix, nothing)
+            self._concerning[run.id] = codes_of(run.environment, self.matrix, nothing)
         return self._concerning[run.id]
 
 
@@ -363,10 +376,10 @@ def _said_by_another(issue: KnownIssue, issues: list[KnownIssue], environment: E
     )
 
 
-def _urgency(issue: KnownIssue) -> tuple[bool, int, str]:
-    """Sort errors first, and within them what a user meets first."""
+def _urgency(issue: KnownIssue, *, said: bool) -> tuple[bool, bool, int, str]:
+    """Sort errors first, then what is not only assumed, and then what a user meets first."""
     first = min((CAPABILITIES.index(c) for c in issue.capabilities), default=len(CAPABILITIES))
-    return issue.severity != "error", first, issue.code
+    return issue.severity != "error", not said, first, issue.code
 
 
 def _is_row(row: Row, environment: Environment) -> bool:

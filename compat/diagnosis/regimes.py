@@ -101,18 +101,24 @@ class Regimes:
         """Return why nothing is expected of an environment, whatever was run, or nothing."""
         if untidy := _untidy(environment):
             return untidy
-        for name in (*DECIDING, "python"):
-            text = _version_of(environment, name)
-            version = parsed(text)
-            if text is None:
-                continue
-            if version is None:
-                return f"no version is said for {name}"
-            if version.is_prerelease:
-                return f"{name} {text} is a pre-release: the releases around it do not tell"
-            if why := self._out_of_range(name, text, release(version)):
-                return why
-        return ""
+        told = (self._beyond(name, environment) for name in (*DECIDING, "python"))
+        return next(filter(None, told), "")
+
+    def beyond(self, environment: Environment) -> tuple[str, ...]:
+        """Return the deciding distributions of whose versions the runs do not tell."""
+        return tuple(name for name in DECIDING if self._beyond(name, environment))
+
+    def _beyond(self, name: str, environment: Environment) -> str:
+        """Return why the runs do not tell of a version; nothing where they do, or it is absent."""
+        text = _version_of(environment, name)
+        if text is None:
+            return ""
+        version = parsed(text)
+        if version is None:
+            return f"no version is said for {name}"
+        if version.is_prerelease:
+            return f"{name} {text} is a pre-release: the releases around it do not tell"
+        return self._out_of_range(name, text, release(version))
 
     def _boundaries(
         self, column: Column, environment: Environment, guessed: frozenset[str]

@@ -353,5 +353,7 @@ class Diagnosis:
     """Deciding distributions that pins leave out: the version that was assumed, or None."""
     assumed_python: str = ""
     """Python version that was assumed, empty where one is said."""
+    beyond: tuple[str, ...] = ()
+    """Deciding distributions in a version beyond all that were run, or a pre-release."""
     outlook: Outlook | None = None
     """What XTTS has of the graphics of this machine; None where nobody looked."""

@@ -101,8 +101,7 @@ def _next(conversion: Conversion) -> str:
         return f"xcompat smoke {shlex.quote(conversion.output)}"
     if not any(file.path == "model.pth" for file in conversion.files):
         return ""
-    folder = conversion.output
-    return f'TTS(model_path="{folder}", config_path="{folder}/config.json") in your app'
+    return f"in your app, load {shlex.quote(conversion.output)} in place of the original folder"
 
 
 def _show_changes(page: Page, conversion: Conversion) -> None:

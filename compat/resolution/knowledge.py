@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xcompat.diagnosis.assumptions import published_builds
-from xcompat.diagnosis.doctor import Doctor
 from xcompat.domain import (
     DECIDING,
     SAME_FILES,
     Capability,
     Environment,
     KnownIssue,
-    Matrix,
     Row,
     Run,
     minor_of,
@@ -22,6 +20,8 @@ from xcompat.domain.versions import parsed, public
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from xcompat.diagnosis.doctor import Doctor
 
 ALWAYS_PINNED = ("numpy", "tokenizers")
 """Nobody asks for them by name, and they are what breaks next: pinned to what was run."""
@@ -76,9 +76,9 @@ class Knowledge:
         tokenizers: Minor version of transformers to those of tokenizers that it was run with.
     """
 
-    def __init__(self, matrix: Matrix) -> None:
-        self.matrix = matrix
-        self.doctor = Doctor(matrix)
+    def __init__(self, doctor: Doctor) -> None:
+        self.matrix = matrix = doctor.matrix
+        self.doctor = doctor
         self.errors = tuple(issue for issue in matrix.issues if issue.severity == "error")
         self.decisive = tuple(
             issue

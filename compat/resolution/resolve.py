@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from xcompat.diagnosis.doctor import Doctor
 from xcompat.domain import DECIDING, Diagnosis, Environment, Matrix
 from xcompat.domain.plan import Constraint, Plan, Proposal
 from xcompat.domain.versions import public
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
-def plan(environment: Environment, matrix: Matrix, constraints: Sequence[Constraint] = ()) -> Plan:
+def plan(
+    environment: Environment,
+    matrix: Matrix,
+    constraints: Sequence[Constraint] = (),
+    doctor: Doctor | None = None,
+) -> Plan:
     """Return the proposals that make `environment` work under `constraints`, the best first.
 
     They rank by what changes for the user, the least first; then by the capabilities that fail, by
@@ -31,8 +37,14 @@ def plan(environment: Environment, matrix: Matrix, constraints: Sequence[Constra
     works already is its own best. What pins leave out is assumed, as the doctor assumes it.
 
     Without any proposal, the plan has the conflict that prevents one.
+
+    Args:
+        environment: Installed, or pins.
+        matrix: What is recorded.
+        constraints: What must hold.
+        doctor: One who has read that matrix, and may have looked at the environment already.
     """
-    knowledge = Knowledge(matrix)
+    knowledge = Knowledge(doctor or Doctor(matrix))
     question = Question.of(environment, knowledge, constraints)
     now = question.now()
     proposals = tuple(_proposals(question, now))

@@ -85,7 +85,7 @@ class Transition:
         self._recorded = combination.recorded.packages
         python = environment.python
         self._same_python = not python or minor_of(combination.recorded.python) == minor_of(python)
-        self._kept_build = {name: _build(told) for name, told in keep.items() if "+" in told}
+        self._kept_build = {name: _wanted_build_in(told) for name, told in keep.items()}
         self._result: tuple[object, Environment] | None = None
         self._then: dict[str, str | None] = {}
         """Version afterwards; None: uninstalled, empty: whatever the installer takes."""
@@ -438,6 +438,12 @@ def choice(name: str, specifier: str, environment: Environment, knowledge: Knowl
 def _build(version: str) -> str:
     """Return the build of a version or of a specifier: `cu128` of `==2.9.1+cu128`."""
     return version.partition("+")[2].partition(",")[0].strip()
+
+
+def _wanted_build_in(specifier: str) -> str:
+    """Return the build that a specifier asks for: what it only excludes is none."""
+    exact = (each for each in specifier.split(",") if not each.strip().startswith("!="))
+    return next(filter(None, map(_build, exact)), "")
 
 
 def _applying(issue: KnownIssue, environment: Environment) -> list[Condition]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -58,8 +58,6 @@ class Question:
     combinations: tuple[Combination, ...]
     said: Mapping[str, str] | None = None
     """What pins name, with the version if they say one; None where all is known."""
-    _judged: dict[int, tuple[Way, Diagnosis]] = field(default_factory=dict)
-    _now: list[Diagnosis] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -98,15 +96,11 @@ class Question:
 
     def now(self) -> Diagnosis:
         """Return what the doctor says of what is asked about."""
-        if not self._now:
-            self._now.append(self.knowledge.doctor.diagnose(self.asked, self.needed))
-        return self._now[0]
+        return self.knowledge.doctor.diagnose(self.asked, self.needed)
 
     def judged(self, way: Way) -> Diagnosis:
         """Return what the doctor says of the environment after a way."""
-        if id(way) not in self._judged:
-            self._judged[id(way)] = way, self.knowledge.doctor.diagnose(way.result, self.needed)
-        return self._judged[id(way)][1]
+        return self.knowledge.doctor.diagnose(way.result, self.needed)
 
     def suitable(self) -> Iterator[Combination]:
         """Yield what was run and delivered what is required."""
@@ -403,10 +397,8 @@ def _in_the_way(question: Question) -> frozenset[str]:
         if finding.issue.code in stopping
         for name in finding.packages
     }
-    told = [now.capabilities[name] for name in question.required]
-    notes = " ".join(each.note for each in told if each.status == "unknown")
-    named = {name for name in DECIDING if f"{name} " in notes}
-    return frozenset(blamed | named | (_INDISPENSABLE - question.environment.packages.keys()))
+    missing = _INDISPENSABLE - question.environment.packages.keys()
+    return frozenset(blamed | missing | {*now.beyond})
 
 
 def _present(packages: Mapping[str, str | None]) -> dict[str, str]:

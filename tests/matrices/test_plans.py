@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from builders.terminal import type_command
+from xcompat.diagnosis.assumptions import assumed
 from xcompat.diagnosis.conditions import applies
 from xcompat.diagnosis.doctor import Doctor, diagnose
 from xcompat.domain import (
@@ -107,11 +108,19 @@ def check(here, wanted):
         after = _after(here, proposal)
         _check_nothing_changes(replace(told.environment, **after), wanted)
         there = proposal.result.environment
-        whole = {**there.packages, **after["packages"]}  # The doctor does not look at all of it.
+        # The doctor does not look at all of it.
+        whole = {**_kept_beside(here, wanted), **there.packages, **after["packages"]}
         _check_nothing_changes(replace(there, packages=whole), wanted)
     if told.conflict:
         _check_conflict(told, wanted)
     return told
+
+
+def _kept_beside(here, wanted):
+    """What pins leave out, an installer brings, and must be kept."""
+    told = None if here.complete else assumed(here, MATRIX)
+    kept = {each.name for each in wanted if each.kind == "keep"}
+    return {n: v for n, v in told.environment.packages.items() if n in kept} if told else {}
 
 
 def _after(here, proposal):
@@ -235,7 +244,7 @@ def _check_said(proposal, told):
     assert again.capabilities == proposal.result.capabilities
 
 
-TOKENIZERS = Knowledge(MATRIX).tokenizers
+TOKENIZERS = Knowledge(Doctor(MATRIX)).tokenizers
 
 
 def _check_tokenizers(proposal):
@@ -269,6 +278,16 @@ def _check_conflict(told, wanted):
 @given(environments(), constraints())
 def test_law_4_and_the_properties_of_plans(here, wanted):
     event("a plan" if check(here, wanted).proposals else "a conflict")
+
+
+def test_a_build_that_is_excluded_is_not_asked_for():
+    packages = {"TTS": "0.22.0", "torch": "2.9.1+cu126", "transformers": "4.40.2"}
+    here = Environment(
+        python="3.11", platform="linux-x86_64", packages=packages, source="", complete=False
+    )
+    told = plan(here, MATRIX, [Constraint(kind="keep", name="torch", specifier="!=2.9.1+cu126")])
+    assert told.proposals
+    assert all("cu126" not in (c.then or "") for each in told.proposals for c in each.changes)
 
 
 @pytest.mark.parametrize("language", ["zh-cn", "hi"])

@@ -335,6 +335,12 @@ class TestShipped:
                 "Cannot open a converted model with these pins: This TTS is older than XTTS v2",
             ),
             (
+                # Nothing else is said: what is assumed beside it does not start either.
+                "TTS==0.17.4",
+                1,
+                "Cannot open a converted model with these pins: This TTS is older than XTTS v2",
+            ),
+            (
                 "TTS==0.21.1 torch==2.1.1 torchaudio==2.0.1",
                 1,
                 "Cannot be installed: torchaudio declares that it needs another torch",
