@@ -243,10 +243,10 @@ class Transition:
         # What a TTS that stays needs beside it is there, or an issue misses it.
         asked = self._combination.asked if self._changes(self._combination.family) else ()
         for name in self._followers():
-            if name in self._then or name not in self._recorded:
-                continue
-            if name == "tokenizers" and self._is_adapted:
+            if name == "tokenizers" and self._is_adapted and name not in self._then:
                 self._renew_tokenizers()
+                continue
+            if name in self._then or name not in self._recorded:
                 continue
             have, recorded = self._installed.get(name), self._recorded[name]
             absent = have is None and (name in ALWAYS_PINNED or name in asked)

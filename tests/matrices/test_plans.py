@@ -280,6 +280,16 @@ def test_law_4_and_the_properties_of_plans(here, wanted):
     event("a plan" if check(here, wanted).proposals else "a conflict")
 
 
+def test_tokenizers_goes_with_a_transformers_that_was_run_without_one_recorded():
+    here = Environment(
+        python="", platform="macosx-x86_64", packages={"coqui-tts": "0.27.1"}, source="",
+        complete=False,
+    )  # fmt: skip
+    told = check(here, [])
+    (asked,) = (each for each in told.proposals[0].requirements if each.startswith("tokenizers"))
+    assert not asked.startswith("tokenizers==0.23")
+
+
 def test_a_build_that_is_excluded_is_not_asked_for():
     packages = {"TTS": "0.22.0", "torch": "2.9.1+cu126", "transformers": "4.40.2"}
     here = Environment(
