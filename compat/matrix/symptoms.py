@@ -44,15 +44,21 @@ _DECORATION = re.compile(
     re.MULTILINE | re.VERBOSE,
 )
 
+_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d\u00a0", "''\"\" ")
+"""What forums and word processors make of quotes, and of blanks."""
 _FAMILY = re.compile(
-    r"""(?<![\w-])TTS[/\\.]+(?:tts|utils|api|bin|config|configs|server|vc|vocoder|encoder)\b
+    r"""(?<![\w-])TTS[/\\.]+(?:tts|utils|api|bin|config|configs|server|vc|vocoder|encoder
+        |recipes|demos|VERSION|__init__\.py)\b
       | (?:site|dist)-packages[/\\]+TTS\b
       | \b(?:import|for|package|module\ named)\ ['"]?TTS\b
       | ['"]TTS['"]
       | \b[Tt][Tt][Ss](?:\ [Vv]ersion(?:\ installed)?)?[ =:v]{1,4}0\.\d+\.\d
-      | [Xx][Tt][Tt][Ss] | [Cc]oqui | tts_models | tts_to_file
-      | GPT2InferenceModel | hifigan_decoder
-      | [Aa]ll[Tt]alk | RealtimeTTS | ebook2audiobook | epub2tts | [Aa]uralis""",
+      | (?<![Nn][Dd][Ee])[Xx][Tt][Tt][Ss] | [Cc]oqui | tts_models | tts_to_file
+      | GPT2InferenceModel | hifigan_decoder | CoquiEngine | tts-server
+      | \[!\]\ Looks\ like\ you | VoiceExtractor | convert_chapters | tts_engines[/\\]
+      | (?:site|dist)-packages[/\\]+trainer[/\\]
+      | [Aa]ll[Tt]alk | RealtimeTTS | ebook2audiobook | epub2tts | [Aa]uralis | MoneyPrinter
+      | openedai-speech | clone-voice | [Pp]andrator""",
     re.VERBOSE,
 )
 """What is said of Coqui TTS and of apps around it; other projects have `TTS` in their names too."""
@@ -96,9 +102,7 @@ def matches_in_log(pieces: Iterable[str], issues: Iterable[KnownIssue]) -> tuple
     for piece in _overlapping(pieces):
         plain = cleaned(piece)
         # What decorates one log is a part of the message in another.
-        variants = dict.fromkeys(
-            (" ".join(plain.split()), " ".join(_DECORATION.sub("", plain).split()))
-        )
+        variants = dict.fromkeys((" ".join(plain.split()), " ".join(undecorated(plain).split())))
         for issue in wanted:
             here = [match for text in variants if (match := _last(issue, text, passed))]
             if issue.code in found:
@@ -141,8 +145,13 @@ def beside(one: Match, other: Match) -> bool:
 
 
 def cleaned(text: str) -> str:
-    """Return a text without what colours it in a terminal."""
-    return _CONTROL.sub("", text).replace("\r\n", "\n")
+    """Return a text without what colours it in a terminal, and with the quotes of a terminal."""
+    return _CONTROL.sub("", text).replace("\r\n", "\n").translate(_QUOTES)
+
+
+def undecorated(text: str) -> str:
+    """Return a cleaned text without what loggers and containers put before its lines."""
+    return _DECORATION.sub("", text)
 
 
 def _overlapping(pieces: Iterable[str]) -> Iterator[str]:
