@@ -19,8 +19,8 @@ _LINKED = re.compile(r"During handling of the above|direct cause of the followin
 _PACKAGE = re.compile(r"(?:site|dist)-packages/([\w-]+)")
 _OURS = re.compile(r"(?:^|/)TTS/(?:tts|utils|api|bin|config|server|vc|vocoder|encoder|__init__)\b")
 _PYTHON_ITSELF = re.compile(
-    r"^<[\w .]+>$|/lib(?:64)?/python3[\d.]*/(?!(?:site|dist)-packages)|/Lib/(?!site-packages)[\w/]+\.py$"
-    r"|/uv/python/[^/]+/lib/"
+    r"^<[\w .]+>$|/lib(?:64)?/python3[\d.]*/(?!(?:site|dist)-packages)"
+    r"|/Lib/(?!site-packages)[\w/]+\.py$|/uv/python/[^/]+/lib/"
 )
 _STACK = frozenset(
     ("TTS", "torch", "torchaudio", "torchcodec", "transformers", "tokenizers", "trainer", "coqpit")
