@@ -46,6 +46,13 @@ _DECORATION = re.compile(
 
 _QUOTES = str.maketrans("\u2018\u2019\u201c\u201d\u00a0", "''\"\" ")
 """What forums and word processors make of quotes, and of blanks."""
+_WINDOWS = re.compile(r"\[WinError ([235])\] [^:\n']{4,90}(?=[:'\n]|$)")
+"""What Windows says of a missing file in the language of its user; the number is the same."""
+_WINDOWS_WORDS = {
+    "2": "No such file or directory",
+    "3": "No such file or directory",
+    "5": "Access is denied",
+}
 _FAMILY = re.compile(
     r"""(?<![\w-])TTS[/\\.]+(?:tts|utils|api|bin|config|configs|server|vc|vocoder|encoder
         |recipes|demos|VERSION|__init__\.py)\b
@@ -145,8 +152,9 @@ def beside(one: Match, other: Match) -> bool:
 
 
 def cleaned(text: str) -> str:
-    """Return a text without what colours it in a terminal, and with the quotes of a terminal."""
-    return _CONTROL.sub("", text).replace("\r\n", "\n").translate(_QUOTES)
+    """Return a text without what colours it in a terminal, in plain quotes and plain words."""
+    plain = _CONTROL.sub("", text).replace("\r\n", "\n").translate(_QUOTES)
+    return _WINDOWS.sub(lambda it: f"[WinError {it[1]}] {_WINDOWS_WORDS[it[1]]}", plain)
 
 
 def undecorated(text: str) -> str:
