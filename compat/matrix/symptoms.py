@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 20
 """Characters that are looked at together."""
+_PASTED = 1 << 15
+"""Characters that somebody copies from a window at most."""
+_WIDTHS = range(70, 260)
+"""Columns of a window."""
 BEFORE = 6000
 """Characters before the words that a symptom may begin in: a traceback."""
 AFTER = 3000
@@ -33,14 +37,18 @@ _DECORATION = re.compile(
         [ \t]*[│┃|❱>][ \t]?                                        # boxes and quotations
       | [\w./-]+[ \t]*\|[ \t]                                       # docker compose: `app-1  | `
       | \[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[\w.,:+-]*\]?[ \t]*     # a time
-      | \[?\d\d:\d\d:\d\d[.,\d]*\]?[ \t]+
+      | \[?\d\d:\d\d:\d\d[.,\d-]*\]?[ \t]+
       | [A-Z][a-z]{2}[ ]+\d+[ ]\d\d:\d\d:\d\d[ ]\S+[ ]\S+:[ ]       # syslog
+      | std(?:out|err)[ ][FP][ ]                                     # Kubernetes
       | \[?(?:DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL|std(?:err|out))\]?[ \t]*[:|-]?[ \t]+
         (?:[\w.]+:[ \t]+)?                                          # the name of a logger
-      | \[[^\],\n]{1,60}\][ \t]*
+      | [\w.<>]+:[\w.<>]+:\d+[ \t]+-[ \t]                             # loguru
+      | \(\w+[ ]pid=\d+\)[ ]
+      | \[[^\],\n]{1,60}\]:?[ \t]*
       | \[?rank\d+\]?:[ \t]*
       | (?:-[ \t]+)
-    )+""",
+    )+
+    | [ \t]+[│┃]$                                                  # the right side of a box""",
     re.MULTILINE | re.VERBOSE,
 )
 
@@ -109,7 +117,9 @@ def matches_in_log(pieces: Iterable[str], issues: Iterable[KnownIssue]) -> tuple
     for piece in _overlapping(pieces):
         plain = cleaned(piece)
         # What decorates one log is a part of the message in another.
-        variants = dict.fromkeys((" ".join(plain.split()), " ".join(undecorated(plain).split())))
+        variants = dict.fromkeys(
+            " ".join(text.split()) for text in (plain, undecorated(plain), _unbroken(plain))
+        )
         for issue in wanted:
             here = [match for text in variants if (match := _last(issue, text, passed))]
             if issue.code in found:
@@ -160,6 +170,18 @@ def cleaned(text: str) -> str:
 def undecorated(text: str) -> str:
     """Return a cleaned text without what loggers and containers put before its lines."""
     return _DECORATION.sub("", text)
+
+
+def _unbroken(text: str) -> str:
+    """Return what was copied from a window without the breaks that it made within words.
+
+    All lines that reach its edge are of one length, the longest. A long log comes from a file.
+    """
+    lines = text.split("\n") if len(text) <= _PASTED else []
+    width = max(map(len, lines), default=0)
+    if width not in _WIDTHS:
+        return text
+    return "".join(line if len(line) == width else f"{line}\n" for line in lines)
 
 
 def _overlapping(pieces: Iterable[str]) -> Iterator[str]:
