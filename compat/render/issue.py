@@ -108,7 +108,6 @@ def show_explained(explained: Explained) -> None:
     whence = _whence(explained)
     if not explained.explanations:
         page.prose("No known issue has these symptoms.")
-        page.gap()
     elif whence and explained.explanations[0].issue.aside:
         page.prose(whence)
         page.gap()
