@@ -24,7 +24,7 @@ def explain(
     """Explain a code, or find the known issue in a pasted traceback."""
     from xcompat.cli.pasted import asked_to_explain, own_error
     from xcompat.diagnosis.explain import NOTHING
-    from xcompat.matrix.load import load_matrix
+    from xcompat.matrix.load import load_issues
     from xcompat.render import issue as render
     from xcompat.render.text import show_json, show_note
 
@@ -34,7 +34,7 @@ def explain(
         else:
             show_note(about)
         return
-    explained = asked_to_explain(code, error, load_matrix(), sys.stdin.buffer)
+    explained = asked_to_explain(code, error, load_issues(), sys.stdin.buffer)
     if as_json:
         show_json(render.explained_as_json(explained))
     else:

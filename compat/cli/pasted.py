@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, BinaryIO
 from xcompat.errors import CannotLook, Misuse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from xcompat.diagnosis.explain import Explained
-    from xcompat.domain import KnownIssue, Matrix
+    from xcompat.domain import KnownIssue
 
 _OWN_ERRORS = {
     "1": "a checkpoint or its conversion (`xcompat convert`)",
@@ -27,7 +27,7 @@ _PIECE = 1 << 20
 
 
 def asked_to_explain(
-    code: str | None, error_file: str | None, matrix: Matrix, stdin: BinaryIO
+    code: str | None, error_file: str | None, issues: Sequence[KnownIssue], stdin: BinaryIO
 ) -> Explained:
     """Return what is known of that code, or of the text in the file; `-` is stdin.
 
@@ -44,9 +44,9 @@ def asked_to_explain(
     from xcompat.diagnosis.explain import explain, of_code
 
     if code is not None:
-        return of_code(_by_code(code, matrix))
+        return of_code(_by_code(code, issues))
     assert error_file is not None
-    return explain(_pieces(error_file, stdin), matrix.issues)
+    return explain(_pieces(error_file, stdin), issues)
 
 
 def own_error(code: str | None) -> str:
@@ -61,12 +61,12 @@ def own_error(code: str | None) -> str:
     )
 
 
-def _by_code(spelled: str, matrix: Matrix) -> KnownIssue:
+def _by_code(spelled: str, issues: Sequence[KnownIssue]) -> KnownIssue:
     code = _code(spelled)
-    for issue in matrix.issues:
+    for issue in issues:
         if issue.code == code:
             return issue
-    known = f"they go from {matrix.issues[0].code} to {matrix.issues[-1].code}, with gaps"
+    known = f"they go from {issues[0].code} to {issues[-1].code}, with gaps"
     raise Misuse(
         "XC208",
         f"there is no known issue `{spelled}`",

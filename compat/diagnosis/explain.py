@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from xcompat.diagnosis.conditions import Unsaid, concerns
 from xcompat.domain import SAME_FILES
+from xcompat.matrix.origin import Tail
 from xcompat.matrix.said import Said
 from xcompat.matrix.symptoms import beside, likeliest_first, matches_in_log
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from xcompat.domain import Environment, KnownIssue
+    from xcompat.matrix.origin import Origin
     from xcompat.matrix.symptoms import Match
 
 
@@ -42,9 +44,17 @@ class Explained(NamedTuple):
     """The likeliest first."""
     environment: Environment
     """What the text says of its environment; incomplete."""
+    origin: Origin | None
+    """Where its last error arose; nothing where the text does not show it."""
+
+    def is_doubtful(self) -> bool:
+        """Return whether nothing is certain but what only stands beside an error."""
+        return not any(
+            each.certainty == "certain" and not each.issue.aside for each in self.explanations
+        )
 
 
-NOTHING = Explained((), Said.nothing().environment())
+NOTHING = Explained((), Said.nothing().environment(), None)
 """What is known of an empty text."""
 
 
@@ -59,13 +69,15 @@ def explain(pieces: Iterable[str], issues: Iterable[KnownIssue]) -> Explained:
         issues: What to look for.
     """
     said = Said.nothing()
-    found = matches_in_log(_listening(pieces, said), issues)
+    tail = Tail([])
+    found = matches_in_log(_listening(pieces, said, tail), issues)
     environment = said.environment()
     fitting = [each._replace(certain=each.certain and _fits(each, environment)) for each in found]
     kept = likeliest_first(
         [each for each in fitting if not _is_told_better(each, fitting, environment)]
     )
-    return Explained(tuple(_explanation(each, environment) for each in kept), environment)
+    told = tuple(_explanation(each, environment) for each in kept)
+    return Explained(told, environment, tail.origin())
 
 
 def of_code(issue: KnownIssue) -> Explained:
@@ -73,9 +85,10 @@ def of_code(issue: KnownIssue) -> Explained:
     return NOTHING._replace(explanations=(Explanation(issue, "certain", ""),))
 
 
-def _listening(pieces: Iterable[str], said: Said) -> Iterator[str]:
+def _listening(pieces: Iterable[str], *listeners: Said | Tail) -> Iterator[str]:
     for piece in pieces:
-        said.listen(piece)
+        for listener in listeners:
+            listener.listen(piece)
         yield piece
 
 

@@ -42,35 +42,57 @@ def load_matrix(folder: Path | None = None, *, by_words: bool = True) -> Matrix:
     reader.thorough = folder is not None
     reader.by_words = by_words
     matrix = reader.read()
-    if reader.errors:
-        listed = "\n  ".join(reader.errors)
-        raise CannotLook(
-            "XC206",
-            f"the matrix has {len(reader.errors)} error(s):\n  {listed}",
-            hint="the formats are described in CONTRIBUTING.md",
-        )
+    reader.complain()
     return matrix
+
+
+def load_issues() -> tuple[KnownIssue, ...]:
+    """Return the known issues that come with xcompat: without the runs, most of what is to read.
+
+    Raises:
+        CannotLook: `XC206`, as `load_matrix` does.
+    """
+    reader = _Reader(SHIPPED)
+    issues = reader.issues()
+    reader.complain()
+    return issues
 
 
 class _Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.errors: list[str] = []
-        self.thorough = True
+        self.thorough = False
         self.by_words = True
 
+    def complain(self) -> None:
+        """Raise what is wrong with what was read, all of it at once."""
+        if self.errors:
+            listed = "\n  ".join(self.errors)
+            raise CannotLook(
+                "XC206",
+                f"the matrix has {len(self.errors)} error(s):\n  {listed}",
+                hint="the formats are described in CONTRIBUTING.md",
+            )
+
+    def issues(self) -> tuple[KnownIssue, ...]:
+        """Return the known issues."""
+        found = self._tables("issues", issue_of, passed_over=self._passed_over)
+        if self.thorough:
+            for issue, path in found:
+                self._compile(issue, path)
+        return tuple(issue for issue, _ in found)
+
     def read(self) -> Matrix:
-        issues = self._tables("issues", issue_of, passed_over=self._passed_over)
+        """Return all of it."""
+        issues = self.issues()
         rows = self._tables("rows", row_of)
         runs = self._runs()
-        if self.thorough:
-            for issue, path in issues:
-                self._compile(issue, path)
         self._check_cited(rows, {run.id for run in runs})
         return Matrix(
             runs=tuple(runs),
             rows=tuple(row for row, _ in rows),
-            issues=tuple(issue for issue, _ in issues),
+            issues=issues,
             calibration=self._calibration(),
         )
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 20
 """Characters that are looked at together."""
+_PASTED = 1 << 15
+"""Characters that somebody copies from a window at most."""
+_WIDTHS = range(70, 260)
+"""Columns of a window."""
 BEFORE = 6000
 """Characters before the words that a symptom may begin in: a traceback."""
 AFTER = 3000
@@ -33,26 +37,43 @@ _DECORATION = re.compile(
         [ \t]*[│┃|❱>][ \t]?                                        # boxes and quotations
       | [\w./-]+[ \t]*\|[ \t]                                       # docker compose: `app-1  | `
       | \[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[\w.,:+-]*\]?[ \t]*     # a time
-      | \[?\d\d:\d\d:\d\d[.,\d]*\]?[ \t]+
+      | \[?\d\d:\d\d:\d\d[.,\d-]*\]?[ \t]+
       | [A-Z][a-z]{2}[ ]+\d+[ ]\d\d:\d\d:\d\d[ ]\S+[ ]\S+:[ ]       # syslog
+      | std(?:out|err)[ ][FP][ ]                                     # Kubernetes
       | \[?(?:DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL|std(?:err|out))\]?[ \t]*[:|-]?[ \t]+
         (?:[\w.]+:[ \t]+)?                                          # the name of a logger
-      | \[[^\],\n]{1,60}\][ \t]*
+      | [\w.<>]+:[\w.<>]+:\d+[ \t]+-[ \t]                             # loguru
+      | \(\w+[ ]pid=\d+\)[ ]
+      | \[[^\],\n]{1,60}\]:?[ \t]*
       | \[?rank\d+\]?:[ \t]*
       | (?:-[ \t]+)
-    )+""",
+    )+
+    | [ \t]+[│┃]$                                                  # the right side of a box""",
     re.MULTILINE | re.VERBOSE,
 )
 
+_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d\u00a0", "''\"\" ")
+"""What forums and word processors make of quotes, and of blanks."""
+_WINDOWS = re.compile(r"\[WinError ([235])\] [^:\n']{4,90}(?=[:'\n]|$)")
+"""What Windows says of a missing file in the language of its user; the number is the same."""
+_WINDOWS_WORDS = {
+    "2": "No such file or directory",
+    "3": "No such file or directory",
+    "5": "Access is denied",
+}
 _FAMILY = re.compile(
-    r"""(?<![\w-])TTS[/\\.]+(?:tts|utils|api|bin|config|configs|server|vc|vocoder|encoder)\b
+    r"""(?<![\w-])TTS[/\\.]+(?:tts|utils|api|bin|config|configs|server|vc|vocoder|encoder
+        |recipes|demos|VERSION|__init__\.py)\b
       | (?:site|dist)-packages[/\\]+TTS\b
       | \b(?:import|for|package|module\ named)\ ['"]?TTS\b
       | ['"]TTS['"]
       | \b[Tt][Tt][Ss](?:\ [Vv]ersion(?:\ installed)?)?[ =:v]{1,4}0\.\d+\.\d
-      | [Xx][Tt][Tt][Ss] | [Cc]oqui | tts_models | tts_to_file
-      | GPT2InferenceModel | hifigan_decoder
-      | [Aa]ll[Tt]alk | RealtimeTTS | ebook2audiobook | epub2tts | [Aa]uralis""",
+      | (?<![Nn][Dd][Ee])[Xx][Tt][Tt][Ss] | [Cc]oqui | tts_models | tts_to_file
+      | GPT2InferenceModel | hifigan_decoder | CoquiEngine | tts-server
+      | \[!\]\ Looks\ like\ you | VoiceExtractor | convert_chapters | tts_engines[/\\]
+      | (?:site|dist)-packages[/\\]+trainer[/\\]
+      | [Aa]ll[Tt]alk | RealtimeTTS | ebook2audiobook | epub2tts | [Aa]uralis | MoneyPrinter
+      | openedai-speech | clone-voice | [Pp]andrator""",
     re.VERBOSE,
 )
 """What is said of Coqui TTS and of apps around it; other projects have `TTS` in their names too."""
@@ -97,7 +118,7 @@ def matches_in_log(pieces: Iterable[str], issues: Iterable[KnownIssue]) -> tuple
         plain = cleaned(piece)
         # What decorates one log is a part of the message in another.
         variants = dict.fromkeys(
-            (" ".join(plain.split()), " ".join(_DECORATION.sub("", plain).split()))
+            " ".join(text.split()) for text in (plain, undecorated(plain), _unbroken(plain))
         )
         for issue in wanted:
             here = [match for text in variants if (match := _last(issue, text, passed))]
@@ -141,8 +162,26 @@ def beside(one: Match, other: Match) -> bool:
 
 
 def cleaned(text: str) -> str:
-    """Return a text without what colours it in a terminal."""
-    return _CONTROL.sub("", text).replace("\r\n", "\n")
+    """Return a text without what colours it in a terminal, in plain quotes and plain words."""
+    plain = _CONTROL.sub("", text).replace("\r\n", "\n").translate(_QUOTES)
+    return _WINDOWS.sub(lambda it: f"[WinError {it[1]}] {_WINDOWS_WORDS[it[1]]}", plain)
+
+
+def undecorated(text: str) -> str:
+    """Return a cleaned text without what loggers and containers put before its lines."""
+    return _DECORATION.sub("", text)
+
+
+def _unbroken(text: str) -> str:
+    """Return what was copied from a window without the breaks that it made within words.
+
+    All lines that reach its edge are of one length, the longest. A long log comes from a file.
+    """
+    lines = text.split("\n") if len(text) <= _PASTED else []
+    width = max(map(len, lines), default=0)
+    if width not in _WIDTHS:
+        return text
+    return "".join(line if len(line) == width else f"{line}\n" for line in lines)
 
 
 def _overlapping(pieces: Iterable[str]) -> Iterator[str]:

@@ -25,6 +25,22 @@ _MORE = (
 )
 """What helps where nothing is found for certain."""
 
+_WHOSE = {
+    "app": (
+        "the app's own code, not TTS or PyTorch. Look for the error where the app is at home, and "
+        "try its newest release."
+    ),
+    "package": (
+        "the package `{package}`, which is no part of TTS. Its release may be another than the one "
+        "that the app asks for: see its requirements."
+    ),
+    "stack": (
+        "`{package}`. Whether its release fits the others, `xcompat doctor` tells; what it was "
+        "called with, the lines above it do."
+    ),
+}
+"""What it means that an error arose there."""
+
 _SIGNS = {
     "weights-only-off": "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD is set",
     "weights-only-forced": "TORCH_FORCE_WEIGHTS_ONLY_LOAD is set",
@@ -67,7 +83,8 @@ def explained_as_json(explained: Explained) -> dict[str, Any]:
             }
             for issue, certainty, why in explained.explanations
         ],
-        "advice": list(_MORE) if _is_doubtful(explained) else [],
+        "origin": explained.origin._asdict() if explained.origin else None,
+        "advice": [each for each in (_whence(explained), *_advice(explained)) if each],
     }
 
 
@@ -88,23 +105,35 @@ def issue_as_json(issue: KnownIssue) -> dict[str, Any]:
 def show_explained(explained: Explained) -> None:
     """Write known issues to stdout: what happens, why, when, and the way out."""
     page = Page()
+    whence = _whence(explained)
     if not explained.explanations:
         page.prose("No known issue has these symptoms.")
+    elif whence and explained.explanations[0].issue.aside:
+        page.prose(whence)
+        page.gap()
+        whence = ""
     for number, explanation in enumerate(explained.explanations):
         if number:
             page.gap()
         _show(page, explanation, explained.environment)
-    if _is_doubtful(explained):
-        page.gap()
-        for each in _MORE:
-            page.prose(each)
+    for advice in (whence, *_advice(explained)):
+        if advice:
+            page.gap()
+            page.prose(advice)
 
 
-def _is_doubtful(explained: Explained) -> bool:
-    """Return whether nothing is certain but what only stands beside an error."""
-    return not any(
-        each.certainty == "certain" and not each.issue.aside for each in explained.explanations
-    )
+def _advice(explained: Explained) -> list[str]:
+    """Return what helps where nothing is certain."""
+    return list(_MORE) if explained.is_doubtful() else []
+
+
+def _whence(explained: Explained) -> str:
+    """Return whose error it is, and where to ask; empty where an issue tells for certain."""
+    origin = explained.origin
+    if origin is None or not explained.is_doubtful():
+        return ""
+    place = f"`{origin.error}` arose in {origin.file}, line {origin.line}"
+    return f"{place}: {_WHOSE[origin.whose].format(package=origin.package)}"
 
 
 def _show(page: Page, explanation: Explanation, environment: Environment) -> None:

@@ -11,6 +11,7 @@ from xcompat.diagnosis.explain import explain
 from xcompat.matrix import symptoms
 from xcompat.matrix.load import SHIPPED, load_matrix
 from xcompat.matrix.symptoms import matches_in_log, required_text
+from xcompat.render.issue import show_explained
 
 MATRIX = load_matrix()
 
@@ -141,6 +142,28 @@ class TestGraphicsCards:
         assert (told.issue.code, told.certainty) == ("XC608", "certain")
 
 
+class TestOrigin:
+    def test_whose_error_it_is_where_nothing_is_known(self):
+        text = f"xtts\n{FRAME}IndexError: string index out of range\n"
+        told = explain((text,), MATRIX.issues)
+        assert (told.explanations, told.origin.whose, told.origin.line) == ((), "app", 7)
+
+    def test_whose_error_it_is_comes_before_what_stands_beside_it(self, capsys):
+        pasted = f'Failed to load the extension "xtts"\n{FRAME}ZeroDivisionError: by zero\n'
+        show_explained(explain((pasted,), MATRIX.issues))
+        out = capsys.readouterr().out
+        assert out.startswith("`ZeroDivisionError: by zero` arose in /srv/shop/app.py")
+        assert "\nXC480 " in out
+        # A known cause needs no such hint.
+        known = f"coqui-tts\n{pasted}ModuleNotFoundError: No module named 'six'\n"
+        show_explained(explain((known,), MATRIX.issues))
+        assert "arose in" not in capsys.readouterr().out
+
+    def test_another_project_with_our_letters_in_its_name_is_not_ours(self):
+        text = f"{FRAME.replace('shop', 'index-tts/indextts')}TypeError: Invalid file: None\n"
+        assert [each.certainty for each in explained(text)] == ["possible"]
+
+
 class TestVersions:
     IMPORT = "ImportError: cannot import name 'LogitsWarper' from 'transformers'"
 
@@ -269,6 +292,11 @@ class TestLogs:
             "│ ",
             "\x1b[31m",
             "10:11:12 INFO ",
+            "10:11:12-712637 ERROR    ",
+            "2026-11-22 10:11:12.294 | ERROR    | xtts_api_server.server:tts_to_audio:317 - ",
+            "2026-11-22T10:11:12.345678901Z stderr F ",
+            "[rank0]: ",
+            "(EngineCore_0 pid=133) ",
         ],
     )
     def test_lines_with_decoration(self, prefix):
@@ -283,6 +311,38 @@ class TestLogs:
                 textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
             )
             assert code in codes(broken), broken
+
+    @pytest.mark.parametrize("width", [80, 120])
+    def test_lines_that_a_window_has_broken_within_words(self, width):
+        for code, text in PASTED:
+            broken = "\n".join(
+                line[at : at + width]
+                for line in text.splitlines()
+                for at in range(0, len(line) or 1, width)
+            )
+            assert code in codes(broken), broken
+
+    def test_the_right_side_of_a_box_is_no_part_of_a_message(self):
+        text = "From Pytorch 2.9, the\ntorchcodec library is\nrequired for audio IO, but it was not"
+        box = "\n".join(f"│ {line:<60} │" for line in text.splitlines())
+        assert codes(box) == ["XC013"]
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            "The system cannot find the file specified",
+            "Das System kann die angegebene Datei nicht finden",
+            "系统找不到指定的文件。",
+            "O sistema não pode encontrar o arquivo especificado",
+        ],
+    )
+    def test_a_file_that_windows_misses_in_any_language(self, words):
+        assert codes(f"FileNotFoundError: [WinError 2] {words}: 'D:\\\\xtts\\\\model.pth'") == [
+            "XC093"
+        ]
+
+    def test_quotes_as_a_word_processor_makes_them(self):
+        assert codes("xtts: No module named \u2018cutlet\u2019") == ["XC060"]
 
     def test_colours_within_an_error(self):
         text = (

@@ -540,6 +540,20 @@ class TestExplain:
         assert told["issues"][0]["certainty"] == "possible"
         assert told["advice"]
 
+    def test_whose_error_it_is(self, type_):
+        frame = '  File "{}", line 7, in f\nZeroDivisionError: division by zero\n'
+        for file, words in (
+            ("/app/main.py", "the app's own code, not TTS or PyTorch"),
+            ("/venv/lib/python3.11/site-packages/gradio/a.py", "which is no part of TTS"),
+            ("/venv/lib/python3.11/site-packages/TTS/api.py", "`xcompat doctor` tells"),
+        ):
+            pasted = frame.format(file)
+            code, out, _ = type_("explain", "--error", "-", stdin=pasted)
+            assert code == 3
+            assert words in " ".join(out.split())
+            told = json.loads(type_("explain", "--error", "-", "--json", stdin=pasted)[1])
+            assert told["origin"]["file"] == file
+
     def test_versions_in_the_text(self, type_):
         pasted = "Python 3.11.9, torch 2.2.1\nUnsupported class TTS.tts.configs.xtts_config.X"
         told = json.loads(type_("explain", "--error", "-", "--json", stdin=pasted)[1])

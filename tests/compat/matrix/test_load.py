@@ -3,7 +3,7 @@ import pytest
 from builders.matrices import ISSUE_TEXT, ROW_TEXT, RUN_LINE, write_matrix
 from xcompat.domain import Condition
 from xcompat.errors import CannotLook
-from xcompat.matrix.load import load_matrix
+from xcompat.matrix.load import load_issues, load_matrix
 
 
 def errors_of(folder):
@@ -73,6 +73,12 @@ def test_without_the_issues_that_only_words_tell():
     assert environments.issues == tuple(each for each in everything.issues if each.conditions)
     assert len(environments.issues) < len(everything.issues)
     assert (environments.runs, environments.rows) == (everything.runs, everything.rows)
+
+
+def test_the_issues_alone_are_the_same_without_the_runs(monkeypatch):
+    everything = load_matrix().issues
+    monkeypatch.setattr("xcompat.matrix.load.read_runs", lambda *_: pytest.fail("runs were read"))
+    assert load_issues() == everything
 
 
 def test_an_empty_matrix_is_one(tmp_path):
