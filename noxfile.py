@@ -197,6 +197,13 @@ def resolve(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def fix(session: nox.Session) -> None:
+    """Break environments, let one `fix` mend them, hear them, and go back: `-- NAME...`."""
+    session.install(".[lock]")
+    session.run("python", "tests/mend.py", session.create_tmp(), "--fix", *session.posargs)
+
+
+@nox.session(default=False)
 def runtime(session: nox.Session) -> None:
     """Prove the xcompat runtime: `-- PYTHON...`, interpreters of environments with TTS."""
     session.install(".")

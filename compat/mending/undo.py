@@ -15,6 +15,7 @@ from xcompat.mending.values import Standing
 from xcompat.resolution.apply import fetched
 from xcompat.resolution.commands import run
 from xcompat.resolution.installation import Installation, versions_in
+from xcompat.resolution.lock import find_uv
 from xcompat.resolution.prepare import Prepared
 
 if TYPE_CHECKING:
@@ -121,7 +122,8 @@ def _take_back(model: Converted, checkpoint: Path, original: Path) -> None:
 
 
 def _undo_packages(packages: Packages, tell: Callable[[str], None]) -> None:
-    installation = Installation(packages.python, packages.prefix, {}, packages.uv or None)
+    uv = (find_uv() or packages.uv) if packages.uv else None
+    installation = Installation(packages.python, packages.prefix, {}, uv)
     for left in Path(packages.prefix).glob(".xcompat-*"):
         shutil.rmtree(left, ignore_errors=True)
     _forget_torn(packages)
