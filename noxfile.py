@@ -123,9 +123,10 @@ def differential(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def kill(session: nox.Session) -> None:
-    """End conversions at random moments and look at what is left: `-- --moments 250`."""
+    """End conversions and fixes at random moments; look at what is left: `-- --moments 250`."""
     _install_to_edit(session, ".", "tests")
     session.run("python", "tests/kill/session.py", *session.posargs)
+    session.run("python", "tests/kill/fix.py", *session.posargs)
 
 
 @nox.session

@@ -67,15 +67,19 @@ def _fix(
     as_json: bool,
 ) -> NoReturn:
     from xcompat.matrix.load import load_matrix
-    from xcompat.mending.intention import intend
+    from xcompat.mending.intention import continued, intend
     from xcompat.mending.journal import here
-    from xcompat.mending.undo import standing_of
+    from xcompat.mending.undo import standing_of, tidied
     from xcompat.render import mending as render
     from xcompat.render.text import show_json
 
     unfinished = _unfinished()
-    if unfinished and not as_json:
-        render.show_unfinished(unfinished, standing_of(unfinished))
+    if unfinished:
+        if not as_json:
+            render.show_unfinished(unfinished, standing_of(unfinished))
+        if not dry_run:
+            continued(unfinished, _environment(python).interpreter)
+            unfinished = tidied(unfinished, render.tell)
     known = load_matrix()
     with render.working("looking at the environment and the model"):
         plan = _plan(python, need, language, known)

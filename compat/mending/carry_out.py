@@ -72,11 +72,20 @@ def _change_packages(
     if journal.packages:
         packages = journal.packages.joined(packages)
     begun = journal._replace(packages=packages)
+    changed = False
 
     def begin() -> None:
-        begun.written()
+        nonlocal changed
+        changed = True
 
-    applied = change_packages(intention.prepared, intention.plan, matrix, shown.tell, begin)
+    begun.written()
+    try:
+        applied = change_packages(intention.prepared, intention.plan, matrix, shown.tell, begin)
+    except BaseException:
+        if not changed:
+            journal.taken_back()
+        raise
+    begun = begun._replace(packages=packages._replace(complete=True)).written()
     return begun, applied
 
 
@@ -97,7 +106,7 @@ def _convert(model: ModelPlan, journal: Journal, shown: Shown) -> tuple[Journal,
         # Nothing is left behind by a conversion that fails: only the note of it is.
         with contextlib.suppress(Exception):
             undo_model(note)
-            journal.written()
+            journal.taken_back()
         raise
     if in_place:
         begun = begun._replace(model=note._replace(after=identity(model.checkpoint))).written()

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from xcompat.errors import Misuse, Refusal
 from xcompat.mending.models import plan_model
-from xcompat.mending.undo import standing_of, undo_model
 from xcompat.mending.values import Intention
 from xcompat.resolution.prepare import prepare
 
@@ -74,12 +73,11 @@ def environments_in(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob("*/pyvenv.cfg"))
 
 
-def continued(journal: Journal, python: str, checkpoint: Path | None) -> Journal:
-    """Return the journal of a fix that was ended, to go on with, a torn conversion taken back.
+def continued(journal: Journal, python: str, checkpoint: Path | None = None) -> Journal:
+    """Return the journal of a fix that was ended, to go on with.
 
     Raises:
         Refusal: `XC249`, it was of another environment or model.
-        CannotLook, Refusal: as `undo`.
     """
     packages, model = journal.packages, journal.model
     other = (packages and packages.python != python) or (
@@ -93,7 +91,4 @@ def continued(journal: Journal, python: str, checkpoint: Path | None) -> Journal
             f"an earlier fix, of {' and '.join(of)}, was ended before it was done",
             hint="go back first: xcompat fix --undo",
         )
-    if model and standing_of(journal).model == "as before":
-        undo_model(model)
-        journal = journal._replace(model=None)
     return journal

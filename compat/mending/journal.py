@@ -39,15 +39,14 @@ class Packages(NamedTuple):
     """Distribution to what brings it back (`name==version`); empty where it was not there."""
     versions: Mapping[str, str]
     """Distribution to its version before; empty where it was not there."""
-    wanted: Mapping[str, str]
-    """Distribution to its version afterwards; empty where it goes."""
+    complete: bool = False
+    """Whether the installer came to its end: until then versions tell nothing of files."""
 
     def joined(self, later: Packages) -> Packages:
         """Return both changes as one: what was there before the first is what counts."""
         return later._replace(
             before={**later.before, **self.before},
             versions={**later.versions, **self.versions},
-            wanted={**self.wanted, **later.wanted},
         )
 
 
@@ -110,6 +109,13 @@ class Journal(NamedTuple):
                 hint="free some space, or name another folder: XDG_STATE_HOME",
             ) from error
         return self
+
+    def taken_back(self) -> None:
+        """Have on the disk what was there before a change that did not come about."""
+        if self.packages or self.model:
+            self.written()
+        else:
+            self.file.unlink(missing_ok=True)
 
 
 def state_folder(environ: Mapping[str, str], platform: str, home: Path) -> Path:
@@ -183,9 +189,8 @@ def packages_of(prepared: Prepared) -> Packages:
     from xcompat.domain import distribution_name  # noqa: PLC0415
 
     installation = prepared.installation
-    installs = map(Requirement, prepared.installs)
-    wanted = dict.fromkeys(prepared.uninstalls, "")
-    wanted |= {distribution_name(e.name): str(e.specifier).removeprefix("==") for e in installs}
+    installs = [distribution_name(Requirement(each).name) for each in prepared.installs]
+    wanted = dict.fromkeys([*prepared.uninstalls, *installs])
     there = installation.installed
     return Packages(
         python=installation.python,
@@ -193,7 +198,6 @@ def packages_of(prepared: Prepared) -> Packages:
         uv=installation.uv or "",
         before={name: there[name].line if name in there else "" for name in wanted},
         versions={name: there[name].version if name in there else "" for name in wanted},
-        wanted=wanted,
     )
 
 

@@ -42,9 +42,7 @@ def _packages_standing(
     now = versions_in(packages.python)
     if all(now.get(name, "") == version for name, version in packages.versions.items()):
         return "as before"
-    if all(now.get(name, "") == version for name, version in packages.wanted.items()):
-        return "changed"
-    return "half changed"
+    return "changed" if packages.complete else "half changed"
 
 
 def _model_standing(model: Converted) -> Literal["as before", "converted"]:
@@ -73,6 +71,25 @@ def undo(journal: Journal, tell: Callable[[str], None]) -> Journal:
     if journal.packages:
         _undo_packages(journal.packages, tell)
     return journal._replace(state="undone").written()
+
+
+def tidied(journal: Journal, tell: Callable[[str], None]) -> Journal | None:
+    """Bring back what a fix left half changed; return what it had done, None for nothing.
+
+    Raises:
+        Refusal, CannotLook: as `undo`.
+    """
+    packages, model = journal.packages, journal.model
+    if packages and not packages.complete:
+        tell("bringing back first what was left half changed")
+        _undo_packages(packages, tell)
+        packages = None
+    if model and _model_standing(model) == "as before":
+        undo_model(model)
+        model = None
+    kept = journal._replace(packages=packages, model=model)
+    kept.taken_back()
+    return kept if packages or model else None
 
 
 def undo_model(model: Converted) -> None:
@@ -124,9 +141,7 @@ def _take_back(model: Converted, checkpoint: Path, original: Path) -> None:
 def _undo_packages(packages: Packages, tell: Callable[[str], None]) -> None:
     uv = (find_uv() or packages.uv) if packages.uv else None
     installation = Installation(packages.python, packages.prefix, {}, uv)
-    for left in Path(packages.prefix).glob(".xcompat-*"):
-        shutil.rmtree(left, ignore_errors=True)
-    _forget_torn(packages)
+    _tidy_packages(packages)
     names = sorted(packages.before)
     lines = [packages.before[name] for name in names if packages.before[name]]
     fetchable = tuple(line for line in lines if not line.startswith("-e "))
@@ -144,12 +159,19 @@ def _undo_packages(packages: Packages, tell: Callable[[str], None]) -> None:
         raise _by_hand(f"{', '.join(wrong)} did not come back", installation, lines)
 
 
-def _forget_torn(packages: Packages) -> None:
-    """Remove what an installer that was killed left of distributions: none can uninstall that."""
+def _tidy_packages(packages: Packages) -> None:
+    """Remove what was fetched, and what an installer that was killed left of distributions.
+
+    None can uninstall a distribution that does not say what it is, or of which files.
+    """
     from xcompat.domain import distribution_name  # noqa: PLC0415
     from xcompat.environment.layout import find_layout  # noqa: PLC0415
 
+    for left in Path(packages.prefix).glob(".xcompat-*"):
+        shutil.rmtree(left, ignore_errors=True)
     for site in map(Path, find_layout(packages.python).folders):
+        for left in site.glob("~*"):  # what pip moved out of the way
+            shutil.rmtree(left, ignore_errors=True)
         for info in site.glob("*.dist-info"):
             name = distribution_name(info.name.partition("-")[0])
             if name in packages.before and not _is_whole(info):

@@ -2,10 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
+import sys
 
 import pytest
 
+from builders.matrices import ISSUE_TEXT, RUN_LINE, write_matrix
+from xcompat.domain import DECIDING
 from xcompat.resolution import lock
 
 UV = lock.find_uv()
@@ -43,6 +47,52 @@ sources = ["https://example.org"]
 [[conditions]]
 packages = { TTS = "*", transformers = ">=4.57" }
 """
+
+
+def make_environment(root, packages, with_pip=None):
+    """Make a real environment that uv owns, or pip, where one of pip's is given to copy."""
+    python = root / "bin" / "python"
+    if with_pip is None:
+        subprocess.run([UV, "venv", "-q", "--python", sys.executable, root], check=True)
+        command = [UV, "pip", "install", "-q", "--python", python, "--no-deps"]
+    else:
+        shutil.copytree(with_pip, root, symlinks=True)
+        command = [python, "-m", "pip", "install", "-q", "--no-deps"]
+    if packages:
+        pins = [f"{name}=={version}" for name, version in packages.items()]
+        subprocess.run([*command, *pins], check=True)
+    return python
+
+
+def offline_with(index, cache):
+    """Return the variables with which installers know only the wheels of a folder."""
+    variables = {"UV_NO_CONFIG": "1", "UV_OFFLINE": "1", "UV_CACHE_DIR": str(cache)}
+    variables["PIP_CONFIG_FILE"] = os.devnull
+    for tool in ("UV", "PIP"):
+        variables |= {f"{tool}_NO_INDEX": "1", f"{tool}_FIND_LINKS": str(index)}
+    return variables
+
+
+def write_small_matrix(folder):
+    """Write two runs and two rows for the Python that runs this, and what breaks the report."""
+    line = {**RUN_LINE, "python": f"{sys.version_info[0]}.{sys.version_info[1]}.0"}
+    worked = ("install", "import", "load-converted", "speak")
+    all_work = {name: {"status": "works"} for name in worked}
+    refused = {"load": {"status": "fails", "error": "E"}}
+    api = {"api": {"status": "works"}}
+    lines = [
+        {**line, "id": "r-tts", "packages": TTS_ENV, "capabilities": all_work | refused},
+        {**line, "id": "r-coqui", "packages": COQUI_ENV, "capabilities": all_work | api},
+    ]
+    rows = {
+        run: ROW.format(
+            run=f"r-{run}",
+            minor=sys.version_info[1],
+            packages=", ".join(f'{n} = "{v}"' for n, v in of.items() if n in DECIDING),
+        )
+        for run, of in (("tts", TTS_ENV), ("coqui", COQUI_ENV))
+    }
+    write_matrix(folder, lines, {"XC002": SCORER, "XC024": ISSUE_TEXT}, rows)
 
 
 def installed(python):
