@@ -123,9 +123,10 @@ def differential(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def kill(session: nox.Session) -> None:
-    """End conversions at random moments and look at what is left: `-- --moments 250`."""
+    """End conversions and fixes at random moments; look at what is left: `-- --moments 250`."""
     _install_to_edit(session, ".", "tests")
     session.run("python", "tests/kill/session.py", *session.posargs)
+    session.run("python", "tests/kill/fix.py", *session.posargs)
 
 
 @nox.session
@@ -194,6 +195,13 @@ def resolve(session: nox.Session) -> None:
     """Break environments, let `resolve --apply` mend them, and hear them speak: `-- NAME...`."""
     session.install(".[lock]")
     session.run("python", "tests/mend.py", session.create_tmp(), *session.posargs)
+
+
+@nox.session(default=False)
+def fix(session: nox.Session) -> None:
+    """Break environments, let one `fix` mend them, hear them, and go back: `-- NAME...`."""
+    session.install(".[lock]")
+    session.run("python", "tests/mend.py", session.create_tmp(), "--fix", *session.posargs)
 
 
 @nox.session(default=False)

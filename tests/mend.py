@@ -1,18 +1,24 @@
-"""Breaks environments, lets `resolve --apply` mend them, and hears them speak.
+"""Breaks environments, lets `resolve --apply` or `fix` mend them, and hears them speak.
 
-Run by `nox -s resolve -- NAME...`; without names, all of them. Each needs about 6 GB while it is
-there, of which uv links most.
+Run by `nox -s resolve -- NAME...` and `nox -s fix -- NAME...`; without names, all of them. Each
+needs about 6 GB while it is there, of which uv links most.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAKER = Path(__file__).parents[1] / "compat" / "target" / "__main__.py"
 REPORT = ["TTS==0.22.0", "torch==2.9.1", "torchaudio==2.9.1", "transformers==4.57.2"]
@@ -33,6 +39,8 @@ BROKEN: dict[str, tuple[list[str], list[str]]] = {
 }
 """Environments that do not work: what is installed, and what `resolve` must keep. One whose name
 ends in `-pip` is pip's, the others are uv's."""
+WORKING = ["coqui-tts==0.28.0", "six", *TORCH, "transformers==4.57.6"]
+"""What makes the tiny model that `fix` is tried on."""
 
 
 def main() -> None:
@@ -40,15 +48,65 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path, help="where the environments are made")
     parser.add_argument("names", nargs="*", help=", ".join(BROKEN))
-    options = parser.parse_args()
+    parser.add_argument("--fix", action="store_true", help="by one `xcompat fix`, and back")
+    parser.add_argument("--model", type=Path, help="a tiny model as published; made if not given")
+    options = parser.parse_intermixed_args()
+    folder = options.folder.resolve()
+    model = options.model
+    if options.fix and model is None:
+        model = folder / "model"
+        with scratch_in(folder) as scratch:
+            python = make_environment(scratch / "venv", WORKING, pip=False)
+            shutil.rmtree(model, ignore_errors=True)
+            run([python, "-I", str(MAKER), "make-checkpoint", str(model)])
     for name in options.names or BROKEN:
-        scratch = options.folder.resolve() / "mend"
+        with scratch_in(folder) as scratch:
+            if options.fix:
+                fix(name, scratch, model)
+            else:
+                mend(name, scratch)
+
+
+@contextlib.contextmanager
+def scratch_in(folder: Path) -> Iterator[Path]:
+    """Give an empty folder, and remove all of it afterwards."""
+    scratch = folder / "mend"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    try:
+        yield scratch
+    finally:
         shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
-        try:
-            mend(name, scratch)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def fix(name: str, scratch: Path, published: Path) -> None:
+    """Break one environment, mend it with its model by one command, hear it, and go back."""
+    installed, _ = BROKEN[name]
+    python = make_environment(scratch / "venv", installed, pip=name.endswith("-pip"))
+    model = shutil.copytree(published, scratch / "model")
+    os.environ["XDG_STATE_HOME"] = str(scratch / "state")
+    before = files_in(model), frozen(python)
+    xcompat("doctor", "--python", python, expected=1)
+    told = json.loads(xcompat("fix", str(model), "--python", python, "--yes", "--json"))
+    if told["smoke"]["verdict"] != "speaks" or (files_in(model), frozen(python)) == before:
+        sys.exit(f"{name}: nothing was mended")
+    xcompat("fix", "--undo")
+    if files_in(model) != before[0]:
+        sys.exit(f"{name}: the model is not as it was")
+    if frozen(python) != before[1]:
+        sys.exit(f"{name}: the packages are not as they were")
+    seconds = sum(stage["seconds"] for stage in told["smoke"]["stages"])
+    print(f"{name}: speaks ({seconds:.0f} s of smoke), and everything came back", flush=True)
+
+
+def files_in(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file of a folder."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def frozen(python: str) -> str:
+    """Return what is installed, with versions and addresses."""
+    return run(["uv", "pip", "freeze", "-q", "--python", python])
 
 
 def mend(name: str, scratch: Path) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = {
     "What is wrong": ("doctor", "explain", "preflight"),
-    "Make it work": ("resolve", "convert"),
+    "Make it work": ("fix", "resolve", "convert"),
     "Hear it": ("smoke", "demo"),
     "What is known": ("matrix",),
 }
@@ -85,8 +85,25 @@ def _replace_closed_streams() -> None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
 
 
+def _offer() -> bool:
+    """Show the help to whoever types nothing else; return whether to go on with `fix`."""
+    _app("")(["--help"], standalone_mode=False)
+    print()
+    try:
+        return typer.confirm(
+            "Shall I look what is wrong here, and how to mend it (xcompat fix)? I ask again before"
+            " anything is changed"
+        )
+    except typer.Abort:
+        return False
+
+
 def _run() -> int | None:
     """Run the command that was typed; tell a full disk under what typer itself prints."""
+    if len(sys.argv) == 1 and sys.stdin.isatty() and sys.stdout.isatty():
+        if not _offer():
+            return ExitCode.USAGE
+        sys.argv.append("fix")
     app = _app(next(iter(sys.argv[1:]), ""))
     try:
         status: int | None = app(standalone_mode=True)

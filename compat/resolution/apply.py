@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
 
 def carry_out(
-    prepared: Prepared, plan: Plan, matrix: Matrix, tell: Callable[[str], None]
+    prepared: Prepared,
+    plan: Plan,
+    matrix: Matrix,
+    tell: Callable[[str], None],
+    begin: Callable[[], None] = lambda: None,
 ) -> Applied:
     """Fetch everything, write the way back, change the environment, and diagnose it again.
 
@@ -37,6 +41,7 @@ def carry_out(
         plan: Has the environment, and what it is needed for.
         matrix: What the diagnosis afterwards rests on.
         tell: Is told what is about to be done.
+        begin: Called right before the first change.
 
     Raises:
         CannotLook: `XC216` where something cannot be fetched or built, and nothing is changed;
@@ -48,8 +53,9 @@ def carry_out(
     steps = [("uninstall", prepared.uninstalls)] if prepared.uninstalls else []
     restore: tuple[str, ...] = ()
     try:
-        with _fetched(prepared, tell) as source:
+        with fetched(prepared, tell) as source:
             file = write_way_back(prepared)
+            begin()
             restore = restore_commands(prepared, file)
             if prepared.installs:
                 steps.append(("install", ("--no-deps", *source, *prepared.installs)))
@@ -78,7 +84,7 @@ def carry_out(
 
 
 @contextmanager
-def _fetched(prepared: Prepared, tell: Callable[[str], None]) -> Iterator[list[str]]:
+def fetched(prepared: Prepared, tell: Callable[[str], None]) -> Iterator[list[str]]:
     """Fetch and build all that will be installed; yield the options that install it from there.
 
     uv keeps what it fetched in its cache, to which a throw-away folder of links costs nothing;

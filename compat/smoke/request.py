@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import difflib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from xcompat.errors import CannotLook, Misuse, Refusal
+from xcompat.converters.containers.torch_source import TorchSource
+from xcompat.converters.conversion import open_tensors
+from xcompat.converters.model.model_files import find_model_files
+from xcompat.converters.model.speakers import read_voices
+from xcompat.errors import CannotLook, Misuse, Refusal, XcompatError
 from xcompat.target import listening
 from xcompat.target.checkpoint import SPEAKERS
 from xcompat.target.languages import SENTENCES
-from xcompat.target.loader import MODEL_FILE, SPEAKERS_FILE
+from xcompat.target.loader import MODEL_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,14 +67,13 @@ def speakers_of(model: Path | None) -> tuple[str, ...]:
     if model is None:
         return SPEAKERS
     check_model(model)
-    path = model / SPEAKERS_FILE
-    if not path.is_file():
+    path = find_model_files(model).speakers
+    if path is None:
         return ()
     try:
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        return tuple(json.loads(header["__metadata__"]["speakers"]))
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
+        with open_tensors(path) as source:
+            return tuple(read_voices(source))
+    except XcompatError as error:
         raise CannotLook(
             "XC302",
             f"{path} does not name its speakers",
@@ -120,13 +122,13 @@ def check_place(path: Path, option: str) -> None:
 
 
 def check_model(model: Path) -> None:
-    """See to it that a folder holds a converted model.
+    """See to it that a folder holds a converted model, or one that was repaired in place.
 
     Raises:
         CannotLook: It does not exist (XC302).
         Refusal: It is not converted (XC303).
     """
-    if (model / MODEL_FILE).is_file():
+    if (model / MODEL_FILE).is_file() or _is_repaired(model):
         return
     if not model.is_dir():
         raise CannotLook("XC302", f"{model} is not a folder", hint="Give a converted model folder.")
@@ -135,6 +137,19 @@ def check_model(model: Path) -> None:
         f"{model} holds no model.safetensors: it is not converted",
         hint=f'Run: xcompat convert "{model}"',
     )
+
+
+def _is_repaired(model: Path) -> bool:
+    """Return whether what an app loads of a folder holds tensors, and nothing to run."""
+    try:
+        files = find_model_files(model)
+        for path in filter(None, (files.checkpoint, files.speakers)):
+            with open_tensors(path) as source:
+                if isinstance(source, TorchSource) and not source.names_only_tensors:
+                    return False
+    except XcompatError:
+        return False
+    return True
 
 
 def _check_speaker(speaker: str, model: Path | None) -> None:

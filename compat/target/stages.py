@@ -25,6 +25,7 @@ from . import (
     recordings,
     reference,
     sound,
+    trials,
     weights,
 )
 from . import runtime as attached_runtime
@@ -143,7 +144,7 @@ class Smoke:
         return {"tensors": len(calls.checkpoint_tensors(self.model))}
 
     def run_load(self) -> dict[str, Any]:
-        """Load the converted folder with `load_xtts`."""
+        """Load the converted folder with `load_xtts`, or, without safetensors, as apps do."""
         self.model = self._load()
         parameters = sum(p.numel() for p in self.model.parameters())
         machine.synchronise(self.device)
@@ -223,7 +224,7 @@ class Smoke:
         """Hold each step on the device against the CPU, with inputs forced from the CPU's run."""
         if self.device == "cpu":
             return {"steps": {}}
-        on_cpu = loader.load_xtts(self.request["model"], runtime=self.runtime)
+        on_cpu = self._load("cpu")
         text_tokens = self._text_tokens(CHECK_TEXTS[0], "en").cpu()
         wav = self._reference_wav()
         return {"steps": intermediates.compare(self.model, on_cpu, wav, text_tokens, self.codes)}
@@ -420,8 +421,20 @@ class Smoke:
         """Say what of a reference is used, or what is wrong with it, and whether that is known."""
         return recordings.tell_reference(Path(path), *calls.reference_limits(self.model))
 
-    def _load(self) -> Any:
-        return loader.load_xtts(self.request["model"], device=self.device, runtime=self.runtime)
+    def _load(self, device: str = "") -> Any:
+        folder, device = Path(self.request["model"]), device or self.device
+        if (folder / loader.MODEL_FILE).is_file():
+            return loader.load_xtts(folder, device=device, runtime=self.runtime)
+        # A folder that was repaired in place: what an app does with it.
+        model = calls.stock_load(folder).to(device)
+        reason = "asked for" if self.runtime == "xcompat" else ""
+        if self.runtime == "auto":
+            gpt_class: Any = type(model.gpt)
+            reason = trials.stock_fault(gpt_class) or trials.reading_fault()
+        model.xcompat = attached_runtime.attach(model) if reason else None
+        if reason:
+            model.xcompat.reason = reason
+        return model
 
     def _is_trained(self) -> bool:
         datasets = [getattr(d, "dataset_name", "") for d in self.model.config.datasets or ()]

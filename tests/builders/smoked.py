@@ -65,6 +65,21 @@ print(json.dumps({{"event": "memory", "host_bytes": 1048576}}), flush=True)
 """
 
 
+def make_player(folder: Path, **changed: dict[str, Any]) -> Path:
+    """Write an interpreter whose stages answer as above, up to what is changed."""
+    sound, answers = folder / "sound.wav", folder / "answers.json"
+    with wave.open(str(sound), "wb") as file:
+        file.setparams((1, 2, 24_000, 0, "NONE", ""))
+        file.writeframes(bytes(2000))
+    told = {stage: {**ANSWERS[stage], **changed.get(stage, {})} for stage in ANSWERS}
+    answers.write_text(json.dumps(told))
+    player, python = folder / "player.py", folder / "python"
+    player.write_text(PLAYER.format(answers=str(answers), sound=str(sound)))
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{player}" "$@"\n')
+    python.chmod(0o755)
+    return python
+
+
 def speak(
     folder: Path,
     *,
@@ -73,16 +88,7 @@ def speak(
     **changed: dict[str, Any],
 ) -> SmokeReport:
     """Run a smoke whose stages answer as above, up to what is changed."""
-    sound, answers = folder / "sound.wav", folder / "answers.json"
-    with wave.open(str(sound), "wb") as file:
-        file.setparams((1, 2, 24_000, 0, "NONE", ""))
-        file.writeframes(bytes(2000))
-    told = {stage: {**ANSWERS[stage], **changed.get(stage, {})} for stage in ANSWERS}
-    answers.write_text(json.dumps(told))
-    player, python, model = folder / "player.py", folder / "python", folder / "model"
-    player.write_text(PLAYER.format(answers=str(answers), sound=str(sound)))
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{player}" "$@"\n')
-    python.chmod(0o755)
+    python, model = make_player(folder, **changed), folder / "model"
     model.mkdir(exist_ok=True)
     (model / "model.safetensors").touch()
     request = SmokeRequest(

@@ -22,8 +22,8 @@ VERSIONS = {
 }  # fmt: skip
 
 
-def make_wheel(folder, name, version):
-    """Write a wheel whose import package says which distribution it is of."""
+def make_wheel(folder, name, version, *, modules=0):
+    """Write a wheel whose import package says which distribution it is of, and has modules."""
     stem = f"{name.replace('-', '_')}-{version}"
     package = FILES.get(name, name)
     files = {
@@ -36,6 +36,7 @@ def make_wheel(folder, name, version):
             "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         ),
     }
+    files |= {f"{package}/part{each}.py": f"version = {version!r}\n" for each in range(modules)}
     record = f"{stem}.dist-info/RECORD"
     lines = [f"{path},sha256={_digest(text)},{len(text.encode())}" for path, text in files.items()]
     files[record] = "\n".join([*lines, f"{record},,", ""])
@@ -44,12 +45,12 @@ def make_wheel(folder, name, version):
             wheel.writestr(path, text)
 
 
-def make_index(folder):
+def make_index(folder, *, modules=0):
     """Write a folder of wheels that can be given to `--find-links`."""
     folder.mkdir(parents=True)
     for name, versions in VERSIONS.items():
         for version in versions:
-            make_wheel(folder, name, version)
+            make_wheel(folder, name, version, modules=modules)
     return folder
 
 

@@ -6,124 +6,26 @@ import shlex
 import shutil
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import pytest
 
 from builders.environments import make_interpreter
-from builders.matrices import ISSUE_TEXT, RUN_LINE, write_matrix
-from builders.terminal import type_command
-from builders.wheels import make_index, make_wheel
-from xcompat.domain import DECIDING
+from builders.installed import (
+    BOTH,
+    COQUI_ENV,
+    REPORT,
+    TTS_ENV,
+    UV,
+    imported,
+    installed,
+    needs_installers,
+    stub_uv,
+)
+from builders.wheels import make_wheel
 from xcompat.resolution import lock
 
-UV = lock.find_uv()
-TTS_ENV = {
-    "TTS": "0.22.0", "trainer": "0.0.36", "coqpit": "0.0.17", "torch": "2.9.1",
-    "torchaudio": "2.9.1", "transformers": "4.40.2", "tokenizers": "0.19.1", "numpy": "1.26.4",
-}  # fmt: skip
-COQUI_ENV = {
-    "coqui-tts": "0.28.0", "coqui-tts-trainer": "0.4.0", "coqpit-config": "0.2.5",
-    "torch": "2.8.0", "torchaudio": "2.8.0", "transformers": "4.57.6", "tokenizers": "0.22.2",
-    "numpy": "2.4.6", "six": "1.17.0",
-}  # fmt: skip
 FORK = ("--keep", "coqui-tts==0.28.0")
-REPORT = {**TTS_ENV, "transformers": "4.57.2", "tokenizers": "0.22.2"}
-BOTH = {**TTS_ENV, **COQUI_ENV}
-ROW = """\
-title = "A row"
-python = "==3.{minor}.*"
-platforms = ["linux-x86_64"]
-capabilities = ["import", "load-converted", "speak"]
-runs = ["{run}"]
-packages = {{ {packages} }}
-"""
-SCORER = """\
-title = "This TTS needs BeamSearchScorer, which transformers 4.57 removed"
-severity = "error"
-capabilities = ["import"]
-cause = "It was removed."
-fixes = ["pip install transformers==4.40.2"]
-symptoms = []
-sources = ["https://example.org"]
-
-[[conditions]]
-packages = { TTS = "*", transformers = ">=4.57" }
-"""
-
-
-@pytest.fixture(scope="session")
-def index(tmp_path_factory):
-    return make_index(tmp_path_factory.mktemp("index") / "wheels")
-
-
-@pytest.fixture(scope="session")
-def with_pip(tmp_path_factory):
-    """A virtual environment as `python -m venv` makes it: to copy, because pip takes its time."""
-    root = tmp_path_factory.mktemp("venv") / "env"
-    venv.create(root, with_pip=True)
-    return root
-
-
-@pytest.fixture
-def make(index, with_pip):
-    """Make a real environment, and install wheels of the index into it with its owner."""
-
-    def made(root, packages, owner="uv"):
-        python = root / "bin" / "python"
-        if owner == "uv":
-            subprocess.run([UV, "venv", "-q", "--python", sys.executable, root], check=True)
-        else:
-            shutil.copytree(with_pip, root, symlinks=True)
-        command = {
-            "uv": [UV, "pip", "install", "-q", "--python", python, "--no-deps"],
-            "pip": [python, "-m", "pip", "install", "-q", "--no-deps"],
-        }[owner]
-        if packages:
-            pins = [f"{name}=={version}" for name, version in packages.items()]
-            subprocess.run([*command, *pins], check=True)
-        return python
-
-    return made
-
-
-@pytest.fixture
-def type_(monkeypatch, capsys, tmp_path, index):
-    """Type a command where the only packages are those of the index, and the matrix is small."""
-    this = f"{sys.version_info[0]}.{sys.version_info[1]}.0"
-    worked = ("install", "import", "load-converted", "speak")
-    all_work = {name: {"status": "works"} for name in worked}
-    refused = {"load": {"status": "fails", "error": "E"}}
-    api = {"api": {"status": "works"}}
-    line = {**RUN_LINE, "python": this}
-    lines = [
-        {**line, "id": "r-tts", "packages": TTS_ENV, "capabilities": all_work | refused},
-        {**line, "id": "r-coqui", "packages": COQUI_ENV, "capabilities": all_work | api},
-    ]
-    rows = {
-        run: ROW.format(
-            run=f"r-{run}",
-            minor=sys.version_info[1],
-            packages=", ".join(f'{n} = "{v}"' for n, v in of.items() if n in DECIDING),
-        )
-        for run, of in (("tts", TTS_ENV), ("coqui", COQUI_ENV))
-    }
-    write_matrix(tmp_path / "matrices", lines, {"XC002": SCORER, "XC024": ISSUE_TEXT}, rows)
-    monkeypatch.setattr("xcompat.matrix.load.SHIPPED", tmp_path / "matrices")
-    for name in [name for name in os.environ if name.startswith(("UV_", "PIP_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("UV_NO_CONFIG", "1")
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("UV_OFFLINE", "1")
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
-    for tool in ("UV", "PIP"):
-        monkeypatch.setenv(f"{tool}_NO_INDEX", "1")
-        monkeypatch.setenv(f"{tool}_FIND_LINKS", str(index))
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
-    monkeypatch.chdir(tmp_path)
-    return lambda *words: type_command(monkeypatch, capsys, *words)
 
 
 def answering_index(monkeypatch, folder):
@@ -132,29 +34,11 @@ def answering_index(monkeypatch, folder):
     monkeypatch.setenv("UV_DEFAULT_INDEX", folder.as_uri())
 
 
-def installed(python):
-    code = (
-        "import importlib.metadata as m, json;"
-        "print(json.dumps({d.metadata['Name']: d.version for d in m.distributions()}))"
-    )
-    done = subprocess.run([python, "-I", "-c", code], capture_output=True, check=True)
-    told = json.loads(done.stdout)
-    return {name: version for name, version in told.items() if name not in ("pip", "setuptools")}
-
-
-def imported(python, package):
-    """Return which distribution the files of an import package are of."""
-    code = f"import {package}; print({package}.name)"
-    done = subprocess.run([python, "-I", "-c", code], capture_output=True, check=True, text=True)
-    return done.stdout.strip()
-
-
 def apply(type_, python, *words):
     return type_("resolve", "--python", str(python), "--apply", "--yes", *words)
 
 
-needs_posix = pytest.mark.skipif(os.name == "nt", reason="paths and scripts of POSIX")
-pytestmark = [needs_posix, pytest.mark.skipif(UV is None, reason="uv is not installed")]
+pytestmark = needs_installers
 
 
 class TestApply:
@@ -246,15 +130,6 @@ def _way_back(environment):
     (file,) = environment.glob("xcompat-restore-*.txt")
     told = file.read_text().splitlines()
     return [line.removeprefix("#   ") for line in told if line.startswith("#   ")]
-
-
-def stub_uv(tmp_path, monkeypatch, lines):
-    """Put a uv on PATH that does `lines` of shell first, and then what uv does."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    (folder / "uv").write_text(f'#!/bin/sh\n{lines}\nexec {UV} "$@"\n')
-    (folder / "uv").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
 
 class TestTrouble:

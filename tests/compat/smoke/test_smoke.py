@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Run = Callable[..., Done]
+PARTS = ("gpt_cond_latent", "speaker_embedding")
 
 
 def test_an_environment_without_tts_does_not_speak(run: Run, tmp_path: Path) -> None:
@@ -186,8 +187,15 @@ def converted(folder: Path, speakers: tuple[str, ...]) -> Path:
     """Make what the smoke looks at of a converted folder before it starts anything."""
     folder.mkdir()
     (folder / "model.safetensors").touch()
-    header = json.dumps({"__metadata__": {"speakers": json.dumps(speakers)}}).encode()
-    (folder / "speakers_xtts.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    parts = [f"{name}/{part}" for name in speakers for part in PARTS]
+    tensors = {
+        part: {"dtype": "F32", "shape": [1], "data_offsets": [4 * place, 4 * place + 4]}
+        for place, part in enumerate(parts)
+    }
+    header = json.dumps({"__metadata__": {"speakers": json.dumps(speakers)}, **tensors}).encode()
+    (folder / "speakers_xtts.safetensors").write_bytes(
+        len(header).to_bytes(8, "little") + header + bytes(4 * len(parts))
+    )
     return folder
 
 

@@ -1,0 +1,1 @@
+"""`xcompat fix`: what the commands do one by one, in one go, with a way back."""
