@@ -82,6 +82,15 @@ def smoke(
             help="Measure every capability on the built-in model; append the run to FILE.",
         ),
     ] = None,
+    soak: Annotated[
+        int | None,
+        typer.Option(
+            "--soak",
+            metavar="N",
+            min=20,
+            help="Speak N sentences of different lengths; tell whether memory stays flat.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Load the model, speak, stream and clone in an environment, and judge the sound."""
@@ -112,6 +121,8 @@ def smoke(
         against=rivals_asked_for(against or (), interpreter),
         foretold=_foretell(environment, device),
     )
+    if soak:
+        _soak(request, soak, as_json)
     done = _spoken(request, report, as_json)
     raise typer.Exit(ExitCode.YES if done.verdict == "speaks" else ExitCode.NO)
 
@@ -179,6 +190,21 @@ def _list_speakers(model: Path | None, as_json: bool) -> NoReturn:
     else:
         print("This model has no built-in speakers; give a reference with --speaker-wav FILE.")
     raise typer.Exit
+
+
+def _soak(request: SmokeRequest, sentences: int, as_json: bool) -> NoReturn:
+    from xcompat.render import smoke as render
+    from xcompat.render.soak import show_soak, soak_as_json
+    from xcompat.render.text import show_json
+    from xcompat.smoke.soak import soak
+
+    with render.progress() as on_begin:
+        done = soak(request, sentences, on_begin)
+    if as_json:
+        show_json(soak_as_json(done))
+    else:
+        show_soak(done)
+    raise typer.Exit(ExitCode.YES if done.flat else ExitCode.NO)
 
 
 def _record(environment: Environment, device: str, file: Path, as_json: bool) -> NoReturn:

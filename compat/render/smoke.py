@@ -27,6 +27,7 @@ WORDS = {
     "tokens": "compare greedy tokens with an independent decode",
     "intermediates": "compare each step with the CPU",
     "speak": "speak",
+    "soak": "speak one more sentence",
     "stream": "stream",
     "clone": "clone a voice from a WAV",
     "api": "TTS(NAME).tts_to_file(...)",

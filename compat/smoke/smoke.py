@@ -55,7 +55,7 @@ def run_smoke(
         outcome = run_stages(
             request.python,
             STAGES if request.model else ("import", "make-checkpoint", *STAGES[1:]),
-            _child_request(request, scratch),
+            child_request(request, scratch),
             optional=optional_stages(request),
             after={"make-checkpoint": lambda: convert_built_in(scratch)},
             on_begin=on_begin,
@@ -88,7 +88,7 @@ def _on_mps(
     second = run_stages(
         request.python,
         mps_trial.TRIED,
-        _child_request(again, scratch),
+        child_request(again, scratch),
         optional=("clone",),
         variables=mps_trial.variables(fallback=not first.fallback),
     )
@@ -115,7 +115,7 @@ def _other_model(request: SmokeRequest, name: str, folder: Path) -> Comparison:
     check_model(folder)
     with tempfile.TemporaryDirectory(prefix="xcompat-smoke-") as scratch:
         other = replace(request, model=folder, wav=Path(scratch) / "speech.wav")
-        outcome = run_stages(request.python, _SPEAKING, _child_request(other, Path(scratch)))
+        outcome = run_stages(request.python, _SPEAKING, child_request(other, Path(scratch)))
     errors = [f"{s.name}: {s.error}" for s in outcome.stages if s.status == "fails"]
     return comparison_of(f"XTTS ({name})", figures_of(outcome.stages, {}), error="; ".join(errors))
 
@@ -125,7 +125,8 @@ def convert_built_in(scratch: Path) -> None:
     convert(scratch / "original", scratch / "converted", format="both")
 
 
-def _child_request(request: SmokeRequest, scratch: Path) -> dict[str, Any]:
+def child_request(request: SmokeRequest, scratch: Path) -> dict[str, Any]:
+    """Return what the stages in the target are to know; what they write goes to `scratch`."""
     wav = request.wav.resolve()
     return {
         "device": request.device,

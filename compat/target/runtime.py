@@ -7,6 +7,7 @@ other model changes. What is set, and what it stands in for:
 * `model.gpt.compute_embeddings`: the same, without the transformers model that it fills;
 * `model.gpt.forward`: the second pass over the GPT, for latents that the decoder has;
 * `model.gpt.init_gpt_for_inference`: building a transformers model to generate with;
+* `model.hifigan_decoder.forward`: the vocoder over sounds of any length, see `vocoder`;
 * `model.get_conditioning_latents`: itself, reading audio through soundfile;
 * `TTS(...).synthesizer.output_sample_rate`: the rate of reference audio, where TTS put that;
 * `TTS(...).model_name`, where TTS tells by it, and not by the model, whether it takes a `language`.
@@ -19,7 +20,7 @@ from __future__ import annotations
 import functools
 from typing import Any, Iterator, Optional
 
-from . import decode, options, products, trials
+from . import decode, options, products, trials, vocoder
 from .reading import reading_with_soundfile
 
 
@@ -39,6 +40,9 @@ class Runtime:
             self._put(model.gpt, name, getattr(self, "_" + name))
         self._put(model.gpt, "init_gpt_for_inference", _nothing_to_build)
         self._put(model, "get_conditioning_latents", reading_with_soundfile(model))
+        sound: Any = type(model.hifigan_decoder)
+        if not trials.vocoder_fault(sound):
+            self._put(model.hifigan_decoder, "forward", vocoder.Vocoder(model.hifigan_decoder))
         if api is not None:
             rate = int(model.config.audio["output_sample_rate"])
             self._correct(api.synthesizer, "output_sample_rate", rate)

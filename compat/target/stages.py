@@ -42,6 +42,12 @@ UNTRAINED_TOKENS = 120
 """Audio tokens that an untrained model may speak (5.6 s of noise): it hardly ever ends by itself,
 and at full size takes minutes for it."""
 STREAM_CHUNK_TOKENS = 20
+SOAK_WORDS = """the harbour was quiet when the first boats came home and the old man who sold bread
+near the bridge looked up from his table to count them as he had done every morning since spring
+because one of them was always late and he had never asked its captain for the reason"""
+"""Words of which the soak makes sentences of all lengths."""
+SOAK_TOKENS = 60
+"""Audio tokens that an untrained model says of the longest of them."""
 SEED = 20231124
 
 
@@ -58,6 +64,8 @@ class Smoke:
         """Greedy audio tokens of the first check text, proved by `run_tokens`."""
         self.fell_back: list[str] = []
         """Operators that MPS has handed to the CPU."""
+        self.soaked = 0
+        """Sentences that `run_soak` has spoken."""
         if "caches" in request:  # Before anything is imported that reads where they are.
             os.environ.update(downloaded.cache_variables(Path(request["caches"])))
 
@@ -242,6 +250,26 @@ class Smoke:
                 later_seconds=len(samples) / calls.sample_rate(self.model),
             )
         return details
+
+    def run_soak(self) -> dict[str, Any]:
+        """Speak one more sentence, of another length; tell what is held afterwards."""
+        import torch
+
+        words = SOAK_WORDS.split()
+        # A golden section visits all lengths evenly, and in no order.
+        share = (self.soaked * 0.6180339887498949) % 1.0
+        count = 2 + int(share * 28)
+        start = (7 * self.soaked) % (len(words) - count + 1)
+        limit = {}
+        if not self._is_trained():
+            limit["max_new_tokens"] = 2 + int(share * SOAK_TOKENS)
+        torch.manual_seed(self.soaked)
+        self.soaked += 1
+        text = " ".join(words[start : start + count]) + "."
+        sampling = calls.usual_sampling(self.model)
+        out = calls.inference(self.model, text, "en", self.voice, **sampling, **limit)
+        seconds = len(out["wav"]) / calls.sample_rate(self.model)
+        return {"speech_seconds": seconds, **machine.held_memory(self.device)}
 
     def _spoken(self) -> tuple[Any, float]:
         import torch

@@ -9,7 +9,7 @@ import functools
 import itertools
 from typing import Any
 
-from . import decode, options, products
+from . import decode, options, products, vocoder
 
 PROBE_TOKENS = 4
 _PROBE_PENALTY = 5.0
@@ -78,6 +78,35 @@ def stock_fault(gpt_class: Any) -> str:
     for what, found in (("generate", generated), ("streaming", streamed)):
         if found != expected:
             return f"{what} gives other tokens than the weights ask for: the voice is wrong"
+    return ""
+
+
+@functools.lru_cache(maxsize=None)
+def vocoder_fault(decoder_class: Any) -> str:
+    """Return why `vocoder.Vocoder` cannot stand in for this class, or an empty string.
+
+    Both speak five latents on a tiny model; ours fills them up to eight.
+    """
+    import torch
+
+    from . import weights
+
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.no_grad():
+        try:
+            tiny = decoder_class(
+                decoder_input_dim=8, d_vector_dim=8, upsample_initial_channel_decoder=32
+            ).eval()
+            for name, tensor in tiny.waveform_decoder.state_dict(
+                prefix="waveform_decoder."
+            ).items():
+                weights.fill_state_dict({name: tensor})
+            some = torch.from_numpy(weights.uniform("latents", 48)).float()
+            latents, voice = some[:40].view(1, 5, 8), some[40:].view(1, 8, 1)
+            theirs, ours = tiny(latents, g=voice), vocoder.Vocoder(tiny)(latents, g=voice)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+    if ours.shape != theirs.shape or not torch.allclose(ours, theirs, atol=_TOLERANCE):
+        return f"{decoder_class.__name__} computes something else than xcompat knows"
     return ""
 
 

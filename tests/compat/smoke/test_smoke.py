@@ -15,7 +15,7 @@ from xcompat.matrix.load import load_matrix
 from xcompat.smoke.report import name_issue, report_of
 from xcompat.smoke.request import SmokeRequest
 from xcompat.smoke.run_line import capabilities_of, without_machine_paths
-from xcompat.smoke.smoke import _child_request
+from xcompat.smoke.smoke import child_request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +86,7 @@ def test_an_unknown_runtime_is_a_usage_error(run: Run) -> None:
 @pytest.mark.parametrize("runtime", ["auto", "xcompat", "stock"])
 def test_the_child_is_told_who_decodes(runtime: str, tmp_path: Path) -> None:
     request = SmokeRequest(python=tmp_path, runtime=runtime, wav=tmp_path / "speech.wav")
-    assert _child_request(request, tmp_path)["runtime"] == runtime
+    assert child_request(request, tmp_path)["runtime"] == runtime
 
 
 def test_a_report_says_that_it_spoke_through_the_runtime(tmp_path: Path) -> None:
