@@ -61,6 +61,15 @@ def own_error(code: str | None) -> str:
     )
 
 
+def code_of_issue(spelled: str, matrix: Matrix) -> str:
+    """Return the code of a known issue, as it is written everywhere.
+
+    Raises:
+        Misuse: `XC208` where there is none of it.
+    """
+    return _by_code(spelled, matrix).code
+
+
 def _by_code(spelled: str, matrix: Matrix) -> KnownIssue:
     code = _code(spelled)
     for issue in matrix.issues:

@@ -176,6 +176,9 @@ class Environment:
     """Distributions that a complete list leaves out even where they are installed."""
     notes: tuple[str, ...] = ()
     """What was read in part only, in a sentence of one line each."""
+    places: Mapping[str, str] = field(default_factory=dict)
+    """File and line (`requirements.txt:3`) that name each distribution; empty where it is not a
+    list that was read."""
 
     def lacks(self, name: str) -> bool:
         """Return whether a distribution is known not to be installed."""
@@ -355,3 +358,6 @@ class Diagnosis:
     """Python version that was assumed, empty where one is said."""
     outlook: Outlook | None = None
     """What XTTS has of the graphics of this machine; None where nobody looked."""
+    ignored: tuple[Finding, ...] = ()
+    """Findings that the user does not want to be told; `needed` is without what fails for nothing
+    but these."""
