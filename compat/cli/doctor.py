@@ -35,7 +35,7 @@ def doctor(
     targets: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TARGET]...",
+            metavar="TARGET",
             help="Folders and interpreters of environments, and lists of versions; this one if"
             " nothing is given.",
         ),
