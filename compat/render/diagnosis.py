@@ -11,6 +11,7 @@ from xcompat.diagnosis.answer import answer_of
 from xcompat.diagnosis.fixes import fixes_for
 from xcompat.domain import DECIDING
 from xcompat.domain.gpu import INDEX
+from xcompat.render.findings import page_of, place_of, sections_of
 from xcompat.render.gpu import outlook_as_json, show_outlook
 from xcompat.render.text import Page
 
@@ -81,24 +82,30 @@ def diagnosis_as_json(
         "capabilities": _statuses_as_json(diagnosis.capabilities),
         "runtime": _statuses_as_json(diagnosis.runtime),
         "change_nothing": list(diagnosis.change_nothing),
-        "findings": [
-            {
-                "code": finding.issue.code,
-                "severity": finding.issue.severity,
-                "capabilities": list(finding.issue.capabilities),
-                "title": finding.issue.title,
-                "cause": finding.issue.cause,
-                "packages": list(finding.packages),
-                "seen": list(finding.seen),
-                "fix": list(fixes_for(finding.issue, environment)),
-                "sources": list(finding.issue.sources),
-            }
-            for finding in diagnosis.findings
-        ],
+        "findings": [_finding_as_json(each, environment) for each in diagnosis.findings],
+        "ignored": [_finding_as_json(each, environment) for each in diagnosis.ignored],
         "next": [command for _, command in todo],
         "mps": list(mps),
         "row": diagnosis.row,
         "gpu": diagnosis.outlook and outlook_as_json(diagnosis.outlook),
+    }
+
+
+def _finding_as_json(finding: Finding, environment: Environment) -> dict[str, Any]:
+    issue = finding.issue
+    place = place_of(finding, environment)
+    return {
+        "code": issue.code,
+        "severity": issue.severity,
+        "capabilities": list(issue.capabilities),
+        "title": issue.title,
+        "cause": issue.cause,
+        "packages": list(finding.packages),
+        "seen": list(finding.seen),
+        "fix": list(fixes_for(issue, environment)),
+        "sources": list(issue.sources),
+        "url": page_of(issue.code),
+        "place": place and {"file": place.file, "line": place.line},
     }
 
 
@@ -145,7 +152,7 @@ def show_diagnosis(
     _show_evidence(page, diagnosis)
     for sentence in mps:
         page.prose(sentence, indent=2, hang=2)
-    stopping, *others = _sections(diagnosis)
+    stopping, *others = sections_of(diagnosis)
     # What resolve proposes fits together; the ways out of single issues stand in for it.
     advised = bool(todo or diagnosis.change_nothing)
     _show_section(page, *stopping, diagnosis, fixes=not advised)
@@ -155,6 +162,10 @@ def show_diagnosis(
     _show_todo(page, todo, "Or change the least" if diagnosis.change_nothing else "What to type")
     for section in others:
         _show_section(page, *section, diagnosis)
+    if diagnosis.ignored:
+        page.gap()
+        ignored = "; ".join(f"{each.issue.code} {each.issue.title}" for each in diagnosis.ignored)
+        page.prose(("Ignored", "bold"), f": {ignored}", hang=2)
     page.gap()
     _show_next(page, diagnosis)
 
@@ -259,15 +270,6 @@ def command_in(command: str, environment: Environment | None) -> str:
     return f"uv pip {subcommand} --python {python} {rest.removeprefix('-y ')}"
 
 
-def _stops(finding: Finding, diagnosis: Diagnosis) -> bool:
-    """Return whether a finding keeps the user from what was asked for."""
-    return any(
-        diagnosis.capabilities[capability].status == "fails"
-        and finding.issue.code in diagnosis.capabilities[capability].issues
-        for capability in diagnosis.needed
-    )
-
-
 def _show_environment(page: Page, diagnosis: Diagnosis) -> None:
     environment = diagnosis.environment
     python = f"Python {environment.python}" if environment.python else "Python not said"
@@ -326,17 +328,6 @@ def _show_capability(
     page.entry((*label, (MEANING[capability], "")), status, width=50)
 
 
-def _sections(diagnosis: Diagnosis) -> tuple[tuple[str, list[Finding]], ...]:
-    """Sort findings by what they keep the user from: what was asked for, the rest, or nothing."""
-    errors = [each for each in diagnosis.findings if each.issue.severity == "error"]
-    stopping = [each for each in errors if _stops(each, diagnosis)]
-    return (
-        ("Why", stopping),
-        ("What else does not work", [each for each in errors if each not in stopping]),
-        ("Good to know", [each for each in diagnosis.findings if each not in errors]),
-    )
-
-
 def _show_finding(
     page: Page, number: int, finding: Finding, diagnosis: Diagnosis, *, fixes: bool
 ) -> None:
@@ -352,6 +343,8 @@ def _show_finding(
     page.prose(issue.cause, indent=5)
     if fixes:
         show_commands(page, fixes_for(issue, diagnosis.environment), diagnosis.environment)
+    if address := page_of(issue.code):
+        page.line("     ", (address, "dim"))
 
 
 def _installed(finding: Finding, diagnosis: Diagnosis) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from xcompat.diagnosis.fixes import fixes_for
 from xcompat.render.diagnosis import MEANING, show_commands
+from xcompat.render.findings import page_of
 from xcompat.render.text import Page
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def issue_as_json(issue: KnownIssue) -> dict[str, Any]:
         "fix": list(issue.fixes),
         "applies": [condition_text(each) for each in issue.conditions],
         "sources": list(issue.sources),
+        "url": page_of(issue.code),
     }
 
 
@@ -155,8 +157,9 @@ def _show(page: Page, explanation: Explanation, environment: Environment) -> Non
     page.line(("  What to do", "bold"))
     show_commands(page, fixes_for(issue, environment), None)
     page.gap()
-    for source in issue.sources:
-        page.line(f"  {source}")
+    for source in (page_of(issue.code), *issue.sources):
+        if source:
+            page.line(f"  {source}")
 
 
 def condition_text(condition: Condition) -> str:
