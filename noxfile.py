@@ -74,16 +74,8 @@ def typecheck(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the test suite: no network, no torch."""
     _install_to_edit(session, ".", "tests")
-    session.run(
-        "coverage",
-        "run",
-        "-m",
-        "pytest",
-        "-m",
-        _USUAL,
-        *session.posargs,
-    )
-    session.run("coverage", "report")
+    in_parallel = ("-n", "auto", "--dist", "worksteal")
+    session.run("pytest", *in_parallel, "--cov", "-m", _USUAL, *session.posargs)
 
 
 @nox.session(default=False)

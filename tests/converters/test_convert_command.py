@@ -400,7 +400,7 @@ def test_an_ended_conversion_leaves_no_model(
 
 def test_a_pth_folder_is_for_the_app(release: Path, tmp_path: Path) -> None:
     done = run(release, "-o", tmp_path / "out", "--format", "pth")
-    assert f'Next: TTS(model_path="{tmp_path / "out"}"' in done.stdout
+    assert f"Next: in your app, load {tmp_path / 'out'} in place of the original" in done.stdout
 
 
 COMPANIONS = {
