@@ -221,8 +221,8 @@ def newest(session: nox.Session) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Show the whole story in an environment of its own, and leave a WAV and a picture."""
-    session.install(".[xtts]")
+    """Hear the voice in an environment of its own; leave a page that plays it, and a picture."""
+    session.install(".[xtts,asr]")
     session.run("xcompat", "demo", *session.posargs)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from xcompat.converters.in_place import repair
     from xcompat.converters.model.narrowing import CastTo
     from xcompat.converters.model.tiny_release import write_tiny_release
+    from xcompat.converters.model.voice import write_voice
     from xcompat.converters.plan import Format
     from xcompat.converters.report import Conversion
     from xcompat.converters.writing import Options, Progress
@@ -27,6 +28,7 @@ __all__ = [
     "convert",
     "repair",
     "write_tiny_release",
+    "write_voice",
 ]
 
 _HOMES: Final = {
@@ -38,6 +40,7 @@ _HOMES: Final = {
     "convert": "conversion",
     "repair": "in_place",
     "write_tiny_release": "model.tiny_release",
+    "write_voice": "model.voice",
 }
 
 

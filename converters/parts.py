@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from xcompat.converters.containers.safetensors_file import SafetensorsLayout, check_names
 from xcompat.converters.containers.torch_file import TorchLayout
 from xcompat.converters.model.model_files import SPEAKERS, SPEAKERS_SAFETENSORS
-from xcompat.converters.model.official import LICENCE
+from xcompat.converters.model.official import LICENCE, PUBLISHED_CHANNELS
 from xcompat.converters.model.recognition import require_tensors
 from xcompat.converters.model.speakers import holds_speakers, read_voices
 from xcompat.converters.plan import Plan, written_files
@@ -30,6 +30,8 @@ _MEL_STATISTICS_SHAPE: Final = (80,)
 """One for each band of the mel spectrogram, which is all that tells this file from any tensor."""
 _DVAE_TENSOR: Final = "codebook.embed"
 """What only the discrete autoencoder has, `TTS.tts.layers.xtts.dvae.DiscreteVAE`."""
+_PUBLISHED_CODEBOOK: Final = {512, 1024}
+"""Its two sizes in the published file."""
 
 
 def plan_part(
@@ -43,14 +45,19 @@ def plan_part(
     with source.naming():
         if holds_speakers(source.value):
             voices = read_voices(source)
-            outputs = speaker_outputs(source, voices, model_format)
             tensors = [tensor for parts in voices.values() for tensor in parts.values()]
+            widths = {parts["gpt_cond_latent"].shape[-1] for parts in voices.values()}
+            licence = LICENCE if widths == {PUBLISHED_CHANNELS} else ""
+            outputs = speaker_outputs(source, voices, model_format, licence)
             kind = f"{len(voices)} built-in speakers of XTTS"
         elif found := _state_dict(source.value):
             name, kind = found
             value = source.value
             state_dict = value if isinstance(value, dict) else {_MEL_STATISTICS: value}
-            outputs = _outputs(source, state_dict, name, model_format)
+            codebook = state_dict.get(_DVAE_TENSOR)
+            published = codebook is not None and set(codebook.shape) == _PUBLISHED_CODEBOOK
+            licence = LICENCE if published else ""
+            outputs = _outputs(source, state_dict, name, model_format, licence)
             tensors = list(state_dict.values())
         else:
             return None
@@ -65,13 +72,16 @@ def plan_part(
         kept=(),
         renamed={},
         dropped=(),
-        licence=LICENCE,
+        licence=licence,
     )
     return Plan(target, (source,), outputs, tuple(outputs), conversion, has_manifest=False)
 
 
 def speaker_outputs(
-    source: TensorFile, voices: Mapping[str, Mapping[str, Tensor]], model_format: Format
+    source: TensorFile,
+    voices: Mapping[str, Mapping[str, Tensor]],
+    model_format: Format,
+    licence: str,
 ) -> dict[str, Layout]:
     """Lay out the built-in speakers.
 
@@ -91,9 +101,14 @@ def speaker_outputs(
     if model_format != "pth":
         # Consumers go by the order of the speakers, which safetensors does not keep.
         order = json.dumps(list(voices), ensure_ascii=False)
-        metadata = {"format": "pt", "license": LICENCE, "speakers": order}
+        metadata = {**said_of_weights(licence), "speakers": order}
         outputs[SPEAKERS_SAFETENSORS] = SafetensorsLayout(source, tensors, metadata)
     return outputs
+
+
+def said_of_weights(licence: str) -> dict[str, str]:
+    """Return what a safetensors file says of weights under a licence, empty for none known."""
+    return {"format": "pt", "license": licence} if licence else {"format": "pt"}
 
 
 def _state_dict(value: Any) -> tuple[str, str] | None:
@@ -113,6 +128,7 @@ def _outputs(
     state_dict: Mapping[str, Tensor],
     name: str,
     model_format: Format,
+    licence: str,
 ) -> dict[str, Layout]:
     require_tensors(state_dict)
     check_names(state_dict)
@@ -123,6 +139,6 @@ def _outputs(
         value = state_dict[_MEL_STATISTICS] if is_tensor else dict(state_dict)
         outputs[f"{name}.pth"] = TorchLayout(source, value)
     if model_format != "pth":
-        metadata = {"format": "pt", "license": LICENCE}
+        metadata = said_of_weights(licence)
         outputs[f"{name}.safetensors"] = SafetensorsLayout(source, state_dict, metadata)
     return outputs

@@ -66,7 +66,7 @@ class Conversion(NamedTuple):
     """Rule to number of tensors, for example `xtts.* -> *`: 963."""
     dropped: tuple[Dropped, ...]
     licence: str
-    """Identifier of the licence that binds the weights."""
+    """Identifier of the licence that binds the weights; empty where none was recognised."""
     notes: tuple[str, ...] = ()
     """What a person should know: no checksums in the source, a licence to obey."""
     cast: CastReport | None = None

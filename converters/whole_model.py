@@ -10,7 +10,12 @@ from xcompat.converters.containers.torch_records import RecordsLayout
 from xcompat.converters.containers.torch_source import TorchSource
 from xcompat.converters.files.json_documents import parse_object, to_json
 from xcompat.converters.files.source import read_small
-from xcompat.converters.model.architecture import check_config, check_vocabulary, config_of
+from xcompat.converters.model.architecture import (
+    check_config,
+    check_vocabulary,
+    config_of,
+    model_args_of,
+)
 from xcompat.converters.model.model_files import (
     CONFIG,
     MODEL,
@@ -22,10 +27,10 @@ from xcompat.converters.model.model_files import (
     ModelFiles,
 )
 from xcompat.converters.model.narrowing import CastTo, cast_model
-from xcompat.converters.model.official import LICENCE
+from xcompat.converters.model.official import LICENCE, licence_of
 from xcompat.converters.model.recognition import Model, read_model
 from xcompat.converters.model.speakers import read_voices
-from xcompat.converters.parts import speaker_outputs
+from xcompat.converters.parts import said_of_weights, speaker_outputs
 from xcompat.converters.plan import Content, Format, Layout, Plan, written_files
 from xcompat.converters.report import Conversion, Dropped
 from xcompat.converters.values.objects import StateDict
@@ -68,7 +73,8 @@ def plan_model(
         model = read_model(checkpoint.value)
         check_names(model.tensors)
         checkpoint.check_tensors(model.tensors)
-    outputs: dict[str, Layout] = {path.name: Content(read_small(path)) for path in files.licences}
+    licences = {path.name: read_small(path) for path in files.licences}
+    outputs: dict[str, Layout] = {name: Content(text) for name, text in licences.items()}
     config, config_bytes, notes = _config(files, checkpoint, model)
     if files.vocabulary:
         vocabulary = read_small(files.vocabulary)
@@ -78,14 +84,15 @@ def plan_model(
     else:
         notes.append(f"there is no {VOCABULARY} beside the checkpoint: the model cannot read text")
     outputs[CONFIG] = Content(config_bytes)
+    licence = licence_of(model_args_of(model.tensors), config, licences.values())
     counts: dict[str, int] = {}
     if speakers:
         with speakers.naming():
             voices = read_voices(speakers)
-            outputs |= speaker_outputs(speakers, voices, model_format)
+            outputs |= speaker_outputs(speakers, voices, model_format, licence)
         counts |= dict.fromkeys((SPEAKERS, SPEAKERS_SAFETENSORS), 2 * len(voices))
     tensors, cast = cast_model(model.tensors, cast_to)
-    outputs |= _model_outputs(checkpoint, model, config, tensors, model_format, model_name)
+    outputs |= _model_outputs(checkpoint, model, config, tensors, model_format, model_name, licence)
     counts |= dict.fromkeys((model_name, MODEL_SAFETENSORS), len(model.tensors))
     conversion = Conversion(
         source=str(checkpoint.file.path),
@@ -98,8 +105,8 @@ def plan_model(
         kept=(),
         renamed=model.renamed,
         dropped=(*model.dropped, *_dropped_files(files)),
-        licence=LICENCE,
-        notes=(*model.notes, *notes, *_source_notes(files, checkpoint)),
+        licence=licence,
+        notes=(*model.notes, *notes, *_source_notes(files, checkpoint, licence)),
         cast=cast,
     )
     sources = (checkpoint, speakers) if speakers else (checkpoint,)
@@ -114,6 +121,7 @@ def _model_outputs(  # noqa: PLR0917
     tensors: Mapping[str, Tensor | Cast],
     model_format: Format,
     model_name: str,
+    licence: str,
 ) -> dict[str, Layout]:
     outputs: dict[str, Layout] = {}
     if model_format != "safetensors":
@@ -124,7 +132,7 @@ def _model_outputs(  # noqa: PLR0917
         else:
             outputs[model_name] = TorchLayout(checkpoint, value)
     if model_format != "pth":
-        metadata = {"format": "pt", "license": LICENCE, "xcompat": model.kind}
+        metadata = {**said_of_weights(licence), "xcompat": model.kind}
         outputs[MODEL_SAFETENSORS] = SafetensorsLayout(checkpoint, tensors, metadata)
     return outputs
 
@@ -157,12 +165,12 @@ def _dropped_files(files: ModelFiles) -> list[Dropped]:
     ]
 
 
-def _source_notes(files: ModelFiles, checkpoint: TensorFile) -> Iterator[str]:
+def _source_notes(files: ModelFiles, checkpoint: TensorFile, licence: str) -> Iterator[str]:
     if isinstance(checkpoint, TorchSource) and not checkpoint.checksummed:
         yield "the checkpoint records no checksums: damage to its weights cannot be noticed"
     if not files.speakers:
         yield f"there is no {SPEAKERS}: the model has no built-in speakers"
-    if not files.licences:
+    if licence == LICENCE and not files.licences:
         yield (
             "the weights are under the Coqui Public Model License, for non-commercial use: "
             "https://tts-hub.github.io/cpml"

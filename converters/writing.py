@@ -185,7 +185,7 @@ def _manifest(conversion: Conversion) -> bytes:
         {
             "schema": 1,
             "tool": f"xcompat {__version__}",
-            "license": conversion.licence,
+            "license": conversion.licence or None,
             "source": source,
             "tensors": conversion.tensors,
             "parameters": conversion.parameters,

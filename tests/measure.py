@@ -23,7 +23,9 @@ from cell_bench import Bench, NotMeasured
 from cells import DEFAULT_PYTHON, PINNED, Cell, read_cells
 from xcompat.environment.platforms import this_platform
 from xcompat.matrix.forms import in_todays_words
+from xcompat.smoke.judge import GOLDEN_TOKENS
 from xcompat.smoke.run_line import append_run
+from xcompat.target.checkpoint import UNTRAINED
 
 try:
     import fcntl
@@ -93,7 +95,10 @@ def differences(run: Mapping[str, Any], runs: Iterable[Mapping[str, Any]]) -> li
         for name in sorted(names)
         if _status(run, name) != _status(before, name)
     ]
-    if before["tokens"] != run["tokens"]:
+    model, golden = run.get("model", UNTRAINED), before["tokens"]
+    if run["tokens"] and model != before.get("model", UNTRAINED):
+        golden = GOLDEN_TOKENS[model]
+    if golden != run["tokens"]:
         different.append(f"{run['command']}: other tokens than recorded")
     return different
 

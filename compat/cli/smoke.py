@@ -21,7 +21,7 @@ def smoke(
         Path | None,
         typer.Argument(
             metavar="FOLDER",
-            help="Folder that `convert` wrote; a tiny built-in model if not given.",
+            help="Folder that `convert` wrote; the voice that ships with xcompat if not given.",
         ),
     ] = None,
     python: Python = None,
@@ -79,7 +79,7 @@ def smoke(
         typer.Option(
             "--record",
             metavar="FILE",
-            help="Measure every capability on the built-in model; append the run to FILE.",
+            help="Measure every capability with the voice that ships; append the run to FILE.",
         ),
     ] = None,
     soak: Annotated[

@@ -215,6 +215,8 @@ class Run:
     device: str
     environment: Environment
     capabilities: Mapping[Capability, CapabilityOutcome]
+    model: str = "untrained"
+    """What spoke: the `untrained` model that TTS's classes were filled with, or the `voice`."""
     tokens: str = ""
     """SHA-256 of the greedy token codes, empty where the run did not speak."""
     runtime_capabilities: Mapping[Capability, CapabilityOutcome] = field(default_factory=dict)

@@ -73,6 +73,8 @@ class SmokeReport:
     """Language to what its text front end lacks; empty where it works."""
     outputs: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    transcript: str = ""
+    """What a recogniser wrote down without knowing the text; empty where none listened."""
     against: tuple[Comparison, ...] = ()
     """XTTS itself first, then what it was to be compared with."""
     mps: tuple[MpsTrial, ...] = ()

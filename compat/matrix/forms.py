@@ -205,6 +205,7 @@ def _run(table: Table) -> Run:
         command=table.text("command"),
         cell=table.text("cell"),
         device=table.text("device"),
+        model=table.text("model", "untrained"),
         environment=Environment(
             python=_version(table.text("python"), "python"),
             platform=table.text("platform"),

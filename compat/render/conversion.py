@@ -41,7 +41,7 @@ def conversion_as_json(conversion: Conversion) -> dict[str, Any]:
             {"what": item.what, "tensors": item.tensors, "reason": item.reason}
             for item in conversion.dropped
         ],
-        "license": conversion.licence,
+        "license": conversion.licence or None,
         "cast": conversion.cast._asdict() if conversion.cast else None,
         "in_place": conversion.in_place,
         "original": conversion.original,

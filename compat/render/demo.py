@@ -10,8 +10,9 @@ from xcompat.domain import Diagnosis
 from xcompat.domain.smoke import SmokeReport, StageResult
 from xcompat.render.conversion import show_conversion
 from xcompat.render.diagnosis import show_diagnosis
-from xcompat.render.smoke import show_report
+from xcompat.render.smoke import show_report, written_down
 from xcompat.render.text import Page
+from xcompat.smoke.demo import Recording
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,7 @@ def show_result(result: Result) -> None:
             show_conversion(result)
         case SmokeReport():
             show_report(result)
-        case StageResult() | str():
+        case StageResult() | Recording() | str():
             Page().prose(_in_words(result))
     Page().gap()
 
@@ -46,6 +47,8 @@ def write_summary(file: Path, steps: Sequence[tuple[Step, Result]]) -> None:
     lines = ["# xcompat demo", ""]
     for number, (step, result) in enumerate(steps, start=1):
         lines += [f"## {number}. {step.title}", "", step.why, "", _in_words(result), ""]
+        if isinstance(result, Recording):
+            lines += [f"[{result.file.name}]({result.file.name})", ""]
         if isinstance(result, SmokeReport) and "picture" in result.outputs:
             wav, picture = (Path(result.outputs[name]).name for name in ("wav", "picture"))
             lines += [f"[{wav}]({wav})", "", f"![waveform and spectrogram]({picture})", ""]
@@ -64,17 +67,12 @@ def _in_words(result: Result) -> str:
             passed = sum(j.passed for j in result.judgements)
             return (
                 f"Verdict: **{result.verdict}**, on {result.device}; {passed} of "
-                f"{len(result.judgements)} checks of the sound passed. The weights are untrained, "
-                "so what you hear is noise: the proof is that the tokens equal an independent "
-                "decode of the same weights."
-            )
+                f"{len(result.judgements)} checks of the sound passed. The text: {result.text} "
+                f"{written_down(result.transcript)}"
+            ).strip()
+        case Recording():
+            return f"A recording, {result.file.name}: {result.text}"
         case StageResult():
-            return _stage_in_words(result)
+            return f"torch {result.details['torch']} refuses it: {result.details['refusal']}"
         case str():
             return result
-
-
-def _stage_in_words(stage: StageResult) -> str:
-    if stage.name == "refusal":
-        return f"torch {stage.details['torch']} refuses it: {stage.details['refusal']}"
-    return f"Wrote {stage.details['path']} ({stage.details['bytes']:,} bytes)"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from xcompat.domain.smoke import Comparison, SmokeReport
+    from xcompat.smoke.demo import Recording
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1a1a1a; --paper: #fff; --line: #ddd; --soft: #f4f4f6;
@@ -54,8 +55,17 @@ def write_html(report: SmokeReport, path: Path) -> None:
     Raises:
         CannotLook: The file cannot be written, or the sound cannot be read (XC304).
     """
+    write_page(html_report(report), path)
+
+
+def write_page(html: str, path: Path) -> None:
+    """Write a page to a file.
+
+    Raises:
+        CannotLook: As `write_html`.
+    """
     try:
-        path.write_text(html_report(report), encoding="utf-8")
+        path.write_text(html, encoding="utf-8")
     except OSError as error:
         raise CannotLook(
             "XC304",
@@ -89,11 +99,26 @@ def html_report(report: SmokeReport) -> str:
             _table((name, lack or "works", not lack) for name, lack in report.languages.items()),
         ),
     ]
-    body = "\n".join(part for part in parts if part)
+    return _page(answer, "\n".join(part for part in parts if part))
+
+
+def recording_as_html(recording: Recording) -> str:
+    """Return a page that plays what the voice said elsewhere."""
+    title = "What the voice of xcompat says: a recording"
+    parts = [
+        f"<h1>{escape(title)}</h1>",
+        f"<blockquote>{escape(recording.text)}</blockquote>",
+        _player("audio/mpeg", str(recording.file)),
+        "<p>This environment has no torch and no TTS, so nothing was spoken here.</p>",
+    ]
+    return _page(title, "\n".join(part for part in parts if part))
+
+
+def _page(title: str, body: str) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(answer)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
         f"<main>\n{body}\n</main>\n"
         f"<footer>Made by xcompat {escape(__version__)}.</footer>\n</body>\n</html>\n"
     )
@@ -121,14 +146,19 @@ def _sound(report: SmokeReport) -> str:
     parts = []
     if "wav" in report.outputs:
         parts.append(f"<blockquote>{escape(report.text)}</blockquote>")
-        source = _data("audio/wav", report.outputs["wav"])
-        parts.append(f'<audio controls aria-label="The speech" src="{source}"></audio>')
+        parts.append(_player("audio/wav", report.outputs["wav"]))
+    if report.transcript:
+        parts.append(f"<p>{escape(smoke.written_down(report.transcript))}</p>")
     if "picture" in report.outputs:
         source = _data("image/png", report.outputs["picture"])
         length = f" of {seconds:.1f} s" if (seconds := report.figures.get("speech_seconds")) else ""
         alt = f"Waveform and mel spectrogram{length} of speech, made by {report.model}"
         parts.append(f'<img alt="{escape(alt)}" src="{source}">')
     return "\n".join(parts)
+
+
+def _player(kind: str, path: str) -> str:
+    return f'<audio controls aria-label="The speech" src="{_data(kind, path)}"></audio>'
 
 
 def _comparisons(comparisons: Sequence[Comparison]) -> str:

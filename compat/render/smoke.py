@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 WORDS = {
     "import": "import TTS",
-    "make-checkpoint": "make a tiny untrained model with the classes of this environment",
     "device": "choose the device",
     "load": "load the converted model",
     "languages": "run the text front ends",
@@ -83,6 +82,10 @@ def show_report(report: SmokeReport) -> None:
     for stage in report.stages:
         page.entry(_mark(stage.name, good=stage.status == "works"), told(stage), _LABEL_WIDTH)
     _show_judgements(page, report)
+    if report.transcript:
+        page.gap()
+        page.entry((("text", "bold"),), report.text, _LABEL_WIDTH)
+        page.entry((("written down", "bold"),), report.transcript, _LABEL_WIDTH)
     _show_languages(page, report.languages)
     if report.figures:
         page.gap()
@@ -150,6 +153,11 @@ def _show_judgements(page: Page, report: SmokeReport) -> None:
     page.prose(
         f"The sound passed {len(passed)} of {len(report.judgements)} checks (--json has all)."
     )
+
+
+def written_down(transcript: str) -> str:
+    """Return what a recogniser wrote down as a sentence; empty where none listened."""
+    return f"A recogniser that did not know the text wrote down: {transcript}" if transcript else ""
 
 
 def _show_languages(page: Page, languages: Mapping[str, str]) -> None:

@@ -1,20 +1,21 @@
-"""The whole story on an embedded model: the wall, the diagnosis, the conversion, the voice."""
+"""The whole story on the voice that ships: the wall, the diagnosis, the conversion, words."""
 
 from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from xcompat.converters import Conversion, convert, write_tiny_release
+from xcompat.converters import Conversion, convert, write_voice
 from xcompat.diagnosis.doctor import diagnose
 from xcompat.domain import NEEDED, Diagnosis, Environment, Matrix
 from xcompat.domain.smoke import SmokeReport, StageResult
 from xcompat.errors import CannotLook
 from xcompat.smoke.child import run_stages
-from xcompat.smoke.request import SmokeRequest
+from xcompat.smoke.request import DEFAULT_TEXT, SmokeRequest
 from xcompat.smoke.smoke import run_smoke
+from xcompat.smoke.voice import FOLDER, RECORDING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +28,16 @@ MARKER = "made-by-xcompat-demo"
 REPORTED = {"TTS": "0.22.0", "torch": "2.9.1", "torchaudio": "2.9.1", "transformers": "4.57.2"}
 """The environment that people report most: what `pip install TTS` gave in late 2025."""
 
-Result = Diagnosis | Conversion | SmokeReport | StageResult | str
+
+class Recording(NamedTuple):
+    """What the voice said elsewhere, where it cannot speak."""
+
+    file: Path
+    """MP3."""
+    text: str
+
+
+Result = Diagnosis | Conversion | SmokeReport | StageResult | Recording | str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,16 +90,13 @@ def full_story(folder: Path, environment: Environment, matrix: Matrix) -> Sequen
         return result
 
     def speak() -> Result:
-        request = SmokeRequest(python=python, model=converted, wav=folder / "speech.wav")
+        request = SmokeRequest(
+            python=python, model=converted, shipped=True, wav=folder / "speech.wav"
+        )
         return run_smoke(request, matrix.issues)
 
     return (
-        Step(
-            title="A checkpoint as published",
-            why="A small XTTS v2 made with the real TTS classes of this environment, laid out like "
-            "the release. Its weights are untrained: it will speak noise, not words.",
-            act=lambda: child("make-checkpoint"),
-        ),
+        _checkpoint(original),
         Step(
             title="What today's torch says to it",
             why="torch.load(..., weights_only=True), the default since torch 2.6.",
@@ -98,8 +105,9 @@ def full_story(folder: Path, environment: Environment, matrix: Matrix) -> Sequen
         *_diagnoses(environment, matrix),
         _conversion(original, converted),
         Step(
-            title="And it speaks",
-            why="The converted model, loaded with load_xtts() in this environment.",
+            title="And it says words",
+            why="The converted model, loaded with load_xtts() in this environment; the page that "
+            "plays it is speech.html.",
             act=speak,
         ),
     )
@@ -109,24 +117,37 @@ def forged_story(folder: Path, environment: Environment, matrix: Matrix) -> Sequ
     """Return the steps that need neither torch nor TTS: all but speaking."""
     original, converted = folder / "original", folder / "converted"
 
-    def forge() -> Result:
-        write_tiny_release(original)
-        return f"Wrote {original}"
+    def play() -> Result:
+        return Recording(Path(shutil.copy(RECORDING, folder)), DEFAULT_TEXT)
 
     return (
-        Step(
-            title="A checkpoint as published",
-            why="There is no torch here, so it is forged byte by byte: the release's layout with "
-            "its pickled XttsConfig, and noise for weights.",
-            act=forge,
-        ),
+        _checkpoint(original),
         *_diagnoses(environment, matrix),
         _conversion(original, converted),
         Step(
+            title="What it says, from a file",
+            why="To speak, the model needs torch and TTS, which are not here. This is a recording "
+            "that comes with xcompat: the same voice, the same sentence, said elsewhere.",
+            act=play,
+        ),
+        Step(
             title="What is missing",
-            why="To speak, the model needs torch and TTS.",
+            why="To hear it speak here:",
             act=lambda: REST,
         ),
+    )
+
+
+def _checkpoint(original: Path) -> Step:
+    def unpack() -> Result:
+        write_voice(FOLDER, original)
+        return f"Wrote {original} ({(original / 'model.pth').stat().st_size:,} bytes)"
+
+    return Step(
+        title="A checkpoint as published",
+        why="The voice that ships with xcompat, a small XTTS v2 that speaks English, unpacked into "
+        "the layout of the release, with its pickled XttsConfig.",
+        act=unpack,
     )
 
 

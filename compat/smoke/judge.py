@@ -38,16 +38,21 @@ FURTHEST = {"vocoder": 0.05}
 FURTHEST_STEP = 0.01
 """Largest distance of one step on a device from the CPU, relative to what the CPU computes. Set
 without a GPU at hand: other orders of addition give 1e-5, TF32 is thought to give 1e-3."""
-GOLDEN_TOKENS = "65716ddbbd7fddf7fe990f90163734e11af758f7fd4325e45624e02f9f07bbe3"
-"""SHA-256 of the greedy tokens of the built-in model, in all recorded runs that speak."""
+GOLDEN_TOKENS = {
+    "untrained": "65716ddbbd7fddf7fe990f90163734e11af758f7fd4325e45624e02f9f07bbe3",
+    "voice": "f0b56f3ea099d5229dfe4e353f73853b5e471543776cfacf308533bd97f31b78",
+}
+"""SHA-256 of the greedy tokens of the models that runs are recorded with, in all that speak."""
+MOST_MISHEARD = 0.5
+"""Share of the words that a recogniser may write down wrongly of the voice that ships."""
 
 
-def judge_tokens(tokens: Mapping[str, Any], *, built_in: bool) -> tuple[Judgement, ...]:
+def judge_tokens(tokens: Mapping[str, Any], *, model: str) -> tuple[Judgement, ...]:
     """Judge what the stage `tokens` decoded and proved.
 
     Args:
         tokens: The details of the stage.
-        built_in: Whether the model is the built-in one, whose tokens are known.
+        model: A model whose tokens are known, see `GOLDEN_TOKENS`; empty for another.
     """
     changes = "text and speaker" if tokens["voices"] > 1 else "the text"
     right = Judgement(
@@ -56,13 +61,14 @@ def judge_tokens(tokens: Mapping[str, Any], *, built_in: bool) -> tuple[Judgemen
         detail=f"{tokens['tokens']} greedy tokens of {tokens['sequences']} decodes equal "
         f"an independent decode; they change with {changes}",
     )
-    if not built_in:
+    if not model:
         return (right,)
     tie = tokens["margin"] < 0
-    equal = tokens["sha256"] == GOLDEN_TOKENS
+    golden = GOLDEN_TOKENS[model]
+    equal = tokens["sha256"] == golden
     detail = "the tokens are those of all recorded runs"
     if not equal:
-        detail = f"SHA-256 {tokens['sha256'][:12]} is not the recorded {GOLDEN_TOKENS[:12]}"
+        detail = f"SHA-256 {tokens['sha256'][:12]} is not the recorded {golden[:12]}"
         detail += "; rounding decided a tie" if tie else ""
     return right, Judgement(name="golden tokens", passed=equal or tie, detail=detail)
 
@@ -83,8 +89,13 @@ def judge_intermediates(steps: Mapping[str, Mapping[str, Any]]) -> tuple[Judgeme
     return tuple(judgements)
 
 
-def judge_heard(heard: Mapping[str, Any]) -> Judgement:
-    """Judge what `target.listening.listen` understood."""
+def judge_heard(heard: Mapping[str, Any], *, model: str) -> tuple[Judgement, ...]:
+    """Judge what `target.listening.listen` understood.
+
+    Args:
+        heard: What it returned.
+        model: As for `judge_tokens`: of other models, what was written down is told, not judged.
+    """
     among = f"among {heard['choices']} sentences"
     if heard["understood"]:
         detail = f"a recogniser picked the text {among}"
@@ -92,7 +103,17 @@ def judge_heard(heard: Mapping[str, Any]) -> Judgement:
         detail = f"a recogniser heard {heard['heard']!r} {among}"
     else:
         detail = f"a recogniser heard none {among}"
-    return Judgement(name="speak: understood", passed=heard["understood"], detail=detail)
+    understood = Judgement(name="speak: understood", passed=heard["understood"], detail=detail)
+    if not model:
+        return (understood,)
+    share = heard["mistakes"] / heard["words"]
+    written = Judgement(
+        name="speak: written down",
+        passed=share <= MOST_MISHEARD,
+        detail=f"a recogniser without any hint mistook {heard['mistakes']} of {heard['words']} "
+        f"words (at most {MOST_MISHEARD:.0%}): {heard['transcript'] or 'nothing'}",
+    )
+    return understood, written
 
 
 def judge_sound(

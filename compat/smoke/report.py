@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from xcompat.domain.smoke import Comparison, Judgement, SmokeReport, StageResult
 from xcompat.matrix.symptoms import matches
-from xcompat.smoke.judge import judge_intermediates, judge_sound, judge_tokens
+from xcompat.smoke import voice
+from xcompat.smoke.judge import judge_heard, judge_intermediates, judge_sound, judge_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from xcompat.domain import KnownIssue
     from xcompat.smoke.request import SmokeRequest
 
-BUILT_IN = "built-in untrained model"
+BUILT_IN = "the voice that ships with xcompat"
 _OPTIONAL = ("clone", "picture")
 
 
@@ -35,7 +36,7 @@ def report_of(
     stages: tuple[StageResult, ...],
     memory: Mapping[str, int],
     issues: Sequence[KnownIssue],
-    listened: Judgement | str = "",
+    listened: Mapping[str, Any] | str = "",
 ) -> SmokeReport:
     """Return what the stages of a request come to.
 
@@ -44,15 +45,22 @@ def report_of(
         stages: What was done.
         memory: What was used at most, by name.
         issues: Known issues, to explain what a language lacks.
-        listened: What a recogniser heard, or why none was asked.
+        listened: What a recogniser heard, as `target.listening.listen` returns it, or why none was
+            asked.
     """
     details = _details(stages)
     judgements = _judgements(request, details)
     notes = request.foretold + _notes(request, details)
-    if isinstance(listened, Judgement):
-        judgements += (listened,)
-    elif listened:
-        notes += (listened,)
+    transcript = ""
+    if isinstance(listened, str):
+        notes += (listened,) if listened else ()
+    else:
+        transcript = str(listened["transcript"])
+        if listened["understood"] is None:
+            unknown = ", ".join(listened["unknown"])
+            notes += (f"not listened to: the recogniser does not know {unknown}",)
+        else:
+            judgements += judge_heard(listened, model=known_model(request))
     optional = optional_stages(request)
     broken = any(s.status == "fails" and s.name not in optional for s in stages)
     speaks = "stream" in details and not broken and all(j.passed for j in judgements)
@@ -74,7 +82,24 @@ def report_of(
         languages=_languages(details.get("languages", {}), issues),
         outputs=outputs,
         notes=notes,
+        transcript=transcript,
     )
+
+
+def known_model(request: SmokeRequest) -> str:
+    """Return by which name it is known what the model says; empty where it is not."""
+    return voice.MODEL if request.shipped or request.model is None else ""
+
+
+def speaks_words(request: SmokeRequest, loaded: Mapping[str, Any]) -> bool:
+    """Tell whether the model was taught to say what it is asked for, as far as that is known.
+
+    Args:
+        request: What was asked for.
+        loaded: The details of the stage `load`.
+    """
+    taught = not known_model(request) or request.language == voice.LANGUAGE
+    return taught and bool(loaded.get("trained"))
 
 
 def _details(stages: Sequence[StageResult]) -> dict[str, Mapping[str, Any]]:
@@ -88,14 +113,16 @@ def _notes(request: SmokeRequest, details: Mapping[str, Mapping[str, Any]]) -> t
     loaded = details.get("load", {})
     if loaded.get("runtime") == "xcompat":
         notes.append(f"spoke through the xcompat runtime: {loaded['reason']}")
-    voice = details.get("condition", {})
-    if "reference" in voice:
-        notes.append(str(voice["reference"]))
-    elif voice and not request.speaker and voice["speakers"] > 1:
+    condition = details.get("condition", {})
+    if "reference" in condition:
+        notes.append(str(condition["reference"]))
+    elif condition and not request.speaker and condition["speakers"] > 1:
         notes.append(
-            f"no speaker was asked for: {voice['voice']} speaks, the first of "
-            f"{voice['speakers']} (--list-speakers)"
+            f"no speaker was asked for: {condition['voice']} speaks, the first of "
+            f"{condition['speakers']} (--list-speakers)"
         )
+    if known_model(request) and request.language != voice.LANGUAGE:
+        notes.append("the voice that ships knows English only: its words are not judged")
     limit = details.get("languages", {}).get("characters", len(request.text))
     if len(request.text) > limit:
         notes.append(
@@ -118,9 +145,9 @@ def _judgements(
 ) -> tuple[Judgement, ...]:
     judgements: list[Judgement] = []
     if "tokens" in details:
-        judgements += judge_tokens(details["tokens"], built_in=request.model is None)
+        judgements += judge_tokens(details["tokens"], model=known_model(request))
     judgements += judge_intermediates(details.get("intermediates", {}).get("steps", {}))
-    trained = bool(details.get("load", {}).get("trained"))
+    trained = speaks_words(request, details.get("load", {}))
     for stage in ("speak", "stream", "clone"):
         if stage in details:
             heard = details[stage]

@@ -11,8 +11,8 @@ from xcompat.converters.conversion import open_tensors
 from xcompat.converters.model.model_files import find_model_files
 from xcompat.converters.model.speakers import read_voices
 from xcompat.errors import CannotLook, Misuse, Refusal, XcompatError
+from xcompat.smoke import voice
 from xcompat.target import listening
-from xcompat.target.checkpoint import SPEAKERS
 from xcompat.target.languages import SENTENCES
 from xcompat.target.loader import MODEL_FILE
 
@@ -33,7 +33,9 @@ class SmokeRequest:
     python: Path
     """Interpreter of the target environment."""
     model: Path | None = None
-    """Converted folder; None builds the tiny untrained model with the target's own classes."""
+    """Converted folder; None for the voice that ships with xcompat."""
+    shipped: bool = False
+    """Whether the folder holds that voice, so that it is known what it says."""
     device: str = "auto"
     runtime: str = "auto"
     """Who decodes: `stock` TTS and transformers, `xcompat`, or `auto`: stock where it works."""
@@ -58,14 +60,14 @@ def speakers_of(model: Path | None) -> tuple[str, ...]:
     """Return the names of the built-in speakers of a converted folder, in their order.
 
     Args:
-        model: Converted folder; None for the built-in model.
+        model: Converted folder; None for the voice that ships.
 
     Raises:
         CannotLook: The folder is missing, or its speakers cannot be read (XC302).
         Refusal: The folder is not converted (XC303).
     """
     if model is None:
-        return SPEAKERS
+        return voice.SPEAKERS
     check_model(model)
     path = find_model_files(model).speakers
     if path is None:

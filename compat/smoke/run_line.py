@@ -97,9 +97,6 @@ def capabilities_of(results: Sequence[StageResult]) -> dict[str, dict[str, str]]
     """Fold stages into capabilities: a capability works if all its stages ran and worked."""
     capabilities: dict[str, dict[str, str]] = {}
     for stage in results:
-        if stage.name == "make-checkpoint" and stage.status == "fails":
-            error = f"no checkpoint was made: {without_machine_paths(stage.error)}"
-            capabilities["load-converted"] = {"status": "unknown", "error": error}
         name = CAPABILITY_OF_STAGE.get(stage.name)
         if name is None or capabilities.get(name, {}).get("status") == "fails":
             continue
@@ -116,7 +113,9 @@ def without_machine_paths(error: str) -> str:
 def _wrong_sound(stage: StageResult) -> str:
     if "sound" not in stage.details:
         return ""
-    judged = judge_sound(stage.details["sound"], audio_tokens=stage.details.get("audio_tokens", 0))
+    judged = judge_sound(
+        stage.details["sound"], audio_tokens=stage.details.get("audio_tokens", 0), speech=True
+    )
     failed = [f"{j.name}: {j.detail}" for j in judged if not j.passed]
     return "wrong sound: " + "; ".join(failed) if failed else ""
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from xcompat.domain.soak import Slope, SoakReport
 from xcompat.smoke.child import run_stages
 from xcompat.smoke.request import check_request
-from xcompat.smoke.smoke import child_request, convert_built_in
+from xcompat.smoke.smoke import child_request
+from xcompat.smoke.voice import MODEL, make_voice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,16 +33,13 @@ def soak(
         Refusal: The model folder is not converted (XC303).
     """
     check_request(request)
-    first = ("import", "device", "load") if request.model else (
-        *("import", "make-checkpoint", "device", "load"),
-    )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="xcompat-soak-") as name:
         scratch = Path(name)
         outcome = run_stages(
             request.python,
-            (*first, "condition", *["soak"] * sentences),
+            ("import", "device", "load", "condition", *["soak"] * sentences),
             child_request(request, scratch),
-            after={"make-checkpoint": lambda: convert_built_in(scratch)},
+            after={} if request.model else {"import": lambda: make_voice(scratch)},
             on_begin=on_begin,
         )
     works = {stage.name: stage.details for stage in outcome.stages if stage.status == "works"}
@@ -50,7 +48,7 @@ def soak(
     on_device = tuple(int(each["device_bytes"]) for each in spoken if "device_bytes" in each)
     failed = [f"{s.name}: {s.error}" for s in outcome.stages if s.status == "fails"]
     return SoakReport(
-        model=str(request.model or "built-in"),
+        model=str(request.model or MODEL),
         runtime=str(works.get("load", {}).get("runtime", request.runtime)),
         device=str(works.get("device", {}).get("device", request.device)),
         sentences=len(spoken),

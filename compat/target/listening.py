@@ -69,7 +69,8 @@ def listen(wav: Path, text: str) -> Dict[str, Any]:
     Returns:
         `understood`: whether the recogniser chose `text`; None where it cannot be asked, because
         `unknown` words are not in its dictionary. `heard` is the sentence that it chose, empty
-        where none fits. `choices` is how many it could choose from.
+        where none fits. `choices` is how many it could choose from. `transcript` is what it
+        writes down without any hint, with `mistakes` in the `words` of the text.
 
     Raises:
         ImportError: pocketsphinx is not installed here.
@@ -79,23 +80,47 @@ def listen(wav: Path, text: str) -> Dict[str, Any]:
     decoder = Decoder(Config(lm=None, samprate=float(RATE), loglevel="FATAL"))
     spoken = words(text)
     unknown = sorted({word for word in spoken if decoder.lookup_word(word) is None})
+    recording = _recording(wav)
+    free = Decoder(Config(samprate=float(RATE), loglevel="FATAL"))
+    transcript = words(_heard(free, recording))
+    told = {
+        "transcript": " ".join(transcript),
+        "mistakes": mistakes(spoken, transcript),
+        "words": len(spoken),
+    }
     if unknown or not spoken or re.search(r"\d", text):
-        return {"understood": None, "heard": "", "choices": 0, "unknown": unknown or [text]}
+        return {"understood": None, "heard": "", "choices": 0, "unknown": unknown or [text], **told}
     choices = choices_for(text)
     rules = " | ".join(" ".join(words(choice)) for choice in choices)
     decoder.add_jsgf_string("choice", f"#JSGF V1.0; grammar choice; public <sentence> = {rules};")
     decoder.activate_search("choice")
-    decoder.start_utt()
-    decoder.process_raw(_recording(wav), full_utt=True)
-    decoder.end_utt()
-    hypothesis = decoder.hyp()
-    heard = hypothesis.hypstr if hypothesis else ""
+    heard = _heard(decoder, recording)
     return {
         "understood": heard.split() == spoken,
         "heard": next((choice for choice in choices if words(choice) == heard.split()), ""),
         "choices": len(choices),
         "unknown": [],
+        **told,
     }
+
+
+def _heard(decoder: Any, recording: bytes) -> str:
+    decoder.start_utt()
+    decoder.process_raw(recording, full_utt=True)
+    decoder.end_utt()
+    hypothesis = decoder.hyp()
+    return hypothesis.hypstr if hypothesis else ""
+
+
+def mistakes(spoken: Sequence[str], heard: Sequence[str]) -> int:
+    """Return how many words were replaced, left out or added."""
+    row = list(range(len(heard) + 1))
+    for number, word in enumerate(spoken, 1):
+        above, row[0] = row[0], number
+        for index, other in enumerate(heard, 1):
+            best = min(row[index] + 1, row[index - 1] + 1, above + (word != other))
+            above, row[index] = row[index], best
+    return row[-1]
 
 
 def words(text: str) -> List[str]:

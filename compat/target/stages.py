@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
+import zlib
 from pathlib import Path
 from typing import Any, Optional
 
@@ -26,7 +27,6 @@ from . import (
     reference,
     sound,
     trials,
-    weights,
 )
 from . import runtime as attached_runtime
 from .structure import longest_decode
@@ -62,6 +62,8 @@ class Smoke:
         self.voice: Any = None
         self.codes: list[int] = []
         """Greedy audio tokens of the first check text, proved by `run_tokens`."""
+        self.spoken = ""
+        """Path of the WAV that `run_speak` wrote."""
         self.fell_back: list[str] = []
         """Operators that MPS has handed to the CPU."""
         self.soaked = 0
@@ -109,11 +111,6 @@ class Smoke:
             self.fell_back = fallback.listen()
         return {"device": self.device, "reason": why, "name": machine.device_name(self.device)}
 
-    def run_make_checkpoint(self) -> dict[str, Any]:
-        """Build the tiny release with the real classes of this environment."""
-        path = checkpoint.make_checkpoint(Path(self.request["original"]))
-        return {"path": str(path), "bytes": path.stat().st_size}
-
     def run_refusal(self) -> dict[str, Any]:
         """Show that torch refuses the original as it is, and with which words."""
         import torch
@@ -134,19 +131,16 @@ class Smoke:
             return {"rewritten": (folder / "model.pth").stat().st_mtime_ns != before}
 
     def run_load_converted(self) -> dict[str, Any]:
-        """Load both converted folders; every weight equals what the checkpoint maker wrote."""
-        import torch
-
+        """Load both converted folders; every weight has the checksum of what was unpacked."""
         self.model = self._load()
         models = [("load_xtts", self.model)]
         if self.runtime == "stock":
             models.append(("stock", calls.stock_load(Path(self.request["pth"]))))
-        # The maker's generator is the truth: no unpickled original is needed to compare with.
+        # Taken while the original was written: nothing needs to be unpickled to compare with.
+        expected = json.loads(Path(self.request["checksums"]).read_text("ascii"))
         for label, model in models:
-            loaded = calls.checkpoint_tensors(model)
-            expected = {name: torch.empty_like(t, device="cpu") for name, t in loaded.items()}
-            weights.fill_state_dict(expected)
-            wrong = [n for n, t in loaded.items() if not torch.equal(t.cpu(), expected[n])]
+            loaded = {name: _crc32(t) for name, t in calls.checkpoint_tensors(model).items()}
+            wrong = [n for n in {**expected, **loaded} if loaded.get(n) != expected.get(n)]
             if wrong:
                 raise StageError(f"{label}: {len(wrong)} tensors differ, first {wrong[0]}")
         return {"tensors": len(calls.checkpoint_tensors(self.model))}
@@ -243,6 +237,7 @@ class Smoke:
         with Tap(self.model.gpt, "generate", lambda out: codes.extend(out[0].tolist())):
             samples, seconds = self._spoken()
         details = self._heard(samples, seconds, codes, self.request.get("wav"))
+        self.spoken = self.request.get("wav") or ""
         if self.request.get("repeat"):
             samples, later = self._spoken()
             details.update(
@@ -406,7 +401,7 @@ class Smoke:
         with Tap(gpt, "generate", lambda out: codes.extend(out[0].tolist())):
             tts.tts_to_file(
                 CHECK_TEXTS[0],
-                speaker=checkpoint.SPEAKERS[0],
+                speaker=next(iter(self.model.speaker_manager.speakers)),
                 language="en",
                 file_path=str(target),
                 top_k=1,
@@ -438,8 +433,8 @@ class Smoke:
         return listening.listen(Path(self.request["wav"]), self.request["text"])
 
     def _reference_wav(self) -> str:
-        """Return the path of the reference that was given, or of one that is made now."""
-        given = self.request.get("speaker_wav")
+        """Return the path of a reference: what was given, else what was said, else a hum."""
+        given = self.request.get("speaker_wav") or self.spoken
         if given:
             return str(given)
         sound.write_wav(Path(self.request["reference_wav"]), sound.hum(), sound.HUM_RATE)
@@ -512,3 +507,7 @@ class Smoke:
             "sound": measured,
             "wav": wav,
         }
+
+
+def _crc32(tensor: Any) -> int:
+    return zlib.crc32(tensor.detach().cpu().contiguous().numpy().tobytes())

@@ -65,15 +65,16 @@ def _values(name: str, shape: tuple[int, ...]) -> Any:
         return _window(count, hann="torch_mel_spectrogram" in name)
     if leaf == "fb":
         return mel_filter_bank(*shape)
-    offset, scale = _distribution(name, leaf, shape)
+    offset, scale = distribution(name, shape)
     values = uniform(name, count).reshape(shape)
     if "waveform_decoder." in name and len(shape) == 3 and "cond" not in name:
         values = _without_mean(name, values)
     return values * np.float32(scale) + np.float32(offset)
 
 
-def _distribution(name: str, leaf: str, shape: tuple[int, ...]) -> tuple[float, float]:
+def distribution(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
     """Return (offset, half width) of the uniform distribution for a tensor."""
+    leaf = name.rsplit(".", 1)[-1]
     if "waveform_decoder." in name:
         return _vocoder_distribution(name, leaf, shape)
     is_gain = leaf in {"original0", "weight_g", "gamma", "running_var", "mel_stats"}
@@ -91,7 +92,7 @@ def _distribution(name: str, leaf: str, shape: tuple[int, ...]) -> tuple[float, 
 
 
 def _vocoder_distribution(name: str, leaf: str, shape: tuple[int, ...]) -> tuple[float, float]:
-    """As `_distribution`, with what does not depend on the tokens kept small.
+    """As `distribution`, with what does not depend on the tokens kept small.
 
     Otherwise the speaker embedding, added at every layer, and the biases drown the signal, which
     the transposed convolutions weaken, and every sentence sounds the same.

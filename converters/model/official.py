@@ -6,13 +6,22 @@ November 2026 at https://huggingface.co/coqui/XTTS-v2, /coqui/XTTS-v1 and /tts-h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from xcompat.converters.files.source import SourceFile
 
 LICENCE: Final = "coqui-public-model-license"
 """Name on Hugging Face of the Coqui Public Model License 1.0.0, which binds every derivative."""
+PUBLISHED_LAYERS: Final = 30
+PUBLISHED_CHANNELS: Final = 1024
+"""Of the GPT in every published XTTS, and so in what was fine-tuned from one."""
+_UNTRAINED: Final = "untrained"
+"""Data set that `target.checkpoint` names in the configuration of what it makes."""
+_SPDX: Final = re.compile(rb"SPDX-License-Identifier:\s*([\w.+-]+)")
 RELEASES: Final = {
     "9c282fc8cd9bd749d383a4527f20edcc3cea9c821a6d16b7710d5198edf2da50": (
         "XTTS v1 of 2023-09-13 (coqui/XTTS-v1)"
@@ -43,6 +52,27 @@ RELEASES: Final = {
         "XTTS v2, configuration as a plain dict (tts-hub/XTTS-v2)"
     ),
 }
+
+
+def licence_of(
+    args: Mapping[str, Any], config: Mapping[str, Any], licences: Iterable[bytes]
+) -> str:
+    """Return the identifier of the licence that binds a model; empty where none is known.
+
+    Args:
+        args: The architecture, as `model_args_of` returns it.
+        config: The configuration.
+        licences: Content of the licence files beside the model: an SPDX tag in one decides.
+    """
+    for text in licences:
+        if found := _SPDX.search(text):
+            return found.group(1).decode()
+    sizes = args["gpt_layers"], args["gpt_n_model_channels"]
+    if sizes != (PUBLISHED_LAYERS, PUBLISHED_CHANNELS):
+        return ""
+    datasets = config.get("datasets")
+    named = [d.get("dataset_name") for d in datasets or () if isinstance(d, dict)]
+    return "" if _UNTRAINED in named else LICENCE
 
 
 def sha256_of(file: SourceFile) -> str:

@@ -100,7 +100,7 @@ def test_the_tensors_only_checkpoint_converts_to_the_same_bytes(
 def test_the_manifest_tells_what_was_done(release: Path) -> None:
     output = Path(convert(release).output)
     manifest = json.loads((output / "xcompat.json").read_text())
-    assert manifest["license"] == "coqui-public-model-license"
+    assert manifest["license"] is None  # of another size than what was published
     assert manifest["source"]["size"] == (release / "model.pth").stat().st_size
     for name, told in manifest["files"].items():
         content = (output / name).read_bytes()

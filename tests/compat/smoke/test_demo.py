@@ -1,4 +1,4 @@
-"""`xcompat demo` where there is no torch: everything but the voice."""
+"""`xcompat demo` where there is no torch: everything but speaking here."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conftest import Done
+from xcompat.smoke.demo import MARKER
+from xcompat.smoke.voice import RECORDING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,21 +19,22 @@ Run = Callable[..., Done]
 
 def test_the_story_is_told_and_left_behind(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "a demo"
+    folder.mkdir()
+    (folder / MARKER).touch()
+    (folder / "summary.md").write_text("An older demo")
     done = run("demo", str(folder))
     assert done.exit_code == 0, done.stderr
-    assert "[5/5] What is missing" in done.stdout
+    assert "[6/6] What is missing" in done.stdout
     assert 'pip install ".[xtts]"' in " ".join(done.stdout.split())
     summary = (folder / "summary.md").read_text(encoding="utf-8")
+    assert summary.startswith("# xcompat demo")
     assert "Verdict: **incompatible**. Found: XC002" in summary
+    assert "A recording, speech.mp3: It took me quite a long time" in summary
     assert (folder / "converted" / "model.safetensors").is_file()
-
-
-def test_a_second_demo_replaces_the_first(run: Run, tmp_path: Path) -> None:
-    folder = tmp_path / "demo"
-    assert run("demo", str(folder)).exit_code == 0
-    (folder / "summary.md").write_text("old")
-    assert run("demo", str(folder)).exit_code == 0
-    assert (folder / "summary.md").read_text(encoding="utf-8").startswith("# xcompat demo")
+    assert (folder / "speech.mp3").read_bytes() == RECORDING.read_bytes()
+    page = (folder / "speech.html").read_text(encoding="utf-8")
+    assert '<audio controls aria-label="The speech" src="data:audio/mpeg;base64,' in page
+    assert "a recording" in page
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])

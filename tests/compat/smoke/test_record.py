@@ -76,9 +76,14 @@ class StandIn:
         return {log.read_text().splitlines()[0] for log in self.logs.iterdir()}
 
 
+def made(scratch: Path) -> None:
+    """Stand in for the unpacked voice."""
+    (scratch / "checksums.json").write_text("{}")
+
+
 @pytest.fixture
 def record(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("xcompat.smoke.record.convert_built_in", lambda _: None)
+    monkeypatch.setattr("xcompat.smoke.record.make_voice", made)
     here = environment_of()
 
     def run(stand_in: StandIn, **options):
@@ -117,7 +122,7 @@ def test_the_same_is_measured_with_the_runtime(tmp_path: Path, record) -> None:
 def test_a_contributed_run_says_how_to_repeat_it_and_what_it_ran_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xcompat.smoke.record.convert_built_in", lambda _: None)
+    monkeypatch.setattr("xcompat.smoke.record.make_voice", made)
     stand_in = StandIn(tmp_path)
     packages = {"coqui-tts": "0.28.0", "torch": "2.8.0+cpu", "transformers": "4.57.6", "six": "1"}
     environment = replace(
@@ -171,13 +176,6 @@ def test_nothing_is_tried_after_what_everything_needs(tmp_path: Path, record, ho
     assert len(stand_in.children()) == 1
 
 
-def test_a_checkpoint_that_cannot_be_made_leaves_its_error(tmp_path: Path, record) -> None:
-    run = record(StandIn(tmp_path, fails="make-checkpoint"))
-    told = {"status": "unknown", "error": "no checkpoint was made: ValueError: no"}
-    assert run["capabilities"] == {"import": {"status": "works"}, "load-converted": told}
-    assert run["runtime_capabilities"]["load-converted"] == told
-
-
 def test_what_is_compiled_can_outlive_the_environment(tmp_path: Path, record) -> None:
     stand_in = StandIn(tmp_path)
     record(stand_in, bytecode=tmp_path / "compiled")
@@ -185,22 +183,19 @@ def test_what_is_compiled_can_outlive_the_environment(tmp_path: Path, record) ->
     assert len(compiled) == 1
 
 
-def test_the_runtime_loads_what_stock_made_in_a_process_that_made_nothing(
+def test_the_model_is_made_once_for_both_columns(
     tmp_path: Path, record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "xcompat.smoke.record.convert_built_in", lambda scratch: (scratch / "converted").mkdir()
-    )
-    stand_in = StandIn(tmp_path)
-    record(stand_in)
-    (stages,) = stand_in.children("xcompat")
-    assert stages[:3] == ["import", "device", "load-converted"]
+    calls = []
 
+    def make(scratch: Path) -> None:
+        calls.append(scratch)
+        made(scratch)
 
-def test_the_runtime_makes_its_own_checkpoint_where_stock_left_none(tmp_path: Path, record) -> None:
-    stand_in = StandIn(tmp_path)
-    record(stand_in)
-    assert stand_in.children("xcompat")[0][:2] == ["import", "make-checkpoint"]
+    monkeypatch.setattr("xcompat.smoke.record.make_voice", make)
+    run = record(StandIn(tmp_path))
+    assert len(calls) == 1
+    assert run["model"] == "voice"
 
 
 def test_the_next_stage_waits_for_what_is_to_be_done_between(tmp_path: Path) -> None:
@@ -208,8 +203,8 @@ def test_the_next_stage_waits_for_what_is_to_be_done_between(tmp_path: Path) -> 
     reached = []
     run_stages(
         stand_in.path,
-        ["import", "make-checkpoint", "device"],
+        ["import", "device"],
         {},
-        after={"make-checkpoint": lambda: reached.extend(stand_in.children("inventory")[0][-1:])},
+        after={"import": lambda: reached.extend(stand_in.children("inventory")[0][-1:])},
     )
-    assert reached == ["make-checkpoint"]
+    assert reached == ["import"]

@@ -32,7 +32,9 @@ def write(path: Path, samples: array[int], rate: int) -> Path:
 def test_the_spoken_sentence_is_understood(tmp_path: Path) -> None:
     samples, rate = sounds.speech("en-us", TEXT, tmp_path)
     wav = write(tmp_path / "speech.wav", samples, rate)
-    assert listening.listen(wav, TEXT)["understood"] is True
+    heard = listening.listen(wav, TEXT)
+    assert heard["understood"] is True
+    assert heard["mistakes"] < heard["words"] == 8
     other = listening.listen(wav, "My neighbor plays the piano every evening.")
     assert (other["understood"], other["heard"]) == (False, TEXT)
 
@@ -56,6 +58,14 @@ def test_a_word_that_is_not_in_the_dictionary_is_no_verdict(tmp_path: Path) -> N
     heard = listening.listen(wav, "The xqzrt is here.")
     assert (heard["understood"], heard["unknown"]) == (None, ["xqzrt"])
     assert listening.listen(wav, "There are 7 of them.")["understood"] is None
+
+
+@pytest.mark.parametrize(
+    ("heard", "mistakes"),
+    [("a b c", 0), ("a c", 1), ("a x c", 1), ("a b b c", 1), ("", 3), ("x y z", 3)],
+)
+def test_words_left_out_added_and_replaced_are_mistakes(heard: str, mistakes: int) -> None:
+    assert listening.mistakes(["a", "b", "c"], heard.split()) == mistakes
 
 
 def test_there_are_ten_choices_of_like_length() -> None:
