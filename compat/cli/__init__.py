@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = {
     "What is wrong": ("doctor", "explain", "preflight"),
-    "Make it work": ("fix", "resolve", "convert"),
+    "Make it work": ("fix", "resolve", "convert", "voices"),
     "Hear it": ("smoke", "demo"),
     "What is known": ("matrix",),
 }

@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, ContextManager, Optional, Sequence
 
-from . import imports, products, trials
+from . import imports, products, texts, trials
 from . import runtime as attached_runtime
 from .initialisation import without_initialisation
 
@@ -52,6 +52,9 @@ def load_xtts(
             imported beside a transformers that removed names; `auto` takes stock where a trial of
             a tiny model shows that it works here, and else xcompat.
 
+    Where its TTS needs a spaCy that is missing or broken, `enable_text_splitting=True` is done
+    here (see `texts.split_text`), and a text of too many tokens is refused before it is spoken.
+
     Returns:
         The model in evaluation mode on `device`, its `speaker_manager` filled. Its attribute
         `xcompat` is the attached `Runtime`, or None where stock was taken.
@@ -78,6 +81,7 @@ def load_xtts(
             runtime = "xcompat" if reason else "stock"
         model = _read(folder, device, build_generator=runtime == "stock")
     model.xcompat = None
+    texts.help_with_long_texts(model)
     if runtime != "stock":
         attached = attached_runtime.attach(model, dtype=dtype, quantize=quantize)
         attached.reason = reason

@@ -131,6 +131,23 @@ def _write_elements(
     return crc32
 
 
+def elements_of(source: TensorFile, tensor: Tensor) -> bytes:
+    """Return the elements of a small tensor in row-major order, comparing the source's checksum.
+
+    Args:
+        source: Where the elements are; its `check_tensors` has seen the tensor.
+        tensor: Of the source.
+
+    Raises:
+        Corruption: XC102, a checksum does not match or the file is truncated.
+    """
+    record = source.record(tensor.storage)
+    if source.checksummed:
+        check_crc32(record, crc32_of(source.file, record))
+    start = record.offset + tensor.offset * tensor.dtype.itemsize
+    return b"".join(map(bytes, _elements(source.file, start, tensor)))
+
+
 def crc32_of(file: SourceFile, record: ArchiveRecord) -> int:
     """Return the CRC-32 of a record as it is read now."""
     return checksums_of(file, [record])[0]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from xcompat import judge
 from xcompat.matrix.load import load_matrix
 from xcompat.smoke.judge import (
     GOLDEN_TOKENS,
@@ -24,10 +25,11 @@ from xcompat.smoke.judge import (
     judge_sound,
     judge_tokens,
 )
-from xcompat.target.sound import TOKEN_SECONDS, measure, mel_spectrogram
+from xcompat.target.sound import TOKEN_SECONDS, measure, mel_spectrogram, write_wav
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+    from pathlib import Path
 
 RATE = 24_000
 SECONDS = 2
@@ -300,3 +302,51 @@ def test_audio_tokens_in_any_order_are_heard() -> None:
     assert "no jumps between tokens" in failed(
         shuffled(samples, int(TOKEN_SECONDS * rate)), rate, speech=True
     )
+
+
+ABOUT_FOUR_SECONDS = "A sentence of about four seconds."
+
+
+def told(wav: Any, text: str = ABOUT_FOUR_SECONDS, **options: Any) -> list[str]:
+    return [each.name for each in judge(wav, text, **{"listen": False, **options}).failed]
+
+
+def test_an_app_is_told_of_samples_and_of_files(tmp_path: Path) -> None:
+    samples = speech_like()
+    write_wav(tmp_path / "mono.wav", samples, RATE)
+    with wave.open(str(tmp_path / "stereo.wav"), "wb") as file:
+        file.setparams((2, 2, RATE, 0, "NONE", ""))
+        pcm = (np.clip(samples, -1, 1) * 32767).astype("<i2")
+        file.writeframes(np.stack([pcm, pcm], axis=1).tobytes())
+    for wav in (samples, tmp_path / "mono.wav", str(tmp_path / "stereo.wav")):
+        heard = judge(wav, ABOUT_FOUR_SECONDS, listen=False)
+        assert (heard.passed, heard.failed, heard.not_listened) == (True, (), "not asked for")
+        assert heard.seconds == pytest.approx(samples.size / RATE)
+
+
+def test_an_app_can_read_files_of_floats(tmp_path: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    soundfile.write(tmp_path / "float.wav", speech_like(), RATE, subtype="FLOAT")
+    assert told(tmp_path / "float.wav") == []
+
+
+def test_an_app_is_told_what_is_wrong(tmp_path: Path) -> None:
+    assert "not noise" in told(noise())
+    assert "not silent" in told(np.zeros(RATE))
+    babble = np.concatenate([speech_like()] * 4)
+    assert told(babble, "Yes.") == ["length fits the text"]
+    assert "length fits the text" in told(speech_like(), "word " * 60)
+    assert "flows" in told(shuffled(speech_like(), 120))
+    with pytest.raises(ValueError, match="no text"):
+        judge(speech_like(), " ")
+    (tmp_path / "no.wav").write_text("no sound")
+    with pytest.raises(ValueError, match=r"no\.wav cannot be read as a sound"):
+        judge(tmp_path / "no.wav", "Yes.")
+
+
+def test_a_recogniser_listens_where_it_can() -> None:
+    pytest.importorskip("pocketsphinx")
+    heard = judge(speech_like(), "The doctor told him to drink more water.")
+    assert [each.name for each in heard.failed] == ["understood"]
+    assert judge(speech_like(), "Guten Morgen.", language="de").not_listened.endswith("only")
+    assert "xyzzy" in judge(speech_like(), "It is xyzzy today.").not_listened
