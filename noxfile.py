@@ -169,10 +169,28 @@ def release(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Build the site into site/, strictly; then look at it in Chromium: `-- PICTURES`."""
+    session.install(".", *nox.project.dependency_groups(PROJECT, "docs"))
+    session.run("mkdocs", "build", env={"NO_MKDOCS_2_WARNING": "1"})
+    if shutil.which("chromium") is None:
+        session.run("playwright", "install", "--with-deps", "chromium")
+    pictures = session.posargs[0] if session.posargs else str(_emptied(session, "pictures"))
+    session.run("python", "tests/look_at_site.py", "site", pictures)
+
+
+@nox.session(default=False)
+def recording(session: nox.Session) -> None:
+    """Record the terminal that the README and the site show."""
+    session.install(".")
+    session.run("python", "tests/record_terminal.py")
+
+
+@nox.session(default=False)
 def installs(session: nox.Session) -> None:
     """Install the wheel as strangers do, by pip, uv and pipx, on each Python that is here."""
     session.install("build", "pipx", "uv")
-    target = Path(_emptied(session, "installs"))
+    target = _emptied(session, "installs").resolve()
     session.run("python", "-m", "build", "--wheel", "--outdir", str(target), silent=True)
     (wheel,) = target.glob("*.whl")
     own = {name: str(target / name) for name in ("UV_TOOL_DIR", "UV_TOOL_BIN_DIR")}
