@@ -161,7 +161,7 @@ class TestOrigin:
 
     def test_another_project_with_our_letters_in_its_name_is_not_ours(self):
         text = f"{FRAME.replace('shop', 'index-tts/indextts')}TypeError: Invalid file: None\n"
-        assert [each.certainty for each in explained(text)] == ["possible"]
+        assert {each.certainty for each in explained(text)} == {"possible"}
 
 
 class TestVersions:
@@ -312,9 +312,9 @@ class TestLogs:
             )
             assert code in codes(broken), broken
 
-    @pytest.mark.parametrize("width", [80, 120])
-    def test_lines_that_a_window_has_broken_within_words(self, width):
-        for code, text in PASTED:
+    @pytest.mark.parametrize(("width", "first"), [(80, 0), (120, 1)])
+    def test_lines_that_a_window_has_broken_within_words(self, width, first):
+        for code, text in PASTED[first::4]:
             broken = "\n".join(
                 line[at : at + width]
                 for line in text.splitlines()
