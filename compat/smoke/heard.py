@@ -111,4 +111,5 @@ def _listened(
             return (), "no recogniser; pip install 'xcompat[asr]'"
     if heard["understood"] is None:
         return (), f"the recogniser does not know {', '.join(heard['unknown'])}"
-    return (replace(judge_heard(heard), name="understood"),), ""
+    (understood,) = judge_heard(heard, model="")  # What it wrote down is not judged: it mishears.
+    return (replace(understood, name="understood"),), ""
