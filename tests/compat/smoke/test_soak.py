@@ -89,7 +89,7 @@ def test_the_verdict_is_of_host_and_device(
     monkeypatch.setattr(soaking, "run_stages", run_stages)
     report = soaking.soak(SmokeRequest(python=Path("python"), wav=tmp_path / "out.wav"), 200)
     assert asked[0].count("soak") == 200
-    assert asked[0][:5] == ("import", "make-checkpoint", "device", "load", "condition")
+    assert asked[0][:5] == ("import", "device", "load", "condition", "soak")
     flat = sentence == "Memory stays flat."
     assert (answer(report)[0], report.flat) == (sentence, flat)
     assert report.speech_seconds == 400
