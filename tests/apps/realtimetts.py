@@ -19,9 +19,11 @@ def speak(way: Way) -> Iterator[Any]:
     try:
         for text in ("Hello there.", "And another one."):
             ours.send(text)
-            chunks = list(iter(ours.recv, None))
-            if chunks and isinstance(chunks[-1], str):
-                raise RuntimeError(chunks[-1])
+            chunks = []
+            while (told := ours.recv()) is not None:
+                if isinstance(told, str):
+                    raise RuntimeError(told)
+                chunks.append(told)
             yield [sample for chunk in chunks for sample in chunk]
         ours.send(None)
         child.join(60)
