@@ -8,11 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import xcompat
 from builders import checkpoints
 from builders.environments import TTS_22, make_venv
+from xcompat.target.sound import write_wav
 
 PAGE = (Path(__file__).parents[2] / "docs/api.md").read_text("utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -27,6 +29,7 @@ def folder(tmp_path, monkeypatch):
     model = tmp_path / "path/to/XTTS-v2"
     model.mkdir()
     checkpoints.write(model, checkpoints.checkpoint())
+    write_wav(Path("out.wav"), np.zeros(24_000), 24_000)
 
 
 def test_diagnose_says_what_the_doctor_says(run):
