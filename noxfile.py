@@ -326,9 +326,27 @@ def loading(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def quality(session: nox.Session) -> None:
+    """Count in words what each way to decode costs: `-- PYTHON...`, the first in all ways."""
+    session.install(".[asr]", "numpy")
+    folder = _emptied(session, "quality")
+    session.run("python", "tests/quality.py", "unpack", str(folder))
+    first, *others = session.posargs or session.error("name interpreters that have TTS")
+    _prove(session, first, "quality.py", "speak", folder)
+    for python in others:
+        _prove(session, python, "quality.py", "speak", folder, "--only-stock")
+    session.run("python", "tests/quality.py", "judge", str(folder))
+
+
+@nox.session(default=False)
 def judges(session: nox.Session) -> None:
-    """Plant faults in a live model; the smoke's judges must find each: `-- PYTHON...`."""
-    session.install(".")
+    """Plant faults in live models and in speech; the smoke's judges shall find them."""
+    session.install(".[asr]", "numpy")
+    for python in session.posargs:
+        folder = _emptied(session, "speech")
+        session.run("python", "tests/quality.py", "unpack", str(folder))
+        _prove(session, python, "planted_speech.py", "speak", folder)
+        session.run("python", "tests/planted_speech.py", "judge", str(folder))
     for python, original in _tiny_models(session):
         converted = _converted(session, original, "converted")
         lines = original.with_name("lines.jsonl")

@@ -80,9 +80,9 @@ def listen(wav: Path, text: str) -> Dict[str, Any]:
     decoder = Decoder(Config(lm=None, samprate=float(RATE), loglevel="FATAL"))
     spoken = words(text)
     unknown = sorted({word for word in spoken if decoder.lookup_word(word) is None})
-    recording = _recording(wav)
+    sound = recording(wav)
     free = Decoder(Config(samprate=float(RATE), loglevel="FATAL"))
-    transcript = words(_heard(free, recording))
+    transcript = words(heard(free, sound))
     told = {
         "transcript": " ".join(transcript),
         "mistakes": mistakes(spoken, transcript),
@@ -94,19 +94,20 @@ def listen(wav: Path, text: str) -> Dict[str, Any]:
     rules = " | ".join(" ".join(words(choice)) for choice in choices)
     decoder.add_jsgf_string("choice", f"#JSGF V1.0; grammar choice; public <sentence> = {rules};")
     decoder.activate_search("choice")
-    heard = _heard(decoder, recording)
+    chosen = heard(decoder, sound)
     return {
-        "understood": heard.split() == spoken,
-        "heard": next((choice for choice in choices if words(choice) == heard.split()), ""),
+        "understood": chosen.split() == spoken,
+        "heard": next((choice for choice in choices if words(choice) == chosen.split()), ""),
         "choices": len(choices),
         "unknown": [],
         **told,
     }
 
 
-def _heard(decoder: Any, recording: bytes) -> str:
+def heard(decoder: Any, sound: bytes) -> str:
+    """Return what a decoder of pocketsphinx hears in a recording."""
     decoder.start_utt()
-    decoder.process_raw(recording, full_utt=True)
+    decoder.process_raw(sound, full_utt=True)
     decoder.end_utt()
     hypothesis = decoder.hyp()
     return hypothesis.hypstr if hypothesis else ""
@@ -136,7 +137,7 @@ def choices_for(text: str) -> List[str]:
     return sorted([text, *others[: CHOICES - 1]])
 
 
-def _recording(wav: Path) -> bytes:
+def recording(wav: Path) -> bytes:
     """Return the sound as the recogniser wants it: 16 kHz, 16 bits, a level, some quiet around."""
     with wave.open(str(wav), "rb") as file:
         rate = file.getframerate()
