@@ -7,10 +7,9 @@ import shlex
 from pathlib import Path
 
 import pytest
-import typer.main
 
+from builders.options import OPTIONS
 from xcompat import version
-from xcompat.cli import COMMANDS, _app
 
 ROOT = Path(__file__).parents[1]
 SITE = (ROOT / "mkdocs.yml").read_text("utf-8")
@@ -21,24 +20,6 @@ LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 """Where a link of Markdown leads."""
 MADE = re.compile(r"(issues/|commands\.md|json\.md|schemas/)")
 """What the site makes of the code."""
-
-
-def options_by_command() -> dict[str, set[str]]:
-    group = typer.main.get_command(_app(""))
-    context = typer.Context(group)
-    return {
-        name: {
-            option
-            for param in command.get_params(context)
-            for option in (*param.opts, *param.secondary_opts)
-        }
-        for names in COMMANDS.values()
-        for name in names
-        if (command := group.get_command(context, name))
-    }
-
-
-OPTIONS = options_by_command()
 
 
 def commands_in(page: Path) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 from builders import pickle_asm as asm
 from builders.checkpoints import entries, floats
 from builders.command import snapshot
+from builders.schemas import check
 from builders.zip_forge import archive
 from xcompat.converters import convert, write_tiny_release
 from xcompat.converters.conversion import open_tensors
@@ -54,7 +55,9 @@ def test_the_built_in_speakers_are_listed_in_their_order(
         model = tmp_path / "converted"
     done = run("voices", str(model))
     assert [line.split("  ")[0] for line in done.stdout.splitlines()] == NAMES
-    told = json.loads(run("voices", str(model), "--json").stdout)["voices"]
+    whole = json.loads(run("voices", str(model), "--json").stdout)
+    check("voices", whole)
+    told = whole["voices"]
     assert [each["name"] for each in told] == NAMES
     assert told[0]["speaker_embedding"] == [1, 512, 1]
     assert voices_of(model) == voices_of(tmp_path / "model")

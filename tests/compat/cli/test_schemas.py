@@ -1,7 +1,6 @@
 """What `--json` writes is what the published schemas say, and nothing else."""
 
 import json
-from importlib import resources
 from pathlib import Path
 
 import jsonschema
@@ -10,28 +9,13 @@ import pytest
 from builders import checkpoints, smoked
 from builders.environments import TTS_22, make_venv
 from builders.known import READ_ONCE
+from builders.options import OPTIONS
+from builders.schemas import SCHEMAS, check, closed
 from xcompat.domain.gpu import Card, Graphics, Outlook
 from xcompat.render.gpu import outlook_as_json
 from xcompat.render.smoke import report_as_json
 
-SCHEMAS = resources.files("xcompat") / "schemas"
 PINS = "TTS==0.22.0\ntorch==2.9.1\ntransformers==4.57.1\n"
-
-
-def closed(schema):
-    """Return a schema that takes no field which it does not name."""
-    if isinstance(schema, list):
-        return [closed(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    told = {name: closed(value) for name, value in schema.items()}
-    return {**told, "additionalProperties": False} if "required" in schema else told
-
-
-def check(name, told):
-    schema = json.loads((SCHEMAS / f"{name}.json").read_text("utf-8"))
-    jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.Draft202012Validator(closed(schema)).validate(told)
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +77,11 @@ def test_runs_that_are_sent_in(run):
 
 def test_a_smoke(tmp_path):
     check("smoke", json.loads(json.dumps(report_as_json(smoked.speak(tmp_path)))))
+
+
+def test_every_command_that_writes_json_has_a_schema():
+    names = {file.name.removesuffix(".json").partition("-")[0] for file in SCHEMAS.iterdir()}
+    assert names >= {name for name, options in OPTIONS.items() if "--json" in options}
 
 
 def test_every_schema_is_of_a_command_and_says_which():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from builders.schemas import check
 from xcompat.domain.smoke import StageResult
 from xcompat.domain.soak import Slope, SoakReport
 from xcompat.render.soak import answer, show_soak, soak_as_json
@@ -95,6 +97,7 @@ def test_the_verdict_is_of_host_and_device(
     assert report.speech_seconds == 400
     assert (report.runtime, report.device) == ("xcompat", "mps")
     assert soak_as_json(report)["flat"] is flat
+    check("smoke-soak", json.loads(json.dumps(soak_as_json(report))))
 
 
 def test_it_is_shown_with_its_error(capsys: pytest.CaptureFixture[str]) -> None:
