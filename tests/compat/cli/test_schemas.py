@@ -1,7 +1,6 @@
 """What `--json` writes is what the published schemas say, and nothing else."""
 
 import json
-from importlib import resources
 from pathlib import Path
 
 import jsonschema
@@ -10,28 +9,13 @@ import pytest
 from builders import checkpoints, smoked
 from builders.environments import TTS_22, make_venv
 from builders.known import READ_ONCE
+from builders.schemas import SCHEMAS, check, closed
+from xcompat.converters import write_tiny_release
 from xcompat.domain.gpu import Card, Graphics, Outlook
 from xcompat.render.gpu import outlook_as_json
 from xcompat.render.smoke import report_as_json
 
-SCHEMAS = resources.files("xcompat") / "schemas"
 PINS = "TTS==0.22.0\ntorch==2.9.1\ntransformers==4.57.1\n"
-
-
-def closed(schema):
-    """Return a schema that takes no field which it does not name."""
-    if isinstance(schema, list):
-        return [closed(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    told = {name: closed(value) for name, value in schema.items()}
-    return {**told, "additionalProperties": False} if "required" in schema else told
-
-
-def check(name, told):
-    schema = json.loads((SCHEMAS / f"{name}.json").read_text("utf-8"))
-    jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.Draft202012Validator(closed(schema)).validate(told)
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +28,7 @@ def folder(tmp_path, monkeypatch):
     make_venv(tmp_path / "venv", TTS_22)
     (tmp_path / "model").mkdir()
     checkpoints.write(tmp_path / "model", checkpoints.checkpoint())
+    write_tiny_release(tmp_path / "release")
 
 
 @pytest.mark.parametrize(
@@ -64,6 +49,8 @@ def folder(tmp_path, monkeypatch):
         ("convert-find", ("convert", "--find")),
         ("preflight", ("preflight", "--tts", "TTS==0.22.0", "--torch", "2.2.0", "--macos", "14.5")),
         ("matrix", ("matrix",)),
+        ("voices", ("voices", "release")),
+        ("voices", ("voices", "release", "--export-all", "-o", "voices.pth")),
     ],
 )
 def test_a_command_writes_what_its_schema_says(run, name, words):

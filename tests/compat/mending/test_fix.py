@@ -17,6 +17,7 @@ from builders import smoked
 from builders.command import snapshot
 from builders.installed import COQUI_ENV, REPORT, TTS_ENV, imported, installed, needs_installers
 from builders.installed import stub_uv as stubbed_uv
+from builders.schemas import check
 from xcompat.converters import repair, write_tiny_release
 from xcompat.mending import carry_out
 from xcompat.smoke.smoke import run_smoke
@@ -63,6 +64,9 @@ def test_one_command_there_and_one_back(fix, make, model, tmp_path, owner):
     code, out, err = fix(model, "--python", python, "--yes", "--json")
     assert code == 0, err
     told = json.loads(out)
+    check("fix", told)
+    for name, inner in (("resolve", "plan"), ("convert", "conversion"), ("smoke", "smoke")):
+        check(name, told[inner])
     assert told["state"] == "done"
     assert told["smoke"]["verdict"] == "speaks"
     assert told["model"]["way"] == "in place"
@@ -70,6 +74,7 @@ def test_one_command_there_and_one_back(fix, make, model, tmp_path, owner):
     assert installed(python) in (TTS_ENV, COQUI_ENV)
     after = snapshot(model)
     assert after["model.pth.original"] == before["model.pth"] != after["model.pth"]
+    check("fix-undo", json.loads(fix("--undo", "--dry-run", "--json")[1]))
     code, out, err = fix("--undo")
     assert code == 0, err
     assert "packages changed, model converted" in out
@@ -98,6 +103,7 @@ def test_a_dry_run_and_nobody_to_ask_change_nothing(fix, make, model, tmp_path):
     python = make(tmp_path / "env", REPORT)
     before = snapshot(model)
     code, out, _ = fix(model, "--python", python, "--dry-run", "--json")
+    check("fix", json.loads(out))
     assert (code, json.loads(out)["state"]) == (0, "planned")
     code, _, err = fix(model, "--python", python)
     assert (code, "error[XC217]" in err, "--yes" in err) == (2, True, True)
