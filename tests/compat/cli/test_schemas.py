@@ -11,6 +11,7 @@ from builders.environments import TTS_22, make_venv
 from builders.known import READ_ONCE
 from builders.options import OPTIONS
 from builders.schemas import SCHEMAS, check, closed
+from xcompat.converters import write_tiny_release
 from xcompat.domain.gpu import Card, Graphics, Outlook
 from xcompat.render.gpu import outlook_as_json
 from xcompat.render.smoke import report_as_json
@@ -28,6 +29,7 @@ def folder(tmp_path, monkeypatch):
     make_venv(tmp_path / "venv", TTS_22)
     (tmp_path / "model").mkdir()
     checkpoints.write(tmp_path / "model", checkpoints.checkpoint())
+    write_tiny_release(tmp_path / "release")
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,8 @@ def folder(tmp_path, monkeypatch):
         ("convert-find", ("convert", "--find")),
         ("preflight", ("preflight", "--tts", "TTS==0.22.0", "--torch", "2.2.0", "--macos", "14.5")),
         ("matrix", ("matrix",)),
+        ("voices", ("voices", "release")),
+        ("voices", ("voices", "release", "--export-all", "-o", "voices.pth")),
     ],
 )
 def test_a_command_writes_what_its_schema_says(run, name, words):

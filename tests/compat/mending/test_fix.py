@@ -5,7 +5,6 @@ Only the interpreter that speaks is a stand-in: `nox -s fix` has the real TTS.
 
 import json
 import os
-import pty
 import subprocess
 import sys
 from dataclasses import replace
@@ -72,6 +71,7 @@ def test_one_command_there_and_one_back(fix, make, model, tmp_path, owner):
     assert installed(python) in (TTS_ENV, COQUI_ENV)
     after = snapshot(model)
     assert after["model.pth.original"] == before["model.pth"] != after["model.pth"]
+    check("fix-undo", json.loads(fix("--undo", "--dry-run", "--json")[1]))
     code, out, err = fix("--undo")
     assert code == 0, err
     assert "packages changed, model converted" in out
@@ -100,8 +100,8 @@ def test_a_dry_run_and_nobody_to_ask_change_nothing(fix, make, model, tmp_path):
     python = make(tmp_path / "env", REPORT)
     before = snapshot(model)
     code, out, _ = fix(model, "--python", python, "--dry-run", "--json")
-    assert (code, json.loads(out)["state"]) == (0, "planned")
     check("fix", json.loads(out))
+    assert (code, json.loads(out)["state"]) == (0, "planned")
     code, _, err = fix(model, "--python", python)
     assert (code, "error[XC217]" in err, "--yes" in err) == (2, True, True)
     assert (snapshot(model), installed(python)) == (before, REPORT)
@@ -281,7 +281,7 @@ class TestWhere:
 
 @pytest.mark.parametrize(("answer", "code"), [("n", 2), ("y", 2)])
 def test_whoever_types_nothing_is_offered_it(tmp_path, answer, code):
-    ours, theirs = pty.openpty()
+    ours, theirs = pytest.importorskip("pty").openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "xcompat"],
         stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path,
