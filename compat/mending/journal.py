@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from xcompat.errors import CannotLook
 
@@ -26,6 +26,8 @@ except ImportError:  # Windows
     HAS_LOCKS = False
 else:
     HAS_LOCKS = True
+
+_NAMES: Final = f"fix-{'[0-9]' * 6}.json"
 
 
 class Packages(NamedTuple):
@@ -173,12 +175,12 @@ def journals(folder: Path) -> list[Journal]:
     Raises:
         CannotLook: `XC243`, one cannot be read.
     """
-    return [_read(file) for file in sorted(folder.glob("fix-*.json"), reverse=True)]
+    return [_read(file) for file in sorted(folder.glob(_NAMES), reverse=True)]
 
 
 def new_journal(folder: Path, begun: str) -> Journal:
     """Return a journal that is not written yet."""
-    number = 1 + max((int(file.stem[4:]) for file in folder.glob("fix-*.json")), default=0)
+    number = 1 + max((int(file.stem[4:]) for file in folder.glob(_NAMES)), default=0)
     return Journal(folder / f"fix-{number:06}.json", begun, "begun")
 
 

@@ -5,7 +5,6 @@ Only the interpreter that speaks is a stand-in: `nox -s fix` has the real TTS.
 
 import json
 import os
-import pty
 import subprocess
 import sys
 from dataclasses import replace
@@ -281,7 +280,7 @@ class TestWhere:
 
 @pytest.mark.parametrize(("answer", "code"), [("n", 2), ("y", 2)])
 def test_whoever_types_nothing_is_offered_it(tmp_path, answer, code):
-    ours, theirs = pty.openpty()
+    ours, theirs = pytest.importorskip("pty").openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "xcompat"],
         stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path,
