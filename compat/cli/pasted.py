@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _OWN_ERRORS = {
     "1": "a checkpoint or its conversion (`xcompat convert`)",
-    "2": "an environment, a list of pins or the matrix (`xcompat doctor`)",
+    "2": "an environment, a list of pins, the matrix or a fix (`xcompat doctor`, `xcompat fix`)",
     "3": "the speaking test (`xcompat smoke`)",
 }
 
