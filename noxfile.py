@@ -49,6 +49,14 @@ MPS_STACKS = {
     ],
 }
 """What XTTS is traced with, by the name of the trace."""
+APP_STACKS = {
+    "tts": ["TTS==0.22.0", "torch==2.9.1", "torchaudio==2.9.1", "transformers==4.38.0"],
+    "coqui-tts": [
+        *("coqui-tts==0.28.0", "six", "torch==2.11.0", "torchaudio==2.11.0"),
+        *("torchcodec==0.11.1", "transformers==4.57.6", "pandas>=2.2.2"),
+    ],
+}
+"""What the programs of apps are run with."""
 
 
 @nox.session
@@ -337,6 +345,20 @@ def quality(session: nox.Session) -> None:
     for python in others:
         _prove(session, python, "quality.py", "speak", folder, "--only-stock")
     session.run("python", "tests/quality.py", "judge", str(folder))
+
+
+@nox.session(default=False)
+def apps(session: nox.Session) -> None:
+    """Do what twelve apps do, in each environment of APP_STACKS, or `-- NAME...`; record it."""
+    session.install(".", "uv")
+    for name in session.posargs or APP_STACKS:
+        with _environment(session, name, *APP_STACKS[name], "soundfile", ".") as python:
+            original = _tiny_model(session, python)
+            repaired = original.with_name("in-place")
+            shutil.copytree(original, repaired)
+            session.run("xcompat", "convert", "--in-place", str(repaired))
+            _converted(session, original, "both", "--format", "both")
+            session.run("python", "tests/apps/record.py", python, str(original.parent))
 
 
 @nox.session(default=False)

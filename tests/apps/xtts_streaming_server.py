@@ -21,7 +21,9 @@ def speak(way: Way) -> Iterator[Any]:
     )
     asked = json.loads(answer)
     speaker = torch.tensor(asked["speaker_embedding"]).unsqueeze(0).unsqueeze(-1)
-    conditioning = torch.tensor(asked["gpt_cond_latent"]).reshape(-1, 1024).unsqueeze(0)
+    conditioning = (
+        torch.tensor(asked["gpt_cond_latent"]).reshape(-1, latents.shape[-1]).unsqueeze(0)
+    )
     chunks = model.inference_stream(
         "A request.",
         "en",
