@@ -402,6 +402,7 @@ def mps_simulate(session: nox.Session) -> None:
     """Prove the simulated device: values as on the CPU, planted mistakes found; Linux."""
     for name in session.posargs or MPS_STACKS:
         _on_simulated_mps(session, name, "--prove")
+        _on_simulated_mps(session, name, "--sizes")
 
 
 @nox.session

@@ -91,11 +91,16 @@ class Runtime:
                 chosen = self._options(kwargs, prefix)
             except options.UnsupportedOption as refusal:
                 return self._by_stock(refusal, cond_latents, text_inputs, kwargs)
-            tokens, latents = zip(*self.decoder.steps(prefix, chosen))
-            codes = torch.stack(tokens, dim=1)
-            self._last = _Decoded(
-                cond_latents, text_inputs, codes, codes.clone(), torch.stack(latents, dim=1)
-            )
+            rows = prefix.repeat_interleave(chosen.num_return_sequences, dim=0)
+            tokens, parts = zip(*self.decoder.windows(list(rows), chosen))
+            codes = torch.cat(tokens, dim=1)
+            # As long as the vocoder will want it, so that no sentence asks for a size of its own.
+            count = int(codes.shape[1])
+            shape = (len(codes), vocoder.padded(count), int(parts[0].shape[-1]))
+            latents = parts[0].new_empty(shape)[:, :count]
+            for part, into in zip(parts, latents.split([p.shape[1] for p in parts], dim=1)):
+                into.copy_(part)
+            self._last = _Decoded(cond_latents, text_inputs, codes, codes.clone(), latents)
         return codes
 
     def _by_stock(
