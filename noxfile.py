@@ -305,6 +305,7 @@ def runtime(session: nox.Session) -> None:
     for python, original in _tiny_models(session):
         converted = _converted(session, original, "converted", "--format", "both")
         _prove(session, python, "prove_runtime.py", converted)
+        _prove(session, python, "prove_kernels.py", converted)
 
 
 @nox.session(default=False)

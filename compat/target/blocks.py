@@ -39,6 +39,40 @@ def build(layers: Sequence[Any], make: Callable[[Any], Projection]) -> tuple[lis
     return list(faster), "numba"
 
 
+def fuse(blocks: Sequence[Block], heads: int) -> Any:
+    """Return `fused.FusedBlocks` that compute what `blocks` do.
+
+    Raises:
+        Exception: Whatever Triton, or its absence, has to say; ArithmeticError where what they
+            compute is something else.
+    """
+    import torch
+
+    from .fused import FusedBlocks
+    from .rooms import Place
+
+    kernels = FusedBlocks(blocks, heads)
+    channels = kernels.channels
+    device = blocks[0].norms[0].weight.device
+    with torch.inference_mode():
+        hidden = torch.linspace(-1.0, 1.0, channels, device=device)[None]
+        cache = torch.linspace(1.0, -1.0, 2 * 70 * channels, device=device).sin()
+        cache = cache.view(2, 1, heads, 70, channels // heads)
+        expected = _by_torch(blocks[0])(hidden, cache.clone(), Place(66, 67))
+        one = FusedBlocks(blocks[:1], heads)
+        ours = one(hidden, [cache.clone()], torch.tensor([66], device=device))
+    if not bool((expected - ours).abs().max() <= _TOLERANCE * expected.abs().max()):
+        raise ArithmeticError("the fused kernels compute something else than torch")
+    return kernels
+
+
+def _by_torch(block: Block) -> Block:
+    """Return a block that multiplies with the weights as they are held, in float32."""
+    if block.projections[0].held is None:
+        return Block(block.norms, block.projections)
+    return Block(block.norms, [projection.exact for projection in block.projections])
+
+
 class Block:
     """Pre-norm, causal attention, tanh-approximated GELU."""
 
@@ -128,7 +162,7 @@ class CompiledBlock(Block):
         with torch.inference_mode():
             hidden = torch.linspace(-1.0, 1.0, channels)[None]
             cache = torch.linspace(1.0, -1.0, 2 * 3 * channels).sin().view(2, 1, 1, 3, channels)
-            exact = Block(self.norms, [projection.exact for projection in self.projections])
+            exact = _by_torch(self)
             expected, ours = (act(hidden, cache.clone(), Place(2, 3)) for act in (exact, self))
         if not bool((expected - ours).abs().max() <= _TOLERANCE * expected.abs().max()):
             raise ArithmeticError("a compiled block computes something else than torch")

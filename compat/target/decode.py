@@ -36,10 +36,14 @@ class Policy(NamedTuple):
     """Tokens after which the host looks whether all rows have ended."""
     fixed: bool
     """Whether shapes are of a few sizes, and masks hide what is not filled."""
+    fused: bool = False
+    """Whether a single row goes through the kernels of `fused`, where Triton is there."""
 
 
 ON_CPU = Policy(window=1, fixed=False)
 ON_DEVICE = Policy(window=8, fixed=True)
+ON_CUDA = Policy(window=8, fixed=True, fused=True)
+_POLICIES = {"cpu": ON_CPU, "cuda": ON_CUDA}
 
 
 class _Way(NamedTuple):
@@ -90,7 +94,7 @@ class Decoder:
 
     @property
     def kernel(self) -> str:
-        """What multiplies a single row: `numba`, `torch`, in a CUDA graph or why not."""
+        """What multiplies a single row: `numba`, `triton`, `torch`; in a CUDA graph, or why not."""
         if self.replayer is None:
             return self._kernel
         if self.replayer.fault:
@@ -199,19 +203,49 @@ class Decoder:
 
     def _follow(self) -> None:
         """Begin anew where a weight was moved, replaced or written to since the last decode."""
-        current = signature(self.gpt)
-        if current == self._signature:
+        if signature(self.gpt) == self._signature:
             return
-        self._signature, self._idle = current, []
+        self._idle = []
         self._device = self.gpt.mel_head.weight.device
-        on_cpu = self._device.type == "cpu"
-        self.policy = self._wanted_policy or (ON_CPU if on_cpu else ON_DEVICE)
+        kind = self._device.type
+        self.policy = self._wanted_policy or _POLICIES.get(kind, ON_DEVICE)
         self.blocks, self._kernel = blocks.build(self.gpt.gpt.h, self._make)
+        self.fused = self._fused() if self.policy.fused else None
         self.replayer = None
-        if self._device.type == "cuda":
+        if kind == "cuda":
             import torch
 
             self.replayer = Replayer(torch.cuda)
+        self._signature = signature(self.gpt)
+
+    def _fused(self) -> Any:
+        """Return the blocks in Triton's kernels, or None where they cannot be had here.
+
+        Raises:
+            CannotAttach: They cannot, and shorter weights, which torch's own products of a single
+                row make slower and not faster on a card, were asked for.
+        """
+        shorter = self.blocks[0].projections[0].held is not None
+        try:
+            if not shorter:  # One copy of the weights is enough for both orders of reading.
+                for layer in self.gpt.gpt.h:
+                    for part in (layer.attn.c_attn, layer.attn.c_proj):
+                        products.turn(part)
+                    for part in (layer.mlp.c_fc, layer.mlp.c_proj):
+                        products.turn(part)
+                self.blocks, self._kernel = blocks.build(self.gpt.gpt.h, self._make)
+            made = blocks.fuse(self.blocks, self.heads)
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}"
+            if shorter:
+                raise products.CannotAttach(
+                    f"shorter weights are slower than float32 on {self._device.type} without "
+                    f"Triton's kernels, which cannot be had here: {said}"
+                ) from error
+            self._kernel = f"torch: no Triton kernels: {said}"
+            return None
+        self._kernel = "triton"
+        return made
 
     def _room(self, count: int) -> Room:
         for room in self._idle:
@@ -247,10 +281,18 @@ class Decoder:
         self._reserve(room, used + 1)
         if way.options.do_sample:
             way.dice.draw(room.noise)
+        fused = self.fused if room.count == 1 else None
         until = min(up_to(used + 1, BUCKET), room.capacity) if self.policy.fixed else used + 1
+        if fused is not None:
+            until = room.capacity  # one graph for all lengths
         by_host = not self.policy.fixed and room.same_lengths
 
         def step() -> None:
+            if fused is not None:
+                inputs = self._audio(room.token, room.index)
+                hidden = self.gpt.gpt.ln_f(fused(inputs, room.layers, room.at))
+                self._choose(room, hidden, way)
+                return
             place = Place(used, until) if by_host else room.place(until)
             inputs = self._audio(room.token, room.index)[:, None]
             hidden = self._hidden(inputs, room.layers, place)[:, 0]
