@@ -364,6 +364,17 @@ def bench_runtime(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def bench_gpu(session: nox.Session) -> None:
+    """Measure decoding on CUDA, for ten minutes: `-- PYTHON FOLDER`, as for `bench_runtime`."""
+    python, folder = session.posargs
+    _prove(
+        session, python, "bench_runtime.py", "decode", folder, "--device", "cuda",
+        "--rounds", "3", "--tokens", "60", "--variants", "stock,float32,float16,int8",
+        "--acts", "tokens,decode,first-token,inference,first-chunk,book",
+    )  # fmt: skip
+
+
+@nox.session(default=False)
 def mps_operators(session: nox.Session) -> None:
     """Read the operator tables from macOS wheels of torch: all, or `-- 2.9.1 2.15.0`."""
     session.install("packaging", "pip", "pyyaml")
