@@ -313,6 +313,7 @@ def runtime(session: nox.Session) -> None:
     for python, original in _tiny_models(session):
         converted = _converted(session, original, "converted", "--format", "both")
         _prove(session, python, "prove_runtime.py", converted)
+        _prove(session, python, "prove_kernels.py", converted)
 
 
 @nox.session(default=False)
@@ -385,6 +386,17 @@ def bench_runtime(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def bench_gpu(session: nox.Session) -> None:
+    """Measure decoding on CUDA, for ten minutes: `-- PYTHON FOLDER`, as for `bench_runtime`."""
+    python, folder = session.posargs
+    _prove(
+        session, python, "bench_runtime.py", "decode", folder, "--device", "cuda",
+        "--rounds", "3", "--tokens", "60", "--variants", "stock,float32,float16,int8",
+        "--acts", "tokens,decode,first-token,inference,first-chunk,book",
+    )  # fmt: skip
+
+
+@nox.session(default=False)
 def mps_operators(session: nox.Session) -> None:
     """Read the operator tables from macOS wheels of torch: all, or `-- 2.9.1 2.15.0`."""
     session.install("packaging", "pip", "pyyaml")
@@ -424,6 +436,7 @@ def mps_simulate(session: nox.Session) -> None:
     """Prove the simulated device: values as on the CPU, planted mistakes found; Linux."""
     for name in session.posargs or MPS_STACKS:
         _on_simulated_mps(session, name, "--prove")
+        _on_simulated_mps(session, name, "--sizes")
 
 
 @nox.session

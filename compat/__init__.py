@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from xcompat.target.imports import importing_tts as importing_tts
     from xcompat.target.loader import load_xtts as load_xtts
     from xcompat.target.runtime import attach as attach
+    from xcompat.target.speaking import speak as speak
 
 __all__ = [
     "XcompatError",
@@ -27,6 +28,7 @@ __all__ = [
     "judge",
     "load_xtts",
     "plan",
+    "speak",
 ]
 
 _HOMES = {
@@ -38,6 +40,7 @@ _HOMES = {
     "judge": "smoke.heard",
     "load_xtts": "target.loader",
     "plan": "api",
+    "speak": "target.speaking",
 }
 
 

@@ -2,7 +2,7 @@
 
     python -I tests/bench_runtime.py load FOLDER [--original FOLDER] [--rounds 3]
     python -I tests/bench_runtime.py decode FOLDER [--rounds 5] [--tokens 60]
-        [--variants stock,float32,bfloat16,int8] [--acts tokens,decode,inference]
+        [--variants stock,float32,bfloat16,int8] [--acts tokens,decode,inference] [--device cuda]
 
 FOLDER was converted with `--format both`, so that stock TTS can load its `model.pth` on any torch;
 `--original` names another for it. (coqui-tts 0.28 rewrites an original that it loads.)
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import importlib.util
 import json
 import logging
@@ -29,6 +30,8 @@ from typing import Any, Callable
 TEXT = "It took me quite a long time to develop a voice, and now I am not going to be silent."
 PENALTY = 5.0
 STREAM_CHUNK = 20
+BOOK = 32
+"""Sentences that `book` decodes at once."""
 LOADERS = ("stock", "xcompat")
 SIZES = {"stock": 4, "float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
 """Bytes of a weight."""
@@ -143,12 +146,13 @@ def median(values: Any) -> float:
 
 
 def bench_decode(
-    folder: Path, rounds: int, count: int, variants: list[str], acts: list[str]
+    folder: Path, rounds: int, count: int, *, variants: list[str], acts: list[str], device: str
 ) -> dict[str, Any]:
     """Tokens per second of each variant, whole `inference()`, first chunk; cost in accuracy."""
     import torch
 
     load_xtts = target("loader").load_xtts
+    synchronise = functools.partial(target("machine").synchronise, device)
     options: dict[str, dict[str, Any]] = {
         "stock": {"runtime": "stock"},
         "float32": {"runtime": "xcompat"},
@@ -159,14 +163,22 @@ def bench_decode(
     models = {}
     for name in variants:
         with contextlib.redirect_stdout(sys.stderr):
-            models[name] = load_xtts(folder, **options[name])
+            try:
+                models[name] = load_xtts(folder, device=device, **options[name])
+            except target("products").CannotAttach as refusal:
+                print(f"{name}: {refusal}", file=sys.stderr)
+                continue
         head = models[name].gpt.mel_head
         bias = head.bias.detach().clone()
         bias[models[name].gpt.stop_audio_token] = -1e9  # all decodes shall be equally long
         head.bias = torch.nn.Parameter(bias, requires_grad=False)
     some = models[variants[0]]
-    voice = tuple(next(iter(some.speaker_manager.speakers.values())).values())
+    variants = list(models)
+    voice = tuple(
+        part.to(device) for part in next(iter(some.speaker_manager.speakers.values())).values()
+    )
     ids = torch.tensor([some.tokenizer.encode(TEXT.lower(), lang="en")], dtype=torch.int32)
+    ids = ids.to(device)
 
     def decode(model: Any, tokens: int = count) -> Any:
         with torch.inference_mode():
@@ -185,9 +197,19 @@ def bench_decode(
     def first_chunk(model: Any) -> Any:
         torch.manual_seed(1)
         stream = model.inference_stream(TEXT, "en", *voice, stream_chunk_size=STREAM_CHUNK)
-        chunk = next(stream)
+        chunk = next(stream).cpu()
         stream.close()
         return chunk
+
+    def book(model: Any) -> Any:
+        """As many sentences at once as a book is read with; stock says them one after the other."""
+        torch.manual_seed(1)
+        if model.xcompat is None:
+            return [model.inference(TEXT, "en", *voice, max_new_tokens=count) for _ in range(4)]
+        say = target("speaking").speak
+        return list(
+            say(model, [TEXT] * BOOK, "en", *voice, together=BOOK, seed=1, max_new_tokens=count)
+        )
 
     def stream(model: Any) -> Any:
         with torch.inference_mode():
@@ -198,21 +220,29 @@ def bench_decode(
                 output_hidden_states=True, return_dict_in_generate=True,
             )  # fmt: skip
 
-    by_turns = turns(stream, models, rounds, count) if "tokens" in acts else {}
+    by_turns = turns(stream, models, rounds, count, synchronise) if "tokens" in acts else {}
     seconds = {
-        what: timed(act, models, rounds)
+        what: timed(act, models, rounds, synchronise)
         for what, act in (
             ("decode", decode),
             ("first-token", first_token),
             ("inference", whole),
             ("first-chunk", first_chunk),
+            ("book", book),
         )
         if what in acts
     }
-    speech = whole(some)["wav"].shape[0] / 24000 if "inference" in acts else 0.0
+    speaks = {"inference", "book"} & set(acts)
+    speech = whole(some)["wav"].shape[0] / 24000 if speaks else 0.0
     return {
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
+        "device": target("machine").device_name(device),
+        "memory": target("machine").peak_memory(device),
+        "times real time, sentences at once": {
+            name: round((4 if name == "stock" else BOOK) * speech / statistics.median(times), 1)
+            for name, times in seconds.get("book", {}).items()
+        },
         "tokens": count,
         "milliseconds per streamed token, by turns": {
             name: {
@@ -267,14 +297,19 @@ def bench_decode(
         "host synchronisations per token": {
             name: synchronisations(lambda tokens, model=model: decode(model, tokens))
             for name, model in models.items()
+            if device == "cpu"  # a mode that looks at each operator sees none of a graph
         },
         "accuracy": accuracy(models, voice, ids, decode) if "float32" in models else {},
-        "bytes read per token": bandwidth(models, seconds.get("decode", {}), count),
+        "bytes read per token": bandwidth(models, seconds.get("decode", {}), count, device),
     }
 
 
 def turns(
-    stream: Callable[[Any], Any], models: dict[str, Any], rounds: int, count: int
+    stream: Callable[[Any], Any],
+    models: dict[str, Any],
+    rounds: int,
+    count: int,
+    synchronise: Callable[[], None],
 ) -> dict[str, list[float]]:
     """Seconds of each token but the first two, the models taking turns at each token.
 
@@ -287,6 +322,7 @@ def turns(
             for name in list(streams)[:: 1 if index % 2 else -1]:
                 started = time.perf_counter()
                 next(streams[name])
+                synchronise()
                 if index > 1:
                     seconds[name].append(time.perf_counter() - started)
         for opened in streams.values():
@@ -302,13 +338,19 @@ def elements(models: dict[str, Any]) -> int:
     return sum(p.numel() for p in blocks.parameters() if p.dim() == 2)
 
 
-def timed(act: Callable[[Any], Any], models: dict[str, Any], rounds: int) -> dict[str, list[float]]:
+def timed(
+    act: Callable[[Any], Any],
+    models: dict[str, Any],
+    rounds: int,
+    synchronise: Callable[[], None],
+) -> dict[str, list[float]]:
     seconds: dict[str, list[float]] = {name: [] for name in models}
     for index in range(rounds + 1):
         order = list(models) if index % 2 else list(models)[::-1]
         for name in order:
             started, cpu = time.perf_counter(), time.process_time()
             act(models[name])
+            synchronise()
             wall = time.perf_counter() - started
             print(
                 f"{act.__name__}, round {index}, {name}: {wall:.2f} s", file=sys.stderr, flush=True
@@ -320,17 +362,17 @@ def timed(act: Callable[[Any], Any], models: dict[str, Any], rounds: int) -> dic
 
 
 def bandwidth(
-    models: dict[str, Any], seconds: dict[str, list[float]], count: int
+    models: dict[str, Any], seconds: dict[str, list[float]], count: int, device: str
 ) -> dict[str, Any]:
     """What limits a decode: every weight of the blocks is read once for each token."""
     import torch
 
-    weights = torch.ones(1 << 28, dtype=torch.float32)
-    weights.sum()
+    weights = torch.ones(1 << 28, dtype=torch.float32, device=device)
+    float(weights.sum())
     reading = []
     for _ in range(5):
         started = time.perf_counter()
-        weights.sum()
+        float(weights.sum())
         reading.append(weights.numel() * 4 / (time.perf_counter() - started) / 1e9)
     count_of = elements(models)
     return {
@@ -372,6 +414,7 @@ def accuracy(models: dict[str, Any], voice: Any, ids: Any, decode: Any) -> dict[
     exact = models["float32"]
     codes = decode(exact)
     mel = torchaudio.transforms.MelSpectrogram(24000, n_fft=1024, hop_length=256, n_mels=80)
+    mel = mel.to(voice[0].device)
 
     def measure(model: Any) -> tuple[Any, Any, Any]:
         decoder = model.xcompat.decoder
@@ -415,6 +458,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=60)
     parser.add_argument("--threads", type=int, help="of torch; all cores if not given")
+    parser.add_argument("--device", default="cpu", help="for `decode`: cpu, cuda or mps")
     parser.add_argument("--loader", choices=LOADERS, default="stock")
     parser.add_argument("--variants", default="stock,float32,bfloat16,int8")
     parser.add_argument("--acts", default="tokens,decode,first-token,inference,first-chunk")
@@ -432,8 +476,9 @@ def main() -> None:
                 options.folder,
                 options.rounds,
                 options.tokens,
-                options.variants.split(","),
-                options.acts.split(","),
+                variants=options.variants.split(","),
+                acts=options.acts.split(","),
+                device=options.device,
             )
     result["load average"] = os.getloadavg()[0]
     print(json.dumps(result, indent=None if options.what == "load-once" else 1))

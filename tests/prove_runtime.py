@@ -53,19 +53,24 @@ load_target()
 
 from xcompat_target import (  # type: ignore[import-not-found]
     decode,
+    graphs,
     imports,
     languages,
     loader,
+    options,
     products,
     reading,
     reference,
     runtime,
     sound,
+    speaking,
     trials,
     weights,
 )
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 
 torch.set_num_threads(1)  # the model is tiny, and other work on the machine slows two the more
@@ -453,9 +458,9 @@ class Proofs:
         import soundfile
 
         said = []
-        for name, options in (("MP3", {}), ("OGG", {"subtype": "VORBIS"})):
+        for name, form in (("MP3", {}), ("OGG", {"subtype": "VORBIS"})):
             file = str(self.scratch / f"hum.{name.lower()}")
-            soundfile.write(file, hum, 22050, format=name, **options)
+            soundfile.write(file, hum, 22050, format=name, **form)
             (samples,), _ = reading.read_audio(file, otherwise=expect_no_call)
             written = torch.tensor(hum)
             count = min(len(samples), len(written))
@@ -473,12 +478,215 @@ class Proofs:
             said.append(f"{name} {apart:.1e} from stock")
         return ", ".join(said)
 
+    def by_stock(self) -> str:
+        """What the decoder does not do, stock does where it can; beams are never an exception."""
+        settings: list[dict[str, Any]] = [
+            {"num_beams": 3, "do_sample": False, "repetition_penalty": PENALTY},
+            {"num_beams": 2, "do_sample": True, "length_penalty": 2.0},
+            {"do_sample": False, "no_repeat_ngram_size": 2},
+        ]
+        if self.stock is None:
+            model = loader.load_xtts(self.folder, runtime="xcompat")
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                out = model.inference(TEXTS[0], "en", *self.voices[0], num_beams=2, top_k=1)
+            expect(any("num_beams=2" in str(each.message) for each in said), "it was not said")
+            return f"one beam, and a warning: {len(out['wav'])} samples"
+        model = loader.load_xtts(self.folder, runtime="xcompat")
+        for setting in settings:
+            pair = []
+            for each in (model, self.stock):
+                torch.manual_seed(5)
+                options = {"max_new_tokens": 12, **setting}
+                pair.append(each.inference(TEXTS[0], "en", *self.voices[0], **options)["wav"])
+            expect(pair[0].shape == pair[1].shape, f"{setting}: another length than stock")
+            worst = float(abs(pair[0] - pair[1]).max())
+            expect(worst <= TOLERANCE, f"{setting}: {worst:.1e} from stock")
+        alone = self.codes(self.ours, self.voices[0], TEXTS[0], repetition_penalty=PENALTY)
+        after = self.codes(model, self.voices[0], TEXTS[0], repetition_penalty=PENALTY)
+        expect(torch.equal(alone, after), "other tokens after stock was asked")
+        return f"{len(settings)} settings equal to stock"
+
+    def fixed_shapes(self) -> str:
+        """The step of fixed shapes, its host looking seldom: same tokens, same random state."""
+        gpt, head = self.ours.gpt, self.ours.gpt.mel_head
+        bias = head.bias.detach().clone()
+        settings: list[dict[str, Any]] = [
+            {"repetition_penalty": PENALTY},
+            {"do_sample": True, "temperature": 0.8, "top_p": 0.9, "repetition_penalty": 2.0},
+            {"do_sample": True, "num_return_sequences": 3},
+        ]
+        compared, ended = 0, set()
+        try:
+            for more in (0.0, 2.0, 4.0):
+                with torch.no_grad():
+                    head.bias.copy_(bias)
+                    head.bias[gpt.stop_audio_token] += more
+                decoders = [decode.Decoder(gpt), *(decode.Decoder(gpt, policy=p) for p in FIXED)]
+                for seed, setting in enumerate(settings * 2):
+                    runs = [self.run(each, seed, setting) for each in decoders]
+                    for tokens, latents, state in runs[1:]:
+                        expect(torch.equal(tokens, runs[0][0]), f"{setting}: other tokens")
+                        expect(torch.equal(state, runs[0][2]), f"{setting}: other random state")
+                        worst = float((latents - runs[0][1]).abs().max())
+                        expect(worst <= TOLERANCE, f"{setting}: latents differ by {worst:.1e}")
+                    ended.add(runs[0][0].shape[1])
+                    compared += 1
+        finally:
+            with torch.no_grad():
+                head.bias.copy_(bias)
+        expect(min(ended) < TOKENS, "nothing ended early")
+        return f"{compared} decodes of {min(ended)} to {max(ended)} tokens, 3 ways to look"
+
+    def run(self, decoder: Any, seed: int, setting: dict[str, Any]) -> tuple[Any, Any, Any]:
+        torch.manual_seed(seed)
+        with torch.inference_mode():
+            prefix = decoder.prefix(self.voices[seed % 2][0], self.tokens(TEXTS[seed % 2]))
+            parts = list(decoder.steps(prefix, options.Options(TOKENS, **setting)))
+            tokens, latents = (torch.stack(each, dim=1) for each in zip(*parts))
+        return tokens, latents, torch.get_rng_state()
+
+    def capture_rules(self) -> str:
+        """Steps of fixed shape read nothing on the host and call the same on the same shapes."""
+        decoder = decode.Decoder(self.ours.gpt, policy=decode.Policy(window=64, fixed=True))
+        chosen = options.Options(
+            TOKENS, do_sample=True, temperature=0.8, top_p=0.9, repetition_penalty=2.0
+        )
+        calls: list[list[str]] = []
+        advance = decoder._advance
+
+        def advanced(*args: Any) -> None:
+            with Calls() as seen:
+                advance(*args)
+            calls.append(seen.made)
+
+        decoder._advance = advanced
+        with torch.inference_mode():
+            prefix = decoder.prefix(self.voices[0][0], self.tokens(TEXTS[0]))
+            list(decoder.steps(prefix, chosen))
+        names = {call.partition(" ")[0] for step in calls for call in step}
+        waits = names & {"_local_scalar_dense", "is_nonzero", "nonzero", "item", "equal"}
+        expect(not waits, f"a step waits for the device: {waits}")
+        kinds = {tuple(step) for step in calls}
+        expect(len(calls) == TOKENS - 1, f"{len(calls)} steps")
+        expect(len(kinds) <= 2, f"{len(kinds)} kinds of steps")
+        return f"{len(calls)} steps of {len(calls[0])} calls, of {len(kinds)} kinds"
+
+    def graphs(self) -> str:
+        """With a stand-in for CUDA: each step is recorded once, replayed, and given up in words."""
+        decoder = decode.Decoder(self.ours.gpt, policy=decode.ON_DEVICE)
+        told = []
+        for fault in (None, "capture"):
+            cuda = RecordedCuda(fault)
+            decoder.replayer = graphs.Replayer(cuda)
+            for _ in range(2):
+                with warnings.catch_warnings(record=True) as said:
+                    warnings.simplefilter("always")
+                    tokens = self.run(decoder, 1, {"repetition_penalty": PENALTY})[0]
+                expected = self.run(self.ours.xcompat.decoder, 1, {"repetition_penalty": PENALTY})
+                expect(torch.equal(tokens, expected[0]), f"{fault}: other tokens")
+                told += [str(each.message) for each in said]
+            if fault is None:
+                expect(cuda.replays == 2 * (TOKENS - 1), f"{cuda.replays} replays")
+                expect(cuda.captured <= 3, f"{cuda.captured} graphs")
+                expect(decoder.kernel.endswith("in a CUDA graph"), decoder.kernel)
+                expect(not told, f"{told}")
+                first = (cuda.captured, cuda.replays)
+        expect(len(told) == 1, f"said {len(told)} times")
+        expect("planted" in told[0], told[0])
+        expect("no CUDA graph: RuntimeError: planted" in decoder.kernel, decoder.kernel)
+        return f"{first[0]} graphs, {first[1]} replays; a failure is said once"
+
+    def changes(self) -> str:
+        """A weight that is set, written to, moved or converted is followed; autocast is not."""
+        model = loader.load_xtts(self.folder, runtime="xcompat", quantize="int8")
+        plain = loader.load_xtts(self.folder, runtime="xcompat")
+        said = []
+        for each in (plain, model):
+
+            def codes(each: Any = each) -> list[int]:
+                return list(
+                    self.codes(each, self.voices[0], TEXTS[0], repetition_penalty=PENALTY)[0]
+                )
+
+            first = codes()
+            layer = each.gpt.gpt.h[0].mlp.c_fc
+            kept = layer.weight
+            layer.weight = torch.nn.Parameter(torch.zeros_like(kept), requires_grad=False)
+            expect(codes() != first, "a weight that was set is not used")
+            layer.weight = kept
+            expect(codes() == first, "a weight that was set back is not used")
+            with torch.no_grad():
+                was = layer.weight.clone()
+                layer.weight.mul_(0)
+                expect(codes() != first, "a weight that was written to is not used")
+                layer.weight.copy_(was)
+            for name, parameter in list(each.named_parameters()):
+                owner, _, leaf = name.rpartition(".")
+                setattr(each.get_submodule(owner), leaf, parameter)  # as apps do
+            expect(codes() == first, "other tokens after parameters were set again")
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                expect(codes() == first, "autocast changes the tokens")
+                out = each.inference(TEXTS[0], "en", *self.voices[0], max_new_tokens=5, top_k=1)
+            expect(str(out["wav"].dtype) == "float32", f"{out['wav'].dtype} under autocast")
+            expect(each.to("cpu") is each and codes() == first, "other tokens after .to")
+        try:
+            half = plain.half().inference(
+                TEXTS[0], "en", *(part.half() for part in self.voices[0]), max_new_tokens=5
+            )
+            said.append(f"half: {half['wav'].dtype}")
+        except Exception as error:
+            said.append(f"half: {type(error).__name__}: {str(error)[:60]}")
+        shown = inspect.signature(model.get_conditioning_latents)
+        expected = inspect.signature(type(model).get_conditioning_latents)
+        expect(list(shown.parameters) == list(expected.parameters)[1:], f"signature {shown}")
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            for _ in range(2):
+                model.gpt.init_gpt_for_inference(kv_cache=True, use_deepspeed=True)
+        expect(len(told) == 1, f"deepspeed is said {len(told)} times")
+        return "set, written, moved, autocast; " + ", ".join(said)
+
+    def together_alone(self) -> str:
+        """Texts that are decoded together sound as each of them does alone, in their order."""
+        texts = [TEXTS[0], "No.", " ".join(TEXTS), TEXTS[1], "It rains in the mountains."]
+        gpt = self.ours.gpt
+        bias = gpt.mel_head.bias.detach().clone()
+        lengths, worst = set(), 0.0
+        try:
+            with torch.no_grad():
+                gpt.mel_head.bias[gpt.stop_audio_token] += 4.0
+            for setting in ({}, {"do_sample": False, "repetition_penalty": PENALTY, "speed": 0.9}):
+                options = {"max_new_tokens": 24, **setting}
+                alone = []
+                for index, text in enumerate(texts):
+                    torch.manual_seed(7 + index)
+                    alone.append(self.ours.inference(text, "en", *self.voices[1], **options))
+                spoken = speaking.speak(
+                    self.ours, iter(texts), "en", *self.voices[1], together=3, seed=7, **options
+                )
+                for mine, theirs in zip(spoken, alone):
+                    shapes = mine["gpt_latents"].shape, theirs["gpt_latents"].shape
+                    expect(shapes[0] == shapes[1], f"{setting}: {shapes[0]}, alone {shapes[1]}")
+                    expect(mine["wav"].shape == theirs["wav"].shape, "another length")
+                    for part in ("gpt_latents", "wav"):
+                        worst = max(worst, float(abs(mine[part] - theirs[part]).max()))
+                    lengths.add(shapes[0][1])
+                expect(next(spoken, None) is None, "more sounds than texts")
+        finally:
+            with torch.no_grad():
+                gpt.mel_head.bias.copy_(bias)
+        expect(worst <= TOLERANCE, f"differs from alone by {worst:.1e}")
+        expect(len(lengths) > 2, f"lengths {lengths}")
+        for wrong in ({"together": 0}, {"made_up": 1}):
+            with contextlib.suppress(ValueError):
+                list(speaking.speak(self.ours, texts, "en", *self.voices[0], **wrong))
+                raise Failed(f"{wrong} was taken")
+        return f"5 texts of {min(lengths)} to {max(lengths)} tokens, within {worst:.1e}"
+
     def refusals(self) -> str:
-        """An option that is not done is refused by its name."""
+        """An option that nobody does is refused by its name."""
         cases: list[tuple[dict[str, Any], str]] = [
-            ({"num_beams": 2}, "num_beams"),
-            ({"typical_p": 0.5}, "typical_p"),
-            ({"no_repeat_ngram_size": 3}, "no_repeat_ngram_size"),
             ({"made_up": 1}, "made_up"),
             ({"temperature": 0.0}, "temperature"),
             ({"max_new_tokens": 10_000}, "max_new_tokens"),
@@ -608,8 +816,97 @@ class Proofs:
             return [int(token) for token, _ in generator]
 
 
+class Calls(TorchDispatchMode):
+    """Notes which operators are called, on which shapes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        shapes = [list(each.shape) for each in args if isinstance(each, torch.Tensor)]
+        self.made.append(f"{func.overloadpacket.__name__} {shapes}")
+        return func(*args, **(kwargs or {}))
+
+
+class RecordedCuda:
+    """Stands in for `torch.cuda`: a graph keeps what is done while it is captured, undone.
+
+    On a card nothing is computed while it is captured, only in each replay.
+    """
+
+    def __init__(self, fault: Any) -> None:
+        self.fault, self.captured, self.replays = fault, 0, 0
+        self.capturing: Any = None
+
+    def Stream(self) -> Any:  # noqa: N802 - torch's name
+        return types.SimpleNamespace(wait_stream=lambda _: None)
+
+    def current_stream(self) -> Any:
+        return self.same
+
+    same = types.SimpleNamespace(wait_stream=lambda _: None)
+
+    def stream(self, _: Any) -> Any:
+        return contextlib.nullcontext()
+
+    def CUDAGraph(self) -> Any:  # noqa: N802 - torch's name
+        return RecordedGraph(self)
+
+    @contextlib.contextmanager
+    def graph(self, graph: Any) -> Iterator[None]:
+        if self.fault:
+            raise RuntimeError("planted")
+        self.captured += 1
+        with Recording() as mode:
+            yield
+        graph.calls = mode.calls
+
+
+class RecordedGraph:
+    def __init__(self, cuda: RecordedCuda) -> None:
+        self.cuda, self.calls = cuda, []
+
+    def replay(self) -> None:
+        self.cuda.replays += 1
+        for func, args, kwargs, results in self.calls:
+            again = func(*args, **kwargs)
+            for old, new in zip(tree_leaves(results), tree_leaves(again)):
+                # What a graph makes stays at its address.
+                if isinstance(old, torch.Tensor) and old.data_ptr() != new.data_ptr():
+                    old.copy_(new)
+
+
+class Recording(TorchDispatchMode):
+    """Keeps what is called; what is written in place is put back, as if it had not been done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Any] = []
+        self.undo: list[Any] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if name.endswith("_") and not name.endswith("__"):
+            self.undo.append((args[0], args[0].clone()))
+        results = func(*args, **(kwargs or {}))
+        self.calls.append((func, args, kwargs or {}, results))
+        return results
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        for tensor, before in reversed(self.undo):
+            tensor.copy_(before)
+
+
+FIXED = (
+    decode.Policy(window=8, fixed=True),
+    decode.Policy(window=5, fixed=False),
+    decode.Policy(window=1, fixed=True),
+)
 PROOFS = (
     "facts", "weights", "greedy", "second_pass", "sampling", "batch", "speech", "chunks",
+    "fixed_shapes", "capture_rules", "graphs", "changes", "by_stock", "together_alone",
     "odd_texts", "languages", "together", "clone", "refusals", "precisions", "api", "detached",
 )  # fmt: skip
 

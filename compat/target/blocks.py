@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Callable, Sequence
 
 if TYPE_CHECKING:
     from .products import Projection
+    from .rooms import Place
 
 _TOLERANCE = 1e-4
 """Largest difference of the two ways to compute a block, of what is largest in its result."""
@@ -38,6 +39,40 @@ def build(layers: Sequence[Any], make: Callable[[Any], Projection]) -> tuple[lis
     return list(faster), "numba"
 
 
+def fuse(blocks: Sequence[Block], heads: int) -> Any:
+    """Return `fused.FusedBlocks` that compute what `blocks` do.
+
+    Raises:
+        Exception: Whatever Triton, or its absence, has to say; ArithmeticError where what they
+            compute is something else.
+    """
+    import torch
+
+    from .fused import FusedBlocks
+    from .rooms import Place
+
+    kernels = FusedBlocks(blocks, heads)
+    channels = kernels.channels
+    device = blocks[0].norms[0].weight.device
+    with torch.inference_mode():
+        hidden = torch.linspace(-1.0, 1.0, channels, device=device)[None]
+        cache = torch.linspace(1.0, -1.0, 2 * 70 * channels, device=device).sin()
+        cache = cache.view(2, 1, heads, 70, channels // heads)
+        expected = _by_torch(blocks[0])(hidden, cache.clone(), Place(66, 67))
+        one = FusedBlocks(blocks[:1], heads)
+        ours = one(hidden, [cache.clone()], torch.tensor([66], device=device))
+    if not bool((expected - ours).abs().max() <= _TOLERANCE * expected.abs().max()):
+        raise ArithmeticError("the fused kernels compute something else than torch")
+    return kernels
+
+
+def _by_torch(block: Block) -> Block:
+    """Return a block that multiplies with the weights as they are held, in float32."""
+    if block.projections[0].held is None:
+        return Block(block.norms, block.projections)
+    return Block(block.norms, [projection.exact for projection in block.projections])
+
+
 class Block:
     """Pre-norm, causal attention, tanh-approximated GELU."""
 
@@ -50,29 +85,49 @@ class Block:
         layers = layer.attn.c_attn, layer.attn.c_proj, layer.mlp.c_fc, layer.mlp.c_proj
         return cls([layer.ln_1, layer.ln_2], [make(projection) for projection in layers])
 
-    def __call__(self, hidden: Any, cache: Any, used: int, until: int) -> Any:
+    def __call__(self, hidden: Any, cache: Any, place: Place) -> Any:
         """Put new positions through the block.
 
         Args:
             hidden: Shape (n * new positions, channels).
             cache: Keys and values, shape (2, n, heads, capacity, channels per head).
-            used: Positions in the cache before.
-            until: Positions in the cache after.
+            place: Where they go. Several new positions of a row are the first ones.
         """
         from torch.nn import functional as F
 
         ln_1, ln_2 = self.norms
         attend, mix, expand, narrow = self.projections
         _, count, heads, _, width = cache.shape
-        new = until - used
+        new = len(hidden) // count
         parts = attend(ln_1(hidden)).view(count, new, 3, heads, width)
         parts = parts.permute(2, 0, 3, 1, 4)
-        cache[:, :, :, used:until] = parts[1:]
-        keys, values = cache[:, :, :, :until].unbind()
-        # All that is cached is past for a single new position; a first pass is causal.
-        mixed = F.scaled_dot_product_attention(parts[0], keys, values, is_causal=new > 1)
+        if place.flat is None:
+            cache[:, :, :, place.used : place.used + new] = parts[1:]
+        else:
+            cache.view(-1, width).index_copy_(
+                0, place.flat, parts[1:].reshape(-1, width).to(cache.dtype)
+            )
+        keys, values = cache[:, :, :, : place.until].unbind()
+        if place.mask is None:
+            # All that is cached is past for a single new position; a first pass is causal.
+            mixed = F.scaled_dot_product_attention(parts[0], keys, values, is_causal=new > 1)
+        else:
+            mixed = _attended(parts[0], keys, values, place.mask)
         hidden = hidden + mix(mixed.transpose(1, 2).reshape(hidden.shape))
         return hidden + narrow(F.gelu(expand(ln_2(hidden)), approximate="tanh"))
+
+
+def _attended(query: Any, keys: Any, values: Any, mask: Any) -> Any:
+    """Return what one query of each head takes from the values, shape (n, heads, 1, width)."""
+    import torch
+
+    width = query.shape[-1]
+
+    def flat(part: Any) -> Any:
+        return part.reshape(-1, *part.shape[2:])
+
+    scores = torch.baddbmm(mask, flat(query), flat(keys).transpose(1, 2), alpha=width**-0.5)
+    return torch.bmm(scores.softmax(dim=-1), flat(values)).view(query.shape)
 
 
 class CompiledBlock(Block):
@@ -86,27 +141,29 @@ class CompiledBlock(Block):
             tuple(projection.arrays() for projection in block.projections),
         )
 
-    def __call__(self, hidden: Any, cache: Any, used: int, until: int) -> Any:
+    def __call__(self, hidden: Any, cache: Any, place: Place) -> Any:
         """As `Block`."""
-        if len(hidden) > 1:
-            return super().__call__(hidden, cache, used, until)
+        if len(hidden) > 1 or place.flat is not None:
+            return super().__call__(hidden, cache, place)
         import torch
 
         after = hidden.clone()
         past = tuple(cache[:, 0].numpy())
-        self._advance(after[0].numpy(), past, used, self._weights, torch.get_num_threads())
+        self._advance(after[0].numpy(), past, place.used, self._weights, torch.get_num_threads())
         return after
 
     def check(self) -> None:
         """Raise ArithmeticError where the compiled block computes something else than torch."""
         import torch
 
+        from .rooms import Place
+
         channels = len(self.norms[0].weight)
         with torch.inference_mode():
             hidden = torch.linspace(-1.0, 1.0, channels)[None]
             cache = torch.linspace(1.0, -1.0, 2 * 3 * channels).sin().view(2, 1, 1, 3, channels)
-            exact = Block(self.norms, [projection.exact for projection in self.projections])
-            expected, ours = (act(hidden, cache.clone(), 2, 3) for act in (exact, self))
+            exact = _by_torch(self)
+            expected, ours = (act(hidden, cache.clone(), Place(2, 3)) for act in (exact, self))
         if not bool((expected - ours).abs().max() <= _TOLERANCE * expected.abs().max()):
             raise ArithmeticError("a compiled block computes something else than torch")
 

@@ -1,18 +1,23 @@
 """The autoregressive loop of XTTS over its GPT-2 weights, with torch alone.
 
 Does what `GPT.generate` and `GPT.get_generator` of TTS have transformers do: the same prefix, the
-same positions, the same treatment of the logits in the same order, and one draw of
-`torch.multinomial` per token on a tensor of the same shape, so that a seed gives the same tokens.
-Keys and values are kept in one buffer per layer, and the latents that the vocoder needs are kept
-as they come, where TTS runs the whole GPT a second time.
+same positions, the same treatment of the logits in the same order, and one draw per token of what
+`torch.multinomial` draws, so that a seed gives the same tokens. The latents that the vocoder needs
+are kept as they come, where TTS runs the whole GPT a second time.
+
+One step serves every device. It reads and writes the buffers of a `Room`; a CPU looks at the
+positions that are filled, others at a multiple of `BUCKET` behind a mask, so that shapes are few
+and nothing but the end of a window waits for the device.
 """
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any, Iterator, Optional
+from typing import TYPE_CHECKING, Any, Iterator, NamedTuple, Optional, Sequence
 
-from . import blocks, products
+from . import blocks, choosing, products
+from .graphs import Replayer
+from .rooms import BUCKET, PREFIX, Dice, Place, Room, Sizes, up_to
+from .signature import signature, without_autocast
 from .structure import check_structure, longest_decode
 
 if TYPE_CHECKING:
@@ -20,6 +25,33 @@ if TYPE_CHECKING:
 
 _FAKE_PROMPT_TOKEN = 1
 """`GPT.compute_embeddings` fills the prompt with this id, so the repetition penalty counts it."""
+_IDLE_ROOMS = 2
+"""Rooms that are kept for the next decode: of one row, and of a batch."""
+
+
+class Policy(NamedTuple):
+    """How a device wants to be asked."""
+
+    window: int
+    """Tokens after which the host looks whether all rows have ended."""
+    fixed: bool
+    """Whether shapes are of a few sizes, and masks hide what is not filled."""
+    fused: bool = False
+    """Whether a single row goes through the kernels of `fused`, where Triton is there."""
+
+
+ON_CPU = Policy(window=1, fixed=False)
+ON_DEVICE = Policy(window=8, fixed=True)
+ON_CUDA = Policy(window=8, fixed=True, fused=True)
+_POLICIES = {"cpu": ON_CPU, "cuda": ON_CUDA}
+
+
+class _Way(NamedTuple):
+    """How the tokens of one decode are chosen."""
+
+    options: Options
+    warpings: int
+    dice: Dice
 
 
 class Decoder:
@@ -31,6 +63,7 @@ class Decoder:
             everything else stays float32. None or `float32` copies nothing.
         quantize: `int8` keeps a copy of the projections as 8-bit integers with one scale per
             output channel (weight only).
+        policy: How to ask the device, where that is not to follow from it.
 
     Raises:
         CannotAttach: `gpt` has a part that is missing, or shaped otherwise than XTTS has it.
@@ -38,18 +71,35 @@ class Decoder:
     """
 
     def __init__(
-        self, gpt: Any, *, dtype: Optional[str] = None, quantize: Optional[str] = None
+        self,
+        gpt: Any,
+        *,
+        dtype: Optional[str] = None,
+        quantize: Optional[str] = None,
+        policy: Optional[Policy] = None,
     ) -> None:
         check_structure(gpt)
         self._make = products.projection_maker(dtype, quantize)
+        self._wanted_policy = policy
         self.gpt = gpt
         self.heads: int = gpt.heads
         self.channels: int = gpt.model_dim
         self.start: int = gpt.start_audio_token
         self.stop: int = gpt.stop_audio_token
         self.limit = longest_decode(gpt)
-        self.positions = gpt.mel_pos_embedding.emb.weight
-        self._follow(self.positions.device)
+        self.replayer: Optional[Replayer] = None
+        self._signature: Any = None
+        self._idle: list[Room] = []
+        self._follow()
+
+    @property
+    def kernel(self) -> str:
+        """What multiplies a single row: `numba`, `triton`, `torch`; in a CUDA graph, or why not."""
+        if self.replayer is None:
+            return self._kernel
+        if self.replayer.fault:
+            return f"{self._kernel}; no CUDA graph: {self.replayer.fault}"
+        return f"{self._kernel} in a CUDA graph"
 
     def usual_limit(self, prefix: Any) -> int:
         """Return how many tokens TTS decodes at most after a prefix, shape (b, n, channels)."""
@@ -79,32 +129,52 @@ class Decoder:
         Shapes (n,) and (n, channels), n sequences of the batch times `num_return_sequences`. The
         stop token is yielded too; a sequence that has ended goes on with stop tokens until all
         have. Call it inside `torch.inference_mode()` or `torch.no_grad()`. For `warpings` see
-        `choose`.
+        `choosing.choose`.
         """
-        import torch
+        rows = prefix.repeat_interleave(options.num_return_sequences, dim=0)
+        for tokens, latents in self.windows(list(rows), options, warpings=warpings):
+            yield from zip(tokens.unbind(dim=1), latents.unbind(dim=1))
 
-        self._follow(prefix.device)
-        sequences = prefix.repeat_interleave(options.num_return_sequences, dim=0)
-        count, length, _ = sequences.shape
-        cache = self._cache(count, length + options.max_new_tokens, sequences)
-        seen = torch.zeros(count, self.gpt.num_audio_tokens, dtype=torch.bool,
-                           device=sequences.device)  # fmt: skip
-        seen[:, [_FAKE_PROMPT_TOKEN, self.start]] = True
-        running = torch.ones(count, dtype=torch.bool, device=sequences.device)
-        start = self.gpt.mel_embedding.weight[self.start] + self.positions[0]
-        inputs = torch.cat([sequences, start.expand(count, 1, -1)], dim=1)
-        for index in range(options.max_new_tokens):
-            latent = self._hidden(inputs, cache)[:, -1]
-            latent = self.gpt.final_norm(latent)
-            tokens = choose(self.gpt.mel_head(latent), seen, options, warpings=warpings)
-            if count > 1:
-                tokens = torch.where(running, tokens, self.stop)
-            yield tokens, latent
-            running = running & (tokens != self.stop)
-            if not bool(running.any()) or index + 1 == options.max_new_tokens:
-                return
-            seen.scatter_(1, tokens[:, None], True)  # noqa: FBT003 - the value that is scattered
-            inputs = (self.gpt.mel_embedding.weight[tokens] + self.positions[index + 1])[:, None]
+    def windows(
+        self,
+        prefixes: Sequence[Any],
+        options: Options,
+        *,
+        warpings: int = 1,
+        generators: Optional[list[Any]] = None,
+    ) -> Iterator[tuple[Any, Any]]:
+        """Decode after prefixes of shape (n, channels), each of a length of its own.
+
+        Yields tokens and latents, shapes (rows, k) and (rows, k, channels), as often as the host
+        looks at them. With `generators`, one for each row, every row draws what it would draw
+        alone.
+        """
+        self._follow()
+        room = self._room(len(prefixes))
+        dice = Dice(self._device, generators, self.policy.window)
+        way = _Way(options, warpings, dice)
+        lengths = [len(prefix) for prefix in prefixes]
+        done = told = 0
+        try:
+            while done < options.max_new_tokens:
+                until = min(told + self.policy.window, options.max_new_tokens)
+                with without_autocast(self._device.type):
+                    if done == 0:
+                        self._begin(room, prefixes, lengths, way)
+                        done = 1
+                    while done < until:
+                        self._advance(room, max(lengths) + done, way)
+                        done += 1
+                    ended = room.ended[told:done].cpu().tolist()
+                if True in ended:
+                    until = told + ended.index(True) + 1
+                    dice.take_back(done - until)
+                yield room.tokens[:, told:until].clone(), room.latents[:, told:until].clone()
+                if True in ended:
+                    return
+                told = until
+        finally:
+            self._idle = [room, *self._idle][:_IDLE_ROOMS]
 
     def latents(self, prefix: Any, codes: Any, *, one_by_one: bool = False) -> Any:
         """Return the latents that predict `codes`, shape (b, n), as (b, n, channels).
@@ -115,81 +185,153 @@ class Decoder:
         import torch
         from torch.nn import functional as F
 
-        self._follow(prefix.device)
+        self._follow()
         inputs = F.pad(codes[:, :-1], (1, 0), value=self.start)
-        audio = self.gpt.mel_embedding.weight[inputs] + self.positions[: inputs.shape[1]]
+        audio = self._audio(inputs, torch.arange(inputs.shape[1], device=inputs.device))
         count = max(prefix.shape[0], audio.shape[0])
         sequence = torch.cat([prefix.expand(count, -1, -1), audio.expand(count, -1, -1)], dim=1)
-        cache = self._cache(count, sequence.shape[1], sequence)
-        first = prefix.shape[1] + 1 if one_by_one else sequence.shape[1]
-        hidden = [self._hidden(sequence[:, :first], cache)]
-        hidden += [self._hidden(later, cache) for later in sequence[:, first:].split(1, dim=1)]
-        return self.gpt.final_norm(torch.cat(hidden, dim=1)[:, prefix.shape[1] :])
+        length = int(sequence.shape[1])
+        shape = (2, count, self.heads, length, self.channels // self.heads)
+        layers = [sequence.new_empty(shape) for _ in self.blocks]
+        first = int(prefix.shape[1]) + 1 if one_by_one else length
+        with without_autocast(self._device.type):
+            hidden = [self._hidden(sequence[:, :first], layers, Place(0, first))]
+            for used in range(first, length):
+                place = Place(used, used + 1)
+                hidden.append(self._hidden(sequence[:, used : used + 1], layers, place))
+            return self.gpt.final_norm(torch.cat(hidden, dim=1)[:, prefix.shape[1] :])
 
-    def _follow(self, device: Any) -> None:
-        """Make the copies of the weights again where the model was moved to another device."""
-        if getattr(self, "_device", None) != device:
-            self._device = device
-            self.blocks, self.kernel = blocks.build(self.gpt.gpt.h, self._make)
+    def _follow(self) -> None:
+        """Begin anew where a weight was moved, replaced or written to since the last decode."""
+        if signature(self.gpt) == self._signature:
+            return
+        self._idle = []
+        self._device = self.gpt.mel_head.weight.device
+        kind = self._device.type
+        self.policy = self._wanted_policy or _POLICIES.get(kind, ON_DEVICE)
+        self.blocks, self._kernel = blocks.build(self.gpt.gpt.h, self._make)
+        self.fused = self._fused() if self.policy.fused else None
+        self.replayer = None
+        if kind == "cuda":
+            import torch
 
-    def _cache(self, count: int, capacity: int, like: Any) -> _Cache:
-        shape = (2, count, self.heads, capacity, self.channels // self.heads)
-        return _Cache([like.new_empty(shape) for _ in self.blocks])
+            self.replayer = Replayer(torch.cuda)
+        self._signature = signature(self.gpt)
 
-    def _hidden(self, inputs: Any, cache: _Cache) -> Any:
-        """Run the blocks on new positions, shape (n, t, channels), after those in the cache."""
+    def _fused(self) -> Any:
+        """Return the blocks in Triton's kernels, or None where they cannot be had here.
+
+        Raises:
+            CannotAttach: They cannot, and shorter weights, which torch's own products of a single
+                row make slower and not faster on a card, were asked for.
+        """
+        shorter = self.blocks[0].projections[0].held is not None
+        try:
+            if not shorter:  # One copy of the weights is enough for both orders of reading.
+                for layer in self.gpt.gpt.h:
+                    for part in (layer.attn.c_attn, layer.attn.c_proj):
+                        products.turn(part)
+                    for part in (layer.mlp.c_fc, layer.mlp.c_proj):
+                        products.turn(part)
+                self.blocks, self._kernel = blocks.build(self.gpt.gpt.h, self._make)
+            made = blocks.fuse(self.blocks, self.heads)
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}"
+            if shorter:
+                raise products.CannotAttach(
+                    f"shorter weights are slower than float32 on {self._device.type} without "
+                    f"Triton's kernels, which cannot be had here: {said}"
+                ) from error
+            self._kernel = f"torch: no Triton kernels: {said}"
+            return None
+        self._kernel = "triton"
+        return made
+
+    def _room(self, count: int) -> Room:
+        for room in self._idle:
+            if room.count == count:
+                self._idle.remove(room)
+                return room
+        width = self.channels // self.heads
+        vocabulary = int(self.gpt.num_audio_tokens)
+        sizes = Sizes(len(self.blocks), self.heads, width, vocabulary, self.limit)
+        return Room(count, sizes, self.gpt.mel_embedding.weight)
+
+    def _begin(self, room: Room, prefixes: Sequence[Any], lengths: list[int], way: _Way) -> None:
+        """Put the prefixes and the start tokens through the blocks; choose the first tokens."""
+        import torch
+
+        longest = max(lengths) + 1
+        padded = up_to(longest, PREFIX) if self.policy.fixed else longest
+        room.begin(lengths, [_FAKE_PROMPT_TOKEN, self.start])
+        self._reserve(room, padded)
+        start = self._audio(self.start, 0)[None]
+        inputs = start.new_zeros(room.count, padded, self.channels)
+        for row, prefix in enumerate(prefixes):
+            inputs[row, : len(prefix)] = prefix
+            inputs[row, len(prefix)] = start[0]
+        hidden = self._hidden(inputs, room.layers, Place(0, padded))
+        last = hidden[torch.arange(room.count, device=self._device), room.at]
+        if way.options.do_sample:
+            way.dice.draw(room.noise)
+        self._choose(room, last, way)
+
+    def _advance(self, room: Room, used: int, way: _Way) -> None:
+        """Put the last tokens through the blocks, behind `used` positions; choose the next."""
+        self._reserve(room, used + 1)
+        if way.options.do_sample:
+            way.dice.draw(room.noise)
+        fused = self.fused if room.count == 1 else None
+        until = min(up_to(used + 1, BUCKET), room.capacity) if self.policy.fixed else used + 1
+        if fused is not None:
+            until = room.capacity  # one graph for all lengths
+        by_host = not self.policy.fixed and room.same_lengths
+
+        def step() -> None:
+            if fused is not None:
+                inputs = self._audio(room.token, room.index)
+                hidden = self.gpt.gpt.ln_f(fused(inputs, room.layers, room.at))
+                self._choose(room, hidden, way)
+                return
+            place = Place(used, until) if by_host else room.place(until)
+            inputs = self._audio(room.token, room.index)[:, None]
+            hidden = self._hidden(inputs, room.layers, place)[:, 0]
+            self._choose(room, hidden, way)
+
+        if self.replayer is None:
+            step()
+        else:
+            self.replayer.run((id(room), until, way.options, way.warpings), step, room.state())
+
+    def _reserve(self, room: Room, positions: int) -> None:
+        if room.reserve(positions) and self.replayer is not None:
+            self.replayer.forget()
+
+    def _audio(self, tokens: Any, positions: Any) -> Any:
+        """Embed audio tokens at their positions."""
+        return (
+            self.gpt.mel_embedding.weight[tokens] + self.gpt.mel_pos_embedding.emb.weight[positions]
+        )
+
+    def _hidden(self, inputs: Any, layers: Sequence[Any], place: Place) -> Any:
+        """Run the blocks on new positions, shape (n, t, channels), after those in `layers`."""
         hidden = inputs.reshape(-1, self.channels)
-        until = cache.used + inputs.shape[1]
-        for block, layer in zip(self.blocks, cache.layers):
-            hidden = block(hidden, layer, cache.used, until)
-        cache.used = until
+        for block, layer in zip(self.blocks, layers):
+            hidden = block(hidden, layer, place)
         return self.gpt.gpt.ln_f(hidden).view(inputs.shape)
 
-
-def choose(logits: Any, seen: Any, options: Options, *, warpings: int = 1) -> Any:
-    """Return one token for each row of `logits`, shape (n, vocabulary).
-
-    The steps, and their order, are those of transformers: repetition penalty, temperature, top-k,
-    top-p, softmax in float32, one draw of `torch.multinomial`. Greedy is penalty and argmax.
-
-    Args:
-        logits: Shape (n, vocabulary).
-        seen: Which tokens the repetition penalty counts, boolean, shape (n, vocabulary).
-        options: How to choose.
-        warpings: How often temperature, top-k and top-p are applied, one after the other.
-    """
-    import torch
-
-    scores = logits.float()
-    if options.repetition_penalty != 1.0:
-        penalty = options.repetition_penalty
-        penalised = torch.where(scores < 0, scores * penalty, scores / penalty)
-        scores = torch.where(seen, penalised, scores)
-    if not options.do_sample:
-        return scores.argmax(dim=-1)
-    for _ in range(warpings):
-        scores = _warped(scores, options)
-    return torch.multinomial(scores.softmax(dim=-1), num_samples=1).squeeze(1)
-
-
-def _warped(scores: Any, options: Options) -> Any:
-    """Apply temperature, top-k and top-p."""
-    if options.temperature != 1.0:
-        scores = scores / options.temperature
-    if options.top_k:
-        kept = min(options.top_k, scores.shape[-1])
-        scores = scores.masked_fill(scores < scores.topk(kept)[0][..., -1, None], -math.inf)
-    if options.top_p < 1.0:
-        ordered, indices = scores.sort(descending=False)
-        removed = ordered.softmax(dim=-1).cumsum(dim=-1) <= 1 - options.top_p
-        removed[..., -1:] = False
-        scores = scores.masked_fill(removed.scatter(1, indices, removed), -math.inf)
-    return scores
-
-
-class _Cache:
-    """Of every layer keys and values, shape (2, n, heads, capacity, channels per head)."""
-
-    def __init__(self, layers: list[Any]) -> None:
-        self.layers = layers
-        self.used = 0
+    def _choose(self, room: Room, hidden: Any, way: _Way) -> None:
+        """Choose a token for each row, and note it and its latent; nothing waits for the device."""
+        latent = self.gpt.final_norm(hidden)
+        logits = self.gpt.mel_head(latent)
+        token = choosing.choose(logits, room.seen, way.options, room.noise, warpings=way.warpings)
+        token = token.masked_fill(room.running.logical_not(), self.stop)
+        room.tokens.index_copy_(1, room.index, token[:, None])
+        room.latents.index_copy_(1, room.index, latent[:, None])
+        room.running.logical_and_(token != self.stop)
+        room.ended.index_copy_(0, room.index, room.running.any().logical_not()[None])
+        room.seen.scatter_(1, token[:, None], True)  # noqa: FBT003 - the value that is scattered
+        room.token.copy_(token)
+        room.index.add_(1)
+        # Before the first token, `at` is the position of the start token.
+        room.at.add_(1)

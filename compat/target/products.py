@@ -46,6 +46,16 @@ def projection_maker(dtype: Optional[str], quantize: Optional[str]) -> Callable[
     return functools.partial(Short, dtype=str(dtype))
 
 
+def turn(layer: Any) -> None:
+    """Hold a weight, shape (in, out), so that the inputs of each output are neighbours.
+
+    Shape and values stay, and so does every use of it; only the order in memory changes.
+    """
+    weight = layer.weight
+    if not weight.data.t().is_contiguous():
+        weight.data = weight.data.t().contiguous().t()
+
+
 class Projection:
     """`rows @ weight + bias`, the weights float32 and where they are."""
 

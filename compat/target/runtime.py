@@ -17,10 +17,14 @@ other model changes. What is set, and what it stands in for:
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import inspect
+import warnings
 from typing import Any, Iterator, Optional
 
 from . import decode, options, products, trials, vocoder
+from .giving_back import give_back
 from .reading import reading_with_soundfile
 
 
@@ -69,7 +73,7 @@ class Runtime:
         self.detach()
 
     def _put(self, owner: Any, name: str, value: Any) -> None:
-        vars(owner)[name] = value
+        vars(owner)[name] = _signed_as(getattr(owner, name), value)
         self._set.append((owner, name))
 
     def _correct(self, owner: Any, name: str, right: Any) -> None:
@@ -80,15 +84,47 @@ class Runtime:
         """Stand in for `GPT.generate`: codes of shape (b * num_return_sequences, n)."""
         import torch
 
+        give_back()
         with torch.no_grad():
             prefix = self.decoder.prefix(cond_latents, text_inputs)
-            chosen = self._options(kwargs, prefix)
-            tokens, latents = zip(*self.decoder.steps(prefix, chosen))
-            codes = torch.stack(tokens, dim=1)
-            self._last = _Decoded(
-                cond_latents, text_inputs, codes, codes.clone(), torch.stack(latents, dim=1)
-            )
+            try:
+                chosen = self._options(kwargs, prefix)
+            except options.UnsupportedOption as refusal:
+                return self._by_stock(refusal, cond_latents, text_inputs, kwargs)
+            rows = prefix.repeat_interleave(chosen.num_return_sequences, dim=0)
+            tokens, parts = zip(*self.decoder.windows(list(rows), chosen))
+            codes = torch.cat(tokens, dim=1)
+            # As long as the vocoder will want it, so that no sentence asks for a size of its own.
+            count = int(codes.shape[1])
+            shape = (len(codes), vocoder.padded(count), int(parts[0].shape[-1]))
+            latents = parts[0].new_empty(shape)[:, :count]
+            for part, into in zip(parts, latents.split([p.shape[1] for p in parts], dim=1)):
+                into.copy_(part)
+            self._last = _Decoded(cond_latents, text_inputs, codes, codes.clone(), latents)
         return codes
+
+    def _by_stock(
+        self, refusal: Exception, cond_latents: Any, text_inputs: Any, kwargs: dict[str, Any]
+    ) -> Any:
+        """Let stock do what this decoder does not, where stock decodes rightly."""
+        gpt: Any = self.model.gpt
+        gpt_class: Any = type(gpt)
+        if fault := trials.stock_fault(gpt_class):
+            if kwargs.get("num_beams", 1) == 1:
+                raise refusal
+            _warn_once(
+                f"num_beams={kwargs['num_beams']} is done with one beam: stock cannot do it here "
+                f"({fault}), and the xcompat runtime does not"
+            )
+            return self._generate(cond_latents, text_inputs, **{**kwargs, "num_beams": 1})
+        if not hasattr(gpt, "gpt_inference"):
+            gpt_class.init_gpt_for_inference(gpt, kv_cache=True)
+            gpt.eval()
+        ours = vars(gpt).pop("compute_embeddings")
+        try:
+            return gpt_class.generate(gpt, cond_latents, text_inputs, **kwargs)
+        finally:
+            vars(gpt)["compute_embeddings"] = ours
 
     def _options(
         self, kwargs: dict[str, Any], prefix: Any, *, streaming: bool = False
@@ -115,6 +151,7 @@ class Runtime:
             raise options.UnsupportedOption(
                 "get_generator streams what compute_embeddings of the same model returned"
             )
+        give_back()
         chosen = self._options(kwargs, prefix, streaming=True)
         gpt_class: Any = type(self.model.gpt)
         warpings = trials.stream_warpings(gpt_class) if chosen.do_sample else 1
@@ -166,7 +203,24 @@ def _nothing_to_build(kv_cache: bool = True, use_deepspeed: bool = False) -> Non
     """Stand in for `GPT.init_gpt_for_inference`: the decoder reads the weights where they are."""
     del kv_cache
     if use_deepspeed:
-        raise options.UnsupportedOption("the xcompat runtime does not do use_deepspeed=True")
+        _warn_once("use_deepspeed=True changes nothing: the xcompat runtime decodes in its place")
+
+
+@functools.lru_cache(maxsize=None)
+def _warn_once(message: str) -> None:
+    warnings.warn(message, stacklevel=3)
+
+
+def _signed_as(stock: Any, ours: Any) -> Any:
+    """Return `ours` as a function that shows the signature of what it stands in for."""
+
+    def stand_in(*args: Any, **kwargs: Any) -> Any:
+        return ours(*args, **kwargs)
+
+    with contextlib.suppress(TypeError, ValueError):
+        stand_in.__signature__ = inspect.signature(stock)  # type: ignore[attr-defined]
+    stand_in.__doc__, stand_in.__name__ = stock.__doc__, stock.__name__
+    return stand_in
 
 
 def attach(model: Any, *, dtype: Optional[str] = None, quantize: Optional[str] = None) -> Runtime:

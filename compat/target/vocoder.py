@@ -175,6 +175,8 @@ class Vocoder:
         if module.output_sample_rate != module.input_sample_rate:
             scales.append(module.output_sample_rate / module.input_sample_rate)
         for scale in scales:
-            frames = F.interpolate(frames, scale_factor=scale, mode="linear")
+            # Where that adds no whole frame, as to two latents, torch copies in place of it.
+            if int(count * scale) != count:
+                frames = F.interpolate(frames, scale_factor=scale, mode="linear")
             count = int(count * scale)
         return _silenced(frames, count), count

@@ -87,6 +87,8 @@ class Device:
         self.on_cpu: dict[str, set[str]] = defaultdict(set)
         self.syncs: dict[str, int] = defaultdict(int)
         self.troubles: list[str] = []
+        self.made: set[int] = set()
+        """Sizes in bytes of what operators have made anew."""
         self.strict = True
         self.dispatch = _Dispatch(self)
 
@@ -106,6 +108,10 @@ class Device:
     def note(self, operator: str, results: Any, arguments: Any = ()) -> None:
         """Note a call on the device, with the values of its results and arguments."""
         made = _tensors(results)
+        known = {value.untyped_storage().data_ptr() for value in _tensors(arguments)}
+        for each in made:
+            if each.untyped_storage().data_ptr() not in known:
+                self.made.add(each.untyped_storage().nbytes())
         values = [*made, *_tensors(arguments)]
         entry = self.seen[self.phase].setdefault(
             operator, {"calls": 0, "types": set(), "largest": 0}
@@ -189,7 +195,10 @@ class _Dispatch(TorchDispatchMode):
             return known if known is not None else Simulated(value)
 
         inputs = [each.value for each in simulated] if target == "mps" else []
+        before = set(self.device.made)
         self.device.note(name, result, inputs)
+        if target != "mps":
+            self.device.made = before
         return tree_map(wrap, result)
 
 

@@ -58,14 +58,15 @@ def reference() -> torch.Tensor:
 class Session:
     """A model on a device, and the calls that a user makes."""
 
-    def __init__(self, folder: Path, device: str) -> None:
+    def __init__(self, folder: Path, device: str, runtime: str = "stock") -> None:
         self.device = device
         self.folder = folder
+        self.runtime = runtime
         self.model: Any = None
 
     def load(self) -> None:
         """Load, and move the model to the device."""
-        self.model = loader.load_xtts(self.folder, runtime="stock").to(self.device)
+        self.model = loader.load_xtts(self.folder, runtime=self.runtime).to(self.device)
 
     def clone(self) -> Any:
         """Take a voice from a recording."""
@@ -177,6 +178,41 @@ TOLERANCE = 1e-5
 """Largest difference from the CPU that the order of additions explains."""
 
 
+def sizes(folder: Path, states: dict[str, str], runtime: str) -> tuple[set[int], int]:
+    """Return in what sizes sentences ask for memory, and how many of them were new at the end.
+
+    Each sentence is of the same text and of another number of tokens: only sizes that follow the
+    tokens differ between them.
+    """
+    device, session = Device(states), Session(folder, "mps", runtime)
+    with device.running("load"):
+        session.load()
+    known: set[int] = set()
+    added = 0
+    for tokens in (*WARMING_UP, *LATER):
+        device.made.clear()
+        with device.running("speak"), torch.no_grad():
+            session.model.inference(
+                stages.CHECK_TEXTS[0],
+                "en",
+                *calls.voice_of(next(iter(session.model.speaker_manager.speakers.values()))),
+                do_sample=False,
+                repetition_penalty=5.0,
+                max_new_tokens=tokens,
+            )
+        large = {size for size in device.made if size >= SMALL}
+        added += len(large - known) if tokens in LATER else 0
+        known |= large
+    return known, added
+
+
+SMALL = 1 << 13
+"""Bytes from which on a block counts: what is smaller shares blocks."""
+WARMING_UP = (20, 40)
+LATER = (19, 23, 37, 39)
+"""Tokens of sentences: some that show all sizes, then others that need no new one."""
+
+
 def _flat(value: Any) -> list[torch.Tensor]:
     if isinstance(value, (list, tuple)):
         return [tensor for each in value for tensor in _flat(each)]
@@ -214,6 +250,14 @@ PLANTED: dict[str, Callable[[Any], None]] = {
 }
 
 
+def tell_sizes(folder: Path, states: dict[str, str]) -> bool:
+    """Say how many sizes each way asks for; return whether the runtime asks for ever new ones."""
+    found = {runtime: sizes(folder, states, runtime) for runtime in ("stock", "xcompat")}
+    for runtime, (known, added) in found.items():
+        sys.stderr.write(f"{runtime}: {len(known)} sizes, {added} of them new after the warm-up\n")
+    return found["xcompat"][1] > 0
+
+
 def main(arguments: list[str]) -> int:
     """Trace or prove."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -221,10 +265,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("model", type=Path)
     parser.add_argument("output", type=Path, nargs="?")
     parser.add_argument("--prove", action="store_true", help="compare with the CPU; plant mistakes")
+    parser.add_argument("--sizes", action="store_true", help="hold sizes against stock's")
     options = parser.parse_args(arguments)
     warnings.filterwarnings("ignore")
     table = json.loads(options.table.read_text("utf-8"))
     states = states_of(table, torch.__version__.partition("+")[0])
+    if options.sizes:
+        return tell_sizes(options.model, states)
     device = Device(states)
     results = run(Session(options.model, "mps"), device)
     if options.output:

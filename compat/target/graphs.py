@@ -1,0 +1,90 @@
+"""Work of fixed shape on a CUDA card, recorded once and replayed: one launch for hundreds."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Callable, Hashable, Sequence
+
+_WARM_UPS = 2
+_MOST = 48
+"""Graphs that are kept; the oldest go."""
+
+
+class Replayer:
+    """Records what is done under a key the first time, and replays it from then on.
+
+    Where recording fails, everything is done the ordinary way from then on, and that is said once.
+
+    Args:
+        cuda: `torch.cuda`, or what stands in for it.
+    """
+
+    def __init__(self, cuda: Any) -> None:
+        self._cuda = cuda
+        self._graphs: dict[Hashable, Any] = {}
+        self._stream: Any = None
+        self.fault = ""
+        """Why nothing is recorded; empty where it is."""
+
+    def run(self, key: Hashable, act: Callable[[], object], state: Sequence[Any]) -> None:
+        """Do `act`, or replay what it did when it was done under this key.
+
+        Args:
+            key: Names shapes, addresses and settings of what is done.
+            act: Works in place, waits for nothing, and allocates nothing that outlives it.
+            state: Tensors that `act` changes in a way that cannot be done twice.
+        """
+        if self.fault:
+            act()
+            return
+        self._follow_stream()
+        graph = self._graphs.get(key)
+        if graph is None:
+            before = [tensor.clone() for tensor in state]
+            try:
+                graph = self._recorded(act, state, before)
+            except Exception as error:
+                self._give_up(f"{type(error).__name__}: {error}")
+                for tensor, was in zip(state, before):
+                    tensor.copy_(was)
+                act()
+                return
+            while len(self._graphs) >= _MOST:
+                del self._graphs[next(iter(self._graphs))]
+            self._graphs[key] = graph
+        graph.replay()
+
+    def forget(self) -> None:
+        """Drop all that was recorded: weights or buffers are no longer where they were."""
+        self._graphs.clear()
+
+    def _recorded(
+        self, act: Callable[[], object], state: Sequence[Any], before: Sequence[Any]
+    ) -> Any:
+        # torch wants a first run on a stream of its own: libraries set themselves up in it.
+        aside = self._cuda.Stream()
+        aside.wait_stream(self._cuda.current_stream())
+        with self._cuda.stream(aside):
+            for _ in range(_WARM_UPS):
+                act()
+                for tensor, was in zip(state, before):
+                    tensor.copy_(was)
+        self._cuda.current_stream().wait_stream(aside)
+        graph = self._cuda.CUDAGraph()
+        with self._cuda.graph(graph):
+            act()
+        return graph
+
+    def _follow_stream(self) -> None:
+        """Where the caller has changed to another stream, let that wait for the former one."""
+        current = self._cuda.current_stream()
+        if self._stream is not None and current != self._stream:
+            current.wait_stream(self._stream)
+        self._stream = current
+
+    def _give_up(self, fault: str) -> None:
+        self.fault = fault
+        self.forget()
+        warnings.warn(
+            f"xcompat decodes without CUDA graphs here, which is slower: {fault}", stacklevel=2
+        )

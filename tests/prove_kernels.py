@@ -1,0 +1,106 @@
+"""Prove the Triton kernels without a card: `python -I tests/prove_kernels.py FOLDER`.
+
+FOLDER holds the tiny release checkpoint, converted. Triton's interpreter runs each kernel on the
+CPU, program by program. `nox -s runtime` runs it where Triton is installed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from prove_runtime import (
+    PENALTY,
+    Failed,
+    Proofs,
+    decode,
+    expect,
+    importlib,
+    options,
+    products,
+    torch_version,
+)
+
+import torch
+
+
+TOKENS = 7
+FUSED = decode.Policy(window=8, fixed=True, fused=True)
+KINDS = (
+    ({}, 1e-5),
+    ({"dtype": "float16"}, 0.01),
+    ({"dtype": "bfloat16"}, 0.05),
+    ({"quantize": "int8"}, 0.15),
+)
+"""How weights are held, and how far latents may be from float32."""
+
+
+class Kernels(Proofs):
+    """The proofs' model, texts and voices."""
+
+    def equal(self) -> str:
+        """Float32 gives the same tokens; shorter weights what the same weights give exactly."""
+        gpt = self.ours.gpt
+        plain = self.decoded(self.ours.xcompat.decoder)
+        told = []
+        for kwargs, allowed in KINDS:
+            fused = decode.Decoder(gpt, policy=FUSED, **kwargs)
+            expect(fused.kernel == "triton", f"{kwargs}: {fused.kernel}")
+            tokens, latents = self.decoded(fused)
+            # The first is of the prefix, which torch computes; the second follows the same token.
+            apart = float((latents[1] - plain[1][1]).abs().max())
+            if not kwargs:
+                expect(torch.equal(tokens, plain[0]), "other tokens than torch")
+                apart = float((latents - plain[1]).abs().max())
+            expect(not kwargs or apart > 1e-6, f"{kwargs}: nothing was rounded")
+            expect(apart <= allowed, f"{kwargs}: latents differ by {apart:.1e}")
+            told.append(f"{next(iter(kwargs.values()), 'float32')} {apart:.1e}")
+        held = gpt.gpt.h[0].mlp.c_fc.weight
+        expect(held.t().is_contiguous(), "the weights are held twice")
+        return ", ".join(told)
+
+    def refused(self) -> str:
+        """Where the kernels cannot be had, float32 says so and shorter weights are refused."""
+        kept = sys.modules.pop("xcompat_target.fused")
+        sys.modules["xcompat_target.fused"] = None  # type: ignore[assignment]
+        try:
+            plain = decode.Decoder(self.ours.gpt, policy=FUSED)
+            expect(plain.kernel.startswith("torch: no Triton kernels"), plain.kernel)
+            try:
+                decode.Decoder(self.ours.gpt, policy=FUSED, quantize="int8")
+            except products.CannotAttach as refusal:
+                expect("without Triton" in str(refusal), f"unclear refusal: {refusal}")
+            else:
+                raise Failed("int8 without kernels was not refused")
+        finally:
+            sys.modules["xcompat_target.fused"] = kept
+        return "said, and refused"
+
+    def decoded(self, decoder: object) -> tuple[torch.Tensor, torch.Tensor]:
+        chosen = options.Options(TOKENS, repetition_penalty=PENALTY)
+        with torch.inference_mode():
+            prefix = decoder.prefix(self.voices[0][0], self.tokens("Good morning."))  # type: ignore[attr-defined]
+            parts = list(decoder.windows(list(prefix), chosen))  # type: ignore[attr-defined]
+        tokens, latents = (torch.cat(each, dim=1) for each in zip(*parts))
+        return tokens, latents[0]
+
+
+def main() -> int:
+    if importlib.util.find_spec("triton") is None or torch_version() < (2, 4):
+        print("kernels      not proved: no Triton here whose interpreter is known")
+        return 0
+    # Of so few channels, more outputs for a program: the interpreter takes milliseconds for each.
+    fused = importlib.import_module("xcompat_target.fused")
+    fused._OUTPUTS, fused._OUTPUTS_OF_WIDE = 32, 64
+    proofs = Kernels(Path(sys.argv[1]), Path())
+    for name in ("equal", "refused"):
+        print(f"kernels, {name}: {getattr(proofs, name)()}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
