@@ -18,13 +18,16 @@ import warnings
 import wave
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import speaking
 
-WAYS: dict[str, tuple[str, dict[str, Any], int]] = {
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+WAYS: dict[str, tuple[str, dict[str, Any] | None, int]] = {
     "stock": ("converted", {"runtime": "stock"}, 0),
     "runtime, float32": ("converted", {"runtime": "xcompat"}, 0),
     "runtime, bfloat16": ("converted", {"dtype": "bfloat16"}, 0),
@@ -32,10 +35,10 @@ WAYS: dict[str, tuple[str, dict[str, Any], int]] = {
     "runtime, int8": ("converted", {"quantize": "int8"}, 0),
     "stock, streamed, chunk 20": ("converted", {"runtime": "stock"}, 20),
     "stock, streamed, chunk 40": ("converted", {"runtime": "stock"}, 40),
-    "convert --dtype float16, stock": ("float16", {"runtime": "stock"}, 0),
-    "convert --dtype bfloat16, stock": ("bfloat16", {"runtime": "stock"}, 0),
+    "convert --dtype float16, stock": ("float16", None, 0),
+    "convert --dtype bfloat16, stock": ("bfloat16", None, 0),
 }
-"""Name to folder, arguments of `load_xtts`, and the chunk of a stream."""
+"""Name to folder, arguments of `load_xtts`, or none for `load_checkpoint`, and a stream's chunk."""
 REFERENCE, CLONED = 3, 2
 """Sentences in a recording to clone, and that the clone says."""
 
@@ -47,22 +50,23 @@ def unpack(folder: Path) -> None:
 
     write_voice(FOLDER, folder / "original")
     convert(folder / "original", folder / "converted")
-    convert(folder / "original", folder / "float16", dtype="float16")
-    convert(folder / "original", folder / "bfloat16", dtype="bfloat16")
+    for dtype in ("float16", "bfloat16"):
+        convert(folder / "original", folder / dtype, format="pth", dtype=dtype)
 
 
-def speak(folder: Path, count: int, *, only_stock: bool) -> None:
-    """Speak every sentence in every way; leave WAV files, and a line on each."""
+def speak(folder: Path, count: int, ways: Collection[str], *, only_stock: bool) -> None:
+    """Speak every sentence in these ways; leave WAV files, and a line on each."""
     calls, loader = speaking.target("calls"), speaking.target("loader")
     family = speaking.family()
     sound = speaking.target("sound")
     texts = speaking.sentences(count)
     with (folder / "spoken.jsonl").open("a", encoding="utf-8") as lines:
         for way, (model_folder, how, chunk) in WAYS.items():
-            if only_stock and way != "stock":
+            if way not in ways or (only_stock and way != "stock"):
                 continue
             name = f"{way} ({family})" if only_stock else way
-            model = loader.load_xtts(folder / model_folder, **how)
+            where = folder / model_folder
+            model = calls.stock_load(where) if how is None else loader.load_xtts(where, **how)
             speaking.narrow(model)
             speakers = list(model.speaker_manager.speakers.values())
             for number, text in enumerate(texts):
@@ -189,6 +193,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sentences", type=int, default=40)
     parser.add_argument("--only-stock", action="store_true")
+    parser.add_argument(
+        "--way", action="append", choices=WAYS, help="this one alone; again for more"
+    )
     options = parser.parse_args()
     if options.step == "unpack":
         unpack(options.folder)
@@ -198,7 +205,8 @@ def main() -> None:
         os.environ["HF_HUB_OFFLINE"] = "1"
         warnings.filterwarnings("ignore")
         logging.disable(logging.WARNING)
-        speak(options.folder, options.sentences, only_stock=options.only_stock)
+        ways = options.way or WAYS
+        speak(options.folder, options.sentences, ways, only_stock=options.only_stock)
 
 
 if __name__ == "__main__":
