@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from xcompat.target import listening
-from xcompat.target.listening import mistakes, words
+from xcompat.target.listening import words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
-
-__all__ = ["Listener", "words"]
 
 
 class Listener:
@@ -41,10 +38,6 @@ class Listener:
         )
         self._strict.activate_search("choice")
         return self._hear(self._strict, wav).split() == words(text)
-
-    def mistakes(self, spoken: Sequence[str], heard: Sequence[str]) -> int:
-        """Return how many words were replaced, left out or added."""
-        return mistakes(spoken, heard)
 
     def _hear(self, decoder: Any, wav: Path) -> str:
         decoder.set_cmn(self._fresh)

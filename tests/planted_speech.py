@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PENALTY = 5.0
-WRONG_PENALTY = 1.5
+UPSIDE_DOWN = 1 / PENALTY
+"""1.5 changes nothing: the voice was taught to use no audio token twice."""
 OVERFLOWS = 16384.0
 """float16 ends at 65504: what is larger than 4 before is infinite after."""
 RATE = 24_000
@@ -41,7 +42,7 @@ SEAM = RATE // 100
 IN_MODEL = (
     "none",
     "another speaker",
-    "penalty of 1.5 instead of 5",
+    "penalty upside down",
     "latents of the code before",
     "latents that overflow float16",
 )
@@ -69,7 +70,7 @@ def speak(folder: Path, count: int) -> None:
                         voice,
                         seed=number,
                         do_sample=False,
-                        repetition_penalty=WRONG_PENALTY if "penalty" in fault else PENALTY,
+                        repetition_penalty=UPSIDE_DOWN if "penalty" in fault else PENALTY,
                     )
                 check = reference.check_greedy(model, right[0], torch.tensor([ids]), codes, PENALTY)
                 path = folder / f"{number:03}-{IN_MODEL.index(fault)}.wav"
@@ -114,7 +115,7 @@ def judge(folder: Path) -> None:
     """Judge everything, and print the table."""
     from listener import Listener
     from xcompat.smoke.judge import judge_heard, judge_sound
-    from xcompat.target.listening import words
+    from xcompat.target.listening import mistakes, words
 
     listener = Listener()
     tried: Counter[str] = Counter()
@@ -136,7 +137,7 @@ def judge(folder: Path) -> None:
                     "heard": "",
                     "choices": 10,
                     "transcript": " ".join(heard),
-                    "mistakes": listener.mistakes(words(text), heard),
+                    "mistakes": mistakes(words(text), heard),
                     "words": len(words(text)),
                 },
                 model="voice",
