@@ -493,19 +493,28 @@ class Proofs:
             expect(any("num_beams=2" in str(each.message) for each in said), "it was not said")
             return f"one beam, and a warning: {len(out['wav'])} samples"
         model = loader.load_xtts(self.folder, runtime="xcompat")
+        compared = 0
         for setting in settings:
             pair = []
-            for each in (model, self.stock):
+            for each in (self.stock, model):
                 torch.manual_seed(5)
                 options = {"max_new_tokens": 12, **setting}
-                pair.append(each.inference(TEXTS[0], "en", *self.voices[0], **options)["wav"])
-            expect(pair[0].shape == pair[1].shape, f"{setting}: another length than stock")
-            worst = float(abs(pair[0] - pair[1]).max())
+                say = functools.partial(each.inference, TEXTS[0], "en", *self.voices[0], **options)
+                pair.append(outcome(say))
+            if isinstance(pair[0], str):  # transformers 4.57 has no beams for this GPT
+                done = isinstance(pair[1], dict) or "num_beams" not in setting
+                expect(done, f"{setting}: {pair[1]}")
+                continue
+            expect(isinstance(pair[1], dict), f"{setting}: {pair[1]}")
+            theirs, mine = (each["wav"] for each in pair)
+            expect(mine.shape == theirs.shape, f"{setting}: another length than stock")
+            worst = float(abs(mine - theirs).max())
             expect(worst <= TOLERANCE, f"{setting}: {worst:.1e} from stock")
+            compared += 1
         alone = self.codes(self.ours, self.voices[0], TEXTS[0], repetition_penalty=PENALTY)
         after = self.codes(model, self.voices[0], TEXTS[0], repetition_penalty=PENALTY)
         expect(torch.equal(alone, after), "other tokens after stock was asked")
-        return f"{len(settings)} settings equal to stock"
+        return f"{compared} of {len(settings)} settings equal to stock, which raises in the others"
 
     def fixed_shapes(self) -> str:
         """The step of fixed shapes, its host looking seldom: same tokens, same random state."""

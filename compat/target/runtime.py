@@ -109,22 +109,25 @@ class Runtime:
         """Let stock do what this decoder does not, where stock decodes rightly."""
         gpt: Any = self.model.gpt
         gpt_class: Any = type(gpt)
-        if fault := trials.stock_fault(gpt_class):
-            if kwargs.get("num_beams", 1) == 1:
-                raise refusal
-            _warn_once(
-                f"num_beams={kwargs['num_beams']} is done with one beam: stock cannot do it here "
-                f"({fault}), and the xcompat runtime does not"
-            )
-            return self._generate(cond_latents, text_inputs, **{**kwargs, "num_beams": 1})
-        if not hasattr(gpt, "gpt_inference"):
-            gpt_class.init_gpt_for_inference(gpt, kv_cache=True)
-            gpt.eval()
-        ours = vars(gpt).pop("compute_embeddings")
-        try:
-            return gpt_class.generate(gpt, cond_latents, text_inputs, **kwargs)
-        finally:
-            vars(gpt)["compute_embeddings"] = ours
+        fault = trials.stock_fault(gpt_class)
+        if not fault:
+            if not hasattr(gpt, "gpt_inference"):
+                gpt_class.init_gpt_for_inference(gpt, kv_cache=True)
+                gpt.eval()
+            ours = vars(gpt).pop("compute_embeddings")
+            try:
+                return gpt_class.generate(gpt, cond_latents, text_inputs, **kwargs)
+            except Exception as error:
+                fault = f"{type(error).__name__}: {error}"
+            finally:
+                vars(gpt)["compute_embeddings"] = ours
+        if kwargs.get("num_beams", 1) == 1:
+            raise refusal
+        _warn_once(
+            f"num_beams={kwargs['num_beams']} is done with one beam: stock cannot do it here "
+            f"({fault}), and the xcompat runtime does not"
+        )
+        return self._generate(cond_latents, text_inputs, **{**kwargs, "num_beams": 1})
 
     def _options(
         self, kwargs: dict[str, Any], prefix: Any, *, streaming: bool = False
