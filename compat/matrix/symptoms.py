@@ -11,6 +11,8 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from xcompat.matrix.cut import completed
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
@@ -112,13 +114,15 @@ def matches_in_log(pieces: Iterable[str], issues: Iterable[KnownIssue]) -> tuple
         issues: What to look for.
     """
     wanted = [issue for issue in issues if issue.symptoms]
+    symptoms = [symptom for issue in wanted for symptom in issue.symptoms]
     found: dict[str, Match] = {}
     passed = 0
     for piece in _overlapping(pieces):
         plain = cleaned(piece)
         # What decorates one log is a part of the message in another.
         variants = dict.fromkeys(
-            " ".join(text.split()) for text in (plain, undecorated(plain), _unbroken(plain))
+            completed(" ".join(text.split()), symptoms)
+            for text in (plain, undecorated(plain), _unbroken(plain))
         )
         for issue in wanted:
             here = [match for text in variants if (match := _last(issue, text, passed))]

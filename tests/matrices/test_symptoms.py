@@ -392,3 +392,25 @@ class TestLogs:
         assert [each.issue.code for each in explained(*pieces)] == ["XC001"]
         # 100 MB in less than a minute on an idle machine; tests run on busy ones.
         assert time.process_time() - started < 10
+
+
+class TestCutOff:
+    @pytest.mark.parametrize(
+        ("text", "code"),
+        [
+            ("AssertionError: Torch not compiled with CUDA ena", "XC601"),
+            ("coqui_tts\nModuleNotFoundError: No module named 'hangul_rom", "XC063"),
+            ("xtts_v2/model.pth\nOSError: [Errno 28] No space left on dev", "XC423"),
+            ("'GPT2InferenceModel' object has no attribute '_validate_model_cl\n", "XC003"),
+        ],
+    )
+    def test_the_last_words_are_completed(self, text, code):
+        assert code in codes(text)
+
+    @pytest.mark.parametrize("text", ["ModuleNotFoundError: No module na", "RuntimeError: "])
+    def test_not_where_several_endings_are_possible(self, text):
+        assert codes(text) == []
+
+    @pytest.mark.parametrize("text", ["xtts exited with code 1", "> Using model: xtts"])
+    def test_not_where_a_text_may_well_end(self, text):
+        assert codes(text) == []
