@@ -78,7 +78,8 @@ def _refusal(diagnosis: Diagnosis, failing: Capability, here: str) -> str:
     if _status(diagnosis, "install") == "fails" and not diagnosis.environment.complete:
         return f"Cannot be installed: {_why(diagnosis, 'install')}"
     if _status(diagnosis, "import") == "fails":
-        return _by_what_is_said(diagnosis, here) or f"Cannot start {here}: {why}"
+        starts = f"Cannot start {here}: {_why(diagnosis, 'import')}"
+        return _by_what_is_said(diagnosis, here) or starts
     does = [text for name, text in _DOES.items() if _status(diagnosis, name) == "works"]
     if not does and _status(diagnosis, "import") != "works":
         return f"Cannot {_CAN[failing]} {here}: {why}"

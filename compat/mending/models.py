@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from xcompat.converters.report import Conversion
 
 _BESIDE = "-converted"
+_SHOWN = 9
+"""Models that are named where somebody has to say which."""
 
 
 def model_in(places: Sequence[Path]) -> Path | None:
@@ -36,7 +39,9 @@ def model_in(places: Sequence[Path]) -> Path | None:
         found = list(find_checkpoints([place]))
         models = _apart([each for each in found if each.kind in INTACT]) or _apart(found)
         if len(models) > 1:
-            told = "".join(f"\n  xcompat fix {folder}" for folder in models)
+            told = "".join(f"\n  xcompat fix {shlex.quote(str(each))}" for each in models[:_SHOWN])
+            if len(models) > _SHOWN:
+                told += f"\n  and {len(models) - _SHOWN} more"
             raise Misuse(
                 "XC240",
                 f"there are {len(models)} models in {place}",

@@ -335,6 +335,15 @@ class TestShipped:
                 "Cannot open a converted model with these pins: This TTS is older than XTTS v2",
             ),
             (
+                # What speaking alone would meet comes after what does not even start.
+                "TTS==0.22.0 torch==2.9.1 torchaudio==2.9.1 transformers==4.57.2 --need speak",
+                1,
+                (
+                    "Cannot start with these pins: This TTS needs BeamSearchScorer, which "
+                    "transformers 4.57 removed"
+                ),
+            ),
+            (
                 # Nothing else is said: what is assumed beside it does not start either.
                 "TTS==0.17.4",
                 1,

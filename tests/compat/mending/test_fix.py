@@ -134,6 +134,11 @@ def test_a_model_in_this_folder_goes_before_one_in_a_cache(fix, make, tmp_path, 
     code, _, err = fix("--python", python, "--dry-run")
     assert (code, "error[XC240]" in err) == (2, True)
     assert f"xcompat fix {tmp_path / 'here' / 'other'}" in err
+    for name in "abcdefgh":
+        write_tiny_release(tmp_path / "here" / name)
+    _, _, err = fix("--python", python, "--dry-run")
+    assert err.count("xcompat fix") == 9
+    assert "and 1 more" in err
 
 
 def test_without_a_model_the_environment_alone_is_looked_at(fix, make, tmp_path):
