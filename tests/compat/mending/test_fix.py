@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -290,9 +291,12 @@ def test_whoever_types_nothing_is_offered_it(tmp_path, answer, code):
     process = subprocess.Popen(
         [sys.executable, "-m", "xcompat"],
         stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path,
-        env={**os.environ, "HOME": str(tmp_path), "COLUMNS": "80"},
+        # In an active environment it would ask an index what to install there.
+        env={**os.environ, "VIRTUAL_ENV": "", "HOME": str(tmp_path), "COLUMNS": "80"},
     )  # fmt: skip
     os.close(theirs)
+    too_long = threading.Timer(60, process.kill)
+    too_long.start()
     os.write(ours, f"{answer}\n".encode())
     told = b""
     try:
@@ -301,6 +305,7 @@ def test_whoever_types_nothing_is_offered_it(tmp_path, answer, code):
     except OSError:  # the other side is closed
         pass
     os.close(ours)
+    too_long.cancel()
     assert process.wait() == code
     assert b"(xcompat fix)" in told
     assert (b"XC241" in told) == (answer == "y")
