@@ -16,7 +16,8 @@ def speak(way: Way) -> Iterator[Any]:
     voices = torch.load(way.folder / "speakers_xtts.pth", weights_only=True)
     latents, embedding = next(iter(voices.values())).values()
     device = torch.device("cpu")
-    model = model.to(device).eval()
+    model.to(device)
+    model.eval()
     for module in model.modules():  # It moves what another patch left elsewhere.
         for name, parameter in list(module.named_parameters(recurse=False)):
             setattr(

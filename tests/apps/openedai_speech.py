@@ -1,4 +1,4 @@
-"""openedai-speech: one download by name, a stream pulled under a lock, unloaded by a timer."""
+"""openedai-speech: a stream pulled under a lock, unloaded by a timer."""
 
 from __future__ import annotations
 
@@ -40,18 +40,11 @@ def speak(way: Way) -> Iterator[Any]:
 
 
 def load(way: Way) -> Any:
-    from pathlib import Path
-
     from TTS.tts.configs.xtts_config import XttsConfig
     from TTS.tts.models.xtts import Xtts
-    from TTS.utils.manage import ModelManager
 
-    folder = str(way.folder)
-    if way.name == "original":
-        name = "tts_models/multilingual/multi-dataset/xtts_v2"
-        folder = str(ModelManager().download_model(name)[0] or folder)
     config = XttsConfig()
-    config.load_json(str(Path(folder) / "config.json"))
+    config.load_json(str(way.folder / "config.json"))
     model = Xtts.init_from_config(config)
-    model.load_checkpoint(config, checkpoint_dir=folder, use_deepspeed=False)
+    model.load_checkpoint(config, checkpoint_dir=str(way.folder), use_deepspeed=False)
     return model

@@ -71,7 +71,8 @@ def _reasons(records: list[dict[str, Any]]) -> str:
 
 
 def _short(error: str) -> str:
-    return error.replace("`", "'") if len(error) < 160 else error[:157].replace("`", "'") + "..."
+    line = error.partition("\n")[0].replace("`", "'")
+    return line if len(line) < 120 else f"{line[:117]}..."
 
 
 def read(file: Path) -> list[dict[str, Any]]:

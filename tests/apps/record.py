@@ -1,7 +1,8 @@
-"""Records what the apps do in one environment: `python tests/apps/record.py PYTHON FOLDERS`.
+"""Records what the apps do in one environment: `record.py PYTHON FOLDERS ...`.
 
 The interpreter has TTS and xcompat; FOLDERS has the model folders `original`, `in-place`, `both`.
-What was recorded of the same versions in matrices/apps.jsonl goes.
+What follows goes to session.py. What
+matrices/apps.jsonl had of the same versions, app and way goes.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from page import PAGE, RECORDS, page_of, read
 from session import APPS
 
+from ways import WAYS
 from xcompat.diagnosis.explain import explain
 from xcompat.environment.probe import environment_of
 from xcompat.matrix.load import load_issues
@@ -24,13 +26,13 @@ NAMED = ("TTS", "coqui-tts", "torch", "torchaudio", "torchcodec", "transformers"
 
 
 def main() -> None:
-    python, folders = sys.argv[1:]
+    python, folders, *words = sys.argv[1:]
     packages = environment_of(python).packages
     named = [f"{name} {packages[name].partition('+')[0]}" for name in NAMED if name in packages]
     environment = ", ".join(named)
     session = Path(__file__).with_name("session.py")
     ran = subprocess.run(
-        [python, "-I", str(session), folders], stdout=subprocess.PIPE, text=True, check=True
+        [python, "-I", str(session), folders, *words], stdout=subprocess.PIPE, text=True, check=True
     )
     told = [json.loads(line) for line in ran.stdout.splitlines()]
     issues = load_issues()
@@ -45,18 +47,25 @@ def main() -> None:
         }
         for each in told
     ]
-    kept = [e for e in read(RECORDS) if e["environment"] != environment] if RECORDS.exists() else []
-    lines = [json.dumps(each, ensure_ascii=False) for each in (*kept, *new)]
+    done = {(each["environment"], each["app"], each["way"]) for each in new}
+    known = read(RECORDS) if RECORDS.exists() else []
+    kept = [e for e in known if (e["environment"], e["app"], e["way"]) not in done]
+    every = sorted((*kept, *new), key=_place)
+    lines = [json.dumps(each, ensure_ascii=False) for each in every]
     RECORDS.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    PAGE.write_text(page_of([*kept, *new]), encoding="utf-8")
+    PAGE.write_text(page_of(every), encoding="utf-8")
+
+
+def _place(record: dict[str, Any]) -> tuple[str, int, int]:
+    """Sort by environment, and then as the programs and ways are listed."""
+    return record["environment"], list(APPS).index(record["app"]), WAYS.index(record["way"])
 
 
 def codes_of(told: dict[str, Any], issues: Any) -> list[str]:
-    """Return what `explain` says for certain of an error."""
+    """Return what `explain` says first of an error."""
     if told["works"]:
         return []
-    found = explain([told["error"]], issues).explanations
-    return [each.issue.code for each in found if each.certainty == "certain"][:1]
+    return [each.issue.code for each in explain([told["error"]], issues).explanations[:1]]
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import argparse
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,8 +71,8 @@ def done(app: str, way: Way) -> dict[str, Any]:
     try:
         heard = [_seconds(each) for each in importlib.import_module(app).speak(way)]
     except (Exception, SystemExit) as error:
-        first = (str(error).strip().splitlines() or [""])[0]
-        return {**told, "works": False, "error": f"{type(error).__name__}: {first}"}
+        said = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).replace(str(way.folder.parent), "MODELS")
+        return {**told, "works": False, "error": f"{type(error).__name__}: {said[:2000].strip()}"}
     return {**told, "works": True, "seconds": heard}
 
 
