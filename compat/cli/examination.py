@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from xcompat.cli.graphics import graphics_seen_by, mended_by, outlook_for, with_signs_of
@@ -45,10 +44,6 @@ class Examination:
         self._strict = strict
         self._doctor = Doctor(known)
 
-    @cached_property
-    def _here(self) -> _Found | None:
-        return _Found(self._probe.found()) if self._probe else None
-
     def of(
         self, environment: Environment, *, advise: bool = True
     ) -> tuple[Diagnosis, Sequence[Todo]]:
@@ -58,7 +53,7 @@ class Examination:
             environment: Installed, or pins.
             advise: Whether advice is wanted; a plan takes as long as all the rest.
         """
-        graphics = graphics_seen_by(self._here, environment)
+        graphics = graphics_seen_by(self._probe, environment)
         outlook = outlook_for(graphics, environment)
         seen = with_signs_of(outlook, environment)
         found = self._doctor.diagnose(seen, self._needed, strict=self._strict)
@@ -88,14 +83,3 @@ class Examination:
         wanted = [Constraint(kind="need", name=name) for name in needed]
         planned = plan(environment, self.known, (*demands_of(environment), *wanted), self._doctor)
         return first_commands(for_graphics(graphics, planned))
-
-
-class _Found:
-    """A look that has ended: it answers as often as it is asked."""
-
-    def __init__(self, graphics: Graphics) -> None:
-        self._graphics = graphics
-
-    def found(self) -> Graphics:
-        """Return what was there."""
-        return self._graphics

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from xcompat.domain.gpu import Outlook
 from xcompat.environment.platforms import this_platform
@@ -24,14 +24,7 @@ def begin_to_look(platform: str | None = None) -> GraphicsProbe | None:
     return GraphicsProbe()
 
 
-class Look(Protocol):
-    """A look at the graphics of this machine."""
-
-    def found(self) -> Graphics:
-        """Return what is there."""
-
-
-def graphics_seen_by(probe: Look | None, environment: Environment) -> Graphics | None:
+def graphics_seen_by(probe: GraphicsProbe | None, environment: Environment) -> Graphics | None:
     """Return what a look found, or None where nobody looked or `environment` is of elsewhere."""
     return probe.found() if probe and _is_here(environment.platform) else None
 

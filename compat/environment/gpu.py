@@ -65,6 +65,7 @@ class GraphicsProbe:
         self._platform = platform
         self._root = root
         self._machine = machine
+        self._found: Graphics | None = None
         self._question: _Question | None = None
         if program := _nvidia_smi(environ, platform, root):
             until = time.monotonic() + time_limit
@@ -72,6 +73,11 @@ class GraphicsProbe:
 
     def found(self) -> Graphics:
         """Return what is there; waits for the driver if it has not answered yet."""
+        if self._found is None:
+            self._found = self._looked()
+        return self._found
+
+    def _looked(self) -> Graphics:
         if self._platform == "darwin":
             return Graphics(cards=self._of_apple())
         cards, drivers, trouble = self._of_nvidia_smi()
