@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ALWAYS_PINNED = ("numpy", "tokenizers")
 """Nobody asks for them by name, and they are what breaks next: pinned to what was run."""
+NAMED = frozenset({*DECIDING, *(name for pair in SAME_FILES for name in pair)})
+"""What decides, and what shares its files with another: a combination says what becomes of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,7 @@ class Knowledge:
         decisive_of: The decisive ones of them.
         naming: Distribution to the errors that depend on its version.
         relevant: All distributions that can make a difference.
-        spoken: The errors about what a language needs.
+        missing: The errors about what is not there and should be, beside what decides.
         tokenizers: Minor version of transformers to those of tokenizers that it was run with.
     """
 
@@ -91,12 +93,17 @@ class Knowledge:
         for issue in self.errors:
             for name in {name for each in issue.conditions for name in each.packages}:
                 self.naming.setdefault(name, []).append(issue)
-        self.spoken = tuple(
-            issue for issue in self.errors if any(each.languages for each in issue.conditions)
+        self.missing = tuple(
+            issue
+            for issue in self.errors
+            if any(
+                wanted == "absent" and name not in NAMED
+                for each in issue.conditions
+                for name, wanted in each.packages.items()
+            )
         )
         warned = {n for issue in matrix.issues for c in issue.conditions for n in c.packages}
-        paired = {name for pair in SAME_FILES for name in pair}
-        self.relevant = {*DECIDING, *ALWAYS_PINNED, *paired, *warned}
+        self.relevant = {*NAMED, *ALWAYS_PINNED, *warned}
         self.tokenizers: dict[str, set[str]] = {}
         for run in matrix.runs:
             packages = run.environment.packages

@@ -26,7 +26,7 @@ from xcompat.domain import (
 )
 from xcompat.domain.plan import Change
 from xcompat.domain.versions import public
-from xcompat.resolution.knowledge import ALWAYS_PINNED, Combination, Knowledge
+from xcompat.resolution.knowledge import ALWAYS_PINNED, NAMED, Combination, Knowledge
 from xcompat.resolution.specifiers import is_satisfiable, meets
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ class Transition:
         if self.fails:
             return
         self._pin_followers()
+        self._add_what_is_missing()
         self._renew_what_is_left()
-        self._add_what_the_language_needs()
         self._leave_what_is_kept()
 
     def changes(self) -> Iterator[Change]:
@@ -292,25 +292,23 @@ class Transition:
                 self._then[name] = "" if len(newer) == len({*specifiers}) else None
                 self._limits[name] = ",".join(newer)
 
-    def _add_what_the_language_needs(self) -> None:
-        """Put there what a known issue misses for the language that shall be spoken."""
-        while missing := self._missing_for_language():
+    def _add_what_is_missing(self) -> None:
+        """Put there what a known issue misses, also for the language that shall be spoken."""
+        while missing := self._missing():
             self._then[missing] = ""
 
-    def _missing_for_language(self) -> str:
+    def _missing(self) -> str:
         result = self.result()
-        for issue in self._knowledge.spoken if result.language else ():
+        for issue in self._knowledge.missing:
             for condition in _applying(issue, result):
                 for name, wanted in condition.packages.items():
-                    if wanted == "absent":
+                    if wanted == "absent" and name not in NAMED:
                         return name
         return ""
 
     def _followers(self) -> list[str]:
         """Return what may matter beside the deciding distributions and their families."""
-        paired = {name for pair in SAME_FILES for name in pair}
-        named = sorted(self._knowledge.naming.keys() - paired - {*DECIDING, *ALWAYS_PINNED})
-        return [*ALWAYS_PINNED, *named]
+        return [*ALWAYS_PINNED, *sorted(self._knowledge.naming.keys() - NAMED - {*ALWAYS_PINNED})]
 
     def _troubles(self, name: str, have: str | None) -> list[str]:
         """Return the versions with which an issue applies only because one stays as it is."""

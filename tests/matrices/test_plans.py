@@ -290,6 +290,21 @@ def test_tokenizers_goes_with_a_transformers_that_was_run_without_one_recorded()
     assert not asked.startswith("tokenizers==0.23")
 
 
+@pytest.mark.parametrize("version", ["0.24.0", "0.24.1"])
+def test_what_is_missing_comes_where_the_nearest_run_lacked_it_too(version):
+    """The run that is like it had no spaCy; here spaCy is there, and misses click."""
+    packages = {"torch": "2.1.2", "torchaudio": "2.1.2", "transformers": "4.33.0"}
+    here = Environment(
+        python="3.11",
+        platform="linux-x86_64",
+        packages={"coqui-tts": version, **packages},
+        source="",
+        complete=False,
+    )
+    first = plan(here, MATRIX, ()).proposals[0]
+    assert [(c.name, c.then) for c in first.changes] == [("click", "")]
+
+
 def test_a_build_that_is_excluded_is_not_asked_for():
     packages = {"TTS": "0.22.0", "torch": "2.9.1+cu126", "transformers": "4.40.2"}
     here = Environment(
