@@ -37,6 +37,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "half the sound": ("speak: length follows the tokens", STEP + "vocoder"),
     "wrong tokens": ("tokens",),
     "deaf to the text": ("tokens",),
+    "latents of the code before": ("speak: right latents",),
     "shuffled vocoder": (STEP + "vocoder",),
     "noise": (STEP + "vocoder",),
     "a weight of the speaker encoder": (STEP + "speaker embedding",),
@@ -73,6 +74,11 @@ def plant(model: Any, fault: str) -> None:
         generate = model.gpt.generate
         model.gpt.generate = lambda cond_latents, text_inputs, **kwargs: generate(
             cond_latents=cond_latents, text_inputs=text_inputs * 0 + 7, **kwargs
+        )
+    elif fault == "latents of the code before":
+        forward = model.gpt.forward
+        model.gpt.forward = lambda text, lengths, codes, *rest, **named: forward(
+            text, lengths, codes.roll(1, -1), *rest, **named
         )
     elif fault != "none":
         # The decoder took copies of some weights when it was attached.
@@ -181,7 +187,7 @@ def judge(lines: list[str]) -> int:
             failed.add("speak")
         else:
             heard = told["speak"]
-            sound = judges.judge_sound(heard["sound"], audio_tokens=heard["audio_tokens"])
+            sound = judges.judge_spoken("speak", heard, speech=False)
             failed |= {f"speak: {j.name}" for j in sound if not j.passed}
         expected = FAULTS[told["fault"]]
         missed = set(expected) - failed

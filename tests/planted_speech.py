@@ -39,6 +39,7 @@ TOKEN = round(1024 * RATE / 22050)
 CHUNK = 20
 SEAM = RATE // 100
 """10 ms lost where two chunks of a stream meet."""
+LOST = "10 ms lost at each seam of a stream"
 IN_MODEL = (
     "none",
     "another speaker",
@@ -53,7 +54,7 @@ def speak(folder: Path, count: int) -> None:
     import torch
 
     calls, loader, reference = map(speaking.target, ("calls", "loader", "reference"))
-    sound = speaking.target("sound")
+    sound, tapping = map(speaking.target, ("sound", "tapping"))
     model = loader.load_xtts(folder / "converted", runtime="xcompat")
     speaking.narrow(model)
     voices = [calls.voice_of(entry) for entry in model.speaker_manager.speakers.values()]
@@ -63,7 +64,9 @@ def speak(folder: Path, count: int) -> None:
             ids = model.tokenizer.encode(text.strip().lower(), lang="en")
             for fault in IN_MODEL:
                 voice = voices[(number + 1) % len(voices)] if fault == "another speaker" else right
-                with _planted(model, fault):
+                given: list[Any] = []
+                heard = tapping.InputTap(model.hifigan_decoder, "forward", given.append)
+                with _planted(model, fault), heard:
                     samples, codes = speaking.say(
                         model,
                         text,
@@ -72,7 +75,8 @@ def speak(folder: Path, count: int) -> None:
                         do_sample=False,
                         repetition_penalty=UPSIDE_DOWN if "penalty" in fault else PENALTY,
                     )
-                check = reference.check_greedy(model, right[0], torch.tensor([ids]), codes, PENALTY)
+                asked = model, right[0], torch.tensor([ids]), codes
+                check = reference.check_greedy(*asked, PENALTY)
                 path = folder / f"{number:03}-{IN_MODEL.index(fault)}.wav"
                 sound.write_wav(path, samples, RATE)
                 told = {
@@ -82,6 +86,7 @@ def speak(folder: Path, count: int) -> None:
                     "sound": sound.measure(samples, RATE),
                     "audio_tokens": len(codes),
                     "right_tokens": check.mismatch is None,
+                    "latents_distance": reference.latents_distance(*asked, given[0]),
                 }
                 print(json.dumps(told), file=lines, flush=True)
 
@@ -91,6 +96,7 @@ class _planted:  # noqa: N801 - reads as a statement
 
     def __init__(self, model: Any, fault: str) -> None:
         self._owner: Any = None
+        self._before: Any = None
         if fault.startswith("latents of"):
             self._owner, forward = model.gpt, model.gpt.forward
             self._changed = lambda text, lengths, codes, *rest, **named: forward(
@@ -104,17 +110,20 @@ class _planted:  # noqa: N801 - reads as a statement
 
     def __enter__(self) -> None:
         if self._owner is not None:
+            self._before = vars(self._owner).get("forward")
             self._owner.forward = self._changed
 
     def __exit__(self, *_: object) -> None:
-        if self._owner is not None:
+        if self._before is not None:
+            self._owner.forward = self._before
+        elif self._owner is not None:
             del self._owner.forward
 
 
 def judge(folder: Path) -> None:
     """Judge everything, and print the table."""
     from listener import Listener
-    from xcompat.smoke.judge import judge_heard, judge_sound
+    from xcompat.smoke.judge import judge_heard, judge_spoken
     from xcompat.target.listening import mistakes, words
 
     listener = Listener()
@@ -123,9 +132,8 @@ def judge(folder: Path) -> None:
     for told in _all_told(folder):
         fault, text, wav = told["fault"], told["text"], folder / told["wav"]
         tried[fault] += 1
-        judged = judge_sound(
-            told["sound"], audio_tokens=told["audio_tokens"], text=text, speech=True
-        )
+        stage = "stream" if fault == LOST else "speak"
+        judged = judge_spoken(stage, told, text=text, speech=True)
         objected = {j.name for j in judged if not j.passed}
         if not told["right_tokens"]:
             objected.add("right voice")
@@ -203,7 +211,7 @@ def _at_22050(samples: Any) -> Any:
 
 IN_SOUND: dict[str, Callable[[Any], Any]] = {
     "vocoder frames in any order": _shuffled,
-    "10 ms lost at each seam of a stream": _seams,
+    LOST: _seams,
     "22,050 Hz under a header of 24,000 Hz": _at_22050,
     "reversed": lambda samples: samples[::-1],
     "cut after six tenths": lambda samples: samples[: len(samples) * 6 // 10],

@@ -6,7 +6,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from xcompat.domain.smoke import Judgement
-from xcompat.target.sound import TOKEN_SECONDS
+from xcompat.target.sound import spoken_samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,8 @@ SILENCE_RMS = 1e-3
 CLIPPED_SHARE = 0.01
 TONE_SHARE = 0.9
 """Of the spectral energy in one bin; measured 0.42 for untrained weights, less for speech."""
-TOKEN_SLACK = 3
+LEFT_IN_STREAM = 1024
+"""Samples at the end of a stream that TTS keeps to join them to what never comes."""
 LEVEL_RANGE_DB = 10.0
 """Measured 19 and more for speech, 3 and less for noise, tones and shuffled samples."""
 FLATTEST = 0.25
@@ -116,14 +117,50 @@ def judge_heard(heard: Mapping[str, Any], *, model: str) -> tuple[Judgement, ...
     return understood, written
 
 
+def judge_spoken(
+    stage: str, heard: Mapping[str, Any], *, text: str = "", speech: bool
+) -> tuple[Judgement, ...]:
+    """Judge what a stage spoke: its sound, and what the vocoder was given for it.
+
+    Args:
+        stage: `speak`, `stream` or `clone`.
+        heard: The details of the stage.
+        text: As for `judge_sound`.
+        speech: As for `judge_sound`.
+    """
+    judgements = judge_sound(
+        heard["sound"],
+        audio_tokens=heard.get("audio_tokens", 0),
+        streamed=stage == "stream",
+        text=text,
+        speech=speech,
+    )
+    if "latents_distance" not in heard:
+        return judgements
+    distance = heard["latents_distance"]
+    right = Judgement(
+        name="right latents",
+        passed=distance <= FURTHEST_STEP,
+        detail=f"what the vocoder was given is {distance:.1e} away from the latents of the tokens, "
+        f"relative to them (at most {FURTHEST_STEP})",
+    )
+    return *judgements, right
+
+
 def judge_sound(
-    sound: Mapping[str, Any], *, audio_tokens: int = 0, text: str = "", speech: bool = False
+    sound: Mapping[str, Any],
+    *,
+    audio_tokens: int = 0,
+    streamed: bool = False,
+    text: str = "",
+    speech: bool = False,
 ) -> tuple[Judgement, ...]:
     """Judge what `target.sound.measure` measured.
 
     Args:
         sound: The measurements.
-        audio_tokens: Tokens that were decoded; where given, the duration must follow from them.
+        audio_tokens: Tokens that were decoded; where given, the length must follow from them.
+        streamed: Whether the sound was joined of what came piece by piece.
         text: The whole sentence, where the model is trained; the duration must be plausible for it.
         speech: Whether the model is trained, so that the sound must have the shape of speech.
     """
@@ -152,12 +189,14 @@ def judge_sound(
         ),
     ]
     if audio_tokens:
-        expected = audio_tokens * TOKEN_SECONDS
+        expected = spoken_samples(audio_tokens, round(sound["samples"] / seconds))
+        left = {0, LEFT_IN_STREAM} if streamed else {0}
         judgements.append(
             Judgement(
                 name="length follows the tokens",
-                passed=abs(seconds - expected) <= TOKEN_SLACK * TOKEN_SECONDS,
-                detail=f"{seconds:.2f} s for {audio_tokens} tokens ({expected:.2f} s)",
+                passed=expected - sound["samples"] in left,
+                detail=f"{sound['samples']} samples for {audio_tokens} tokens ({expected}"
+                f"{f', or {LEFT_IN_STREAM} less' if streamed else ''})",
             )
         )
     if speech:

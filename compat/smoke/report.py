@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from xcompat.domain.smoke import Comparison, Judgement, SmokeReport, StageResult
 from xcompat.matrix.symptoms import matches
 from xcompat.smoke import voice
-from xcompat.smoke.judge import judge_heard, judge_intermediates, judge_sound, judge_tokens
+from xcompat.smoke.judge import judge_heard, judge_intermediates, judge_spoken, judge_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -150,10 +150,9 @@ def _judgements(
     trained = speaks_words(request, details.get("load", {}))
     for stage in ("speak", "stream", "clone"):
         if stage in details:
-            heard = details[stage]
-            judged = judge_sound(
-                heard["sound"],
-                audio_tokens=heard["audio_tokens"],
+            judged = judge_spoken(
+                stage,
+                details[stage],
                 text=request.text if trained and stage == "speak" else "",
                 speech=trained,
             )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from xcompat.domain import DECIDING, SAME_FILES, minor_of
 from xcompat.errors import CannotLook
-from xcompat.smoke.judge import judge_sound
+from xcompat.smoke.judge import judge_spoken
 from xcompat.version import __version__
 
 if TYPE_CHECKING:
@@ -113,9 +113,7 @@ def without_machine_paths(error: str) -> str:
 def _wrong_sound(stage: StageResult) -> str:
     if "sound" not in stage.details:
         return ""
-    judged = judge_sound(
-        stage.details["sound"], audio_tokens=stage.details.get("audio_tokens", 0), speech=True
-    )
+    judged = judge_spoken(stage.name, stage.details, speech=True)
     failed = [f"{j.name}: {j.detail}" for j in judged if not j.passed]
     return "wrong sound: " + "; ".join(failed) if failed else ""
 

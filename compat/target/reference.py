@@ -1,4 +1,4 @@
-"""An independent check of greedy decoding: plain torch, no cache, nothing of transformers.
+"""An independent check of the decoding: plain torch, no cache, nothing of transformers.
 
 Some released pairs of TTS and transformers speak without an error while the tokens depend neither
 on the text nor on the speaker. Only a second decoder can tell. Token `i` of a greedy decode is the
@@ -66,12 +66,55 @@ def check_greedy(
     return GreedyCheck(None, margin)
 
 
+def latents_distance(
+    model: Any, cond_latents: Any, text_tokens: Any, codes: Sequence[int], latents: Any
+) -> float:
+    """Return how far latents are from those of these audio tokens, relative to their norm.
+
+    One where they hold NaN or infinity: as far as if there were none.
+
+    Args:
+        model: A loaded `Xtts`; its weights are read, its code is not run. Computed on the CPU.
+        cond_latents: Conditioning latents of the voice, shape (1, n, channels).
+        text_tokens: Text token ids, shape (1, n), without start and stop tokens.
+        codes: Audio token ids.
+        latents: What the vocoder was given for them, shape (1, len(codes), channels).
+
+    Raises:
+        ValueError: They are not as many as the tokens.
+    """
+    import torch
+
+    with torch.inference_mode():
+        weights = _weights(model.gpt)
+        sequence = [model.gpt.start_audio_token, *codes[:-1]]
+        right = _hidden(model, weights, cond_latents.cpu(), text_tokens.cpu(), sequence)
+        given = latents.detach().cpu().float()
+        if given.shape != right.shape:
+            raise ValueError(f"{given.shape[1]} latents for {len(codes)} audio tokens")
+        far = torch.linalg.vector_norm(given - right) / torch.linalg.vector_norm(right)
+        return float(far) if bool(torch.isfinite(far)) else 1.0
+
+
 def _logits(model: Any, cond_latents: Any, text_tokens: Any, audio_tokens: Sequence[int]) -> Any:
     """Logits of the next audio token after each of `audio_tokens`, shape (n, audio vocabulary)."""
-    import torch
     from torch.nn import functional as F
 
-    weights = {name: tensor.cpu().float() for name, tensor in _weights(model.gpt).items()}
+    weights = _weights(model.gpt)
+    hidden = _hidden(model, weights, cond_latents, text_tokens, audio_tokens)
+    return F.linear(hidden[0], weights["mel_head.weight"], weights["mel_head.bias"])
+
+
+def _hidden(
+    model: Any,
+    weights: dict[str, Any],
+    cond_latents: Any,
+    text_tokens: Any,
+    audio_tokens: Sequence[int],
+) -> Any:
+    """What the last norm makes of each of `audio_tokens`, shape (1, n, channels)."""
+    import torch
+
     text = torch.tensor(
         [[model.gpt.start_text_token, *text_tokens[0].tolist(), model.gpt.stop_text_token]]
     )
@@ -89,14 +132,14 @@ def _logits(model: Any, cond_latents: Any, text_tokens: Any, audio_tokens: Seque
     for layer in range(model.args.gpt_layers):
         hidden = _block(hidden, weights, f"gpt.h.{layer}.", model.args.gpt_n_heads)
     hidden = _layer_norm(hidden[:, -audio.shape[1] :], weights, "gpt.ln_f.")
-    hidden = _layer_norm(hidden, weights, "final_norm.")
-    return F.linear(hidden[0], weights["mel_head.weight"], weights["mel_head.bias"])
+    return _layer_norm(hidden, weights, "final_norm.")
 
 
 def _weights(gpt: Any) -> dict[str, Any]:
     wanted = ("text_embedding.", "text_pos_embedding.", "mel_embedding.", "mel_pos_embedding.",
               "gpt.h.", "gpt.ln_f.", "final_norm.", "mel_head.")  # fmt: skip
-    return {name: tensor for name, tensor in gpt.state_dict().items() if name.startswith(wanted)}
+    state = gpt.state_dict().items()
+    return {name: tensor.cpu().float() for name, tensor in state if name.startswith(wanted)}
 
 
 def _layer_norm(hidden: Any, weights: dict[str, Any], prefix: str) -> Any:

@@ -14,6 +14,8 @@ CLIP_LEVEL = 0.999
 TOKEN_SECONDS = 1024 / 22050
 """One audio token is 1024 samples at the rate at which the GPT works (XTTS v2 configuration)."""
 
+_TOKEN_FRAMES, _FRAME = 4, 256
+"""Frames of the vocoder in a token, and samples in a frame, at the GPT's rate of 22,050 Hz."""
 _WINDOW, _MELS, _FAINTEST_DB = 1024, 80, -80.0
 _FEWEST_FRAMES = 8
 _FEWEST_STEPS = 60
@@ -22,6 +24,11 @@ _STEP_SECONDS = 0.0025
 _STEPS_IN_FRAME = 4
 _STEPS_APART = 2
 _OVERTONES = 3
+
+
+def spoken_samples(tokens: int, sample_rate: int) -> int:
+    """Return how many samples TTS's vocoder makes of so many audio tokens."""
+    return int(_TOKEN_FRAMES * tokens * (sample_rate / 22050)) * _FRAME
 
 
 HUM_RATE = 22050

@@ -30,7 +30,7 @@ from . import (
 )
 from . import runtime as attached_runtime
 from .structure import longest_decode
-from .tapping import GeneratorTap, Tap
+from .tapping import GeneratorTap, InputTap, Tap
 from .wording import StageError, one_line, one_paragraph
 
 CHECK_TEXTS = ("Good morning to all of you.", "It rains in the mountains.")
@@ -234,9 +234,16 @@ class Smoke:
     def run_speak(self) -> dict[str, Any]:
         """Synthesize with the stock `inference` and its usual sampling; write the WAV."""
         codes: list[int] = []
-        with Tap(self.model.gpt, "generate", lambda out: codes.extend(out[0].tolist())):
+        latents: list[Any] = []
+        tokens = Tap(self.model.gpt, "generate", lambda out: codes.extend(out[0].tolist()))
+        with tokens, InputTap(self.model.hifigan_decoder, "forward", latents.append):
             samples, seconds = self._spoken()
         details = self._heard(samples, seconds, codes, self.request.get("wav"))
+        (given,) = latents
+        text = self._text_tokens(self.request["text"], self.request["language"])
+        details["latents_distance"] = reference.latents_distance(
+            self.model, self.voice[0], text, codes, given
+        )
         self.spoken = self.request.get("wav") or ""
         if self.request.get("repeat"):
             samples, later = self._spoken()
@@ -310,7 +317,7 @@ class Smoke:
                 f"wrong voice: streamed audio token {check.mismatch} of {len(codes)} is not the "
                 "one that the weights ask for"
             )
-        details = self._heard(np.concatenate(chunks), seconds, [], None)
+        details = self._heard(np.concatenate(chunks), seconds, codes, None)
         details.update(first_audio_seconds=first, chunks=len(chunks))
         if self.request.get("repeat"):
             # Of the text that was asked for, with the voice and the sampling of the stage `speak`.

@@ -30,6 +30,19 @@ class Tap:
             setattr(self.owner, self.name, self.before)
 
 
+class InputTap(Tap):
+    """Call `keep` with the first argument of every call of `owner.name(...)` inside the block."""
+
+    def __enter__(self) -> None:
+        original = getattr(self.owner, self.name)
+
+        def wrapper(first: Any, *args: Any, **kwargs: Any) -> Any:
+            self.keep(first)
+            return original(first, *args, **kwargs)
+
+        setattr(self.owner, self.name, wrapper)
+
+
 class GeneratorTap(Tap):
     """Collect the tokens that the streaming generator of `gpt` yields."""
 

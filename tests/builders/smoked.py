@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from xcompat.smoke.against import Rival
 
 SPEECH = {
-    "seconds": 2.0,
+    "seconds": 47872 / 24_000,
+    "samples": 47872,
     "finite": True,
     "rms": 0.1,
     "clipped": 0.0,
@@ -43,7 +44,12 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "condition": {"voice": "Ana", "speakers": 58},
     "tokens": {"voices": 2, "sequences": 4, "tokens": 160, "margin": 0.1, "sha256": "0"},
     "intermediates": {"steps": {}},
-    "speak": {**HEARD, "later_synthesis_seconds": 1.0, "later_seconds": 2.0},
+    "speak": {
+        **HEARD,
+        "latents_distance": 1e-6,
+        "later_synthesis_seconds": 1.0,
+        "later_seconds": 2.0,
+    },
     "stream": {**HEARD, "first_audio_seconds": 0.9, "later_first_audio_seconds": 0.4},
     "clone": HEARD,
     "picture": {},

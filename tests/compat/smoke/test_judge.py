@@ -20,12 +20,20 @@ from xcompat import judge
 from xcompat.matrix.load import load_matrix
 from xcompat.smoke.judge import (
     GOLDEN_TOKENS,
+    LEFT_IN_STREAM,
     judge_heard,
     judge_intermediates,
     judge_sound,
+    judge_spoken,
     judge_tokens,
 )
-from xcompat.target.sound import TOKEN_SECONDS, measure, mel_spectrogram, write_wav
+from xcompat.target.sound import (
+    TOKEN_SECONDS,
+    measure,
+    mel_spectrogram,
+    spoken_samples,
+    write_wav,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -60,6 +68,11 @@ SPOKEN = {
 }
 """espeak-ng voice to text: the 17 languages of XTTS, and three unusual voices."""
 needs_espeak = pytest.mark.skipif(not shutil.which("espeak-ng"), reason="espeak-ng makes speech")
+
+
+def spoken() -> Any:
+    """Return as many samples as TTS makes of the tokens."""
+    return noise()[: spoken_samples(TOKENS, RATE)]
 
 
 def noise(level: float = 0.2) -> Any:
@@ -103,7 +116,7 @@ def failed(samples: Any, rate: int = RATE, **known: Any) -> list[str]:
 
 
 def test_an_untrained_voice_may_be_noise() -> None:
-    assert failed(noise(), audio_tokens=TOKENS) == []
+    assert failed(spoken(), audio_tokens=TOKENS) == []
 
 
 def test_speech_like_sound_passes() -> None:
@@ -195,7 +208,31 @@ def test_a_sentence_cut_in_a_vowel_is_heard() -> None:
 
 
 def test_length_must_follow_the_tokens() -> None:
-    assert failed(noise(), audio_tokens=2 * TOKENS) == ["length follows the tokens"]
+    assert failed(spoken(), audio_tokens=TOKENS + 1) == ["length follows the tokens"]
+    assert failed(spoken()[:-1], audio_tokens=TOKENS) == ["length follows the tokens"]
+
+
+def test_a_stream_keeps_its_last_overlap_or_loses_nothing() -> None:
+    lost = ["length follows the tokens"]
+    for left, said in [(0, []), (LEFT_IN_STREAM, []), (240, lost), (LEFT_IN_STREAM + 240, lost)]:
+        heard = {"sound": measure(spoken()[left:], RATE), "audio_tokens": TOKENS}
+        judged = judge_spoken("stream", heard, speech=False)
+        assert [j.name for j in judged if not j.passed] == said
+    cut = {"sound": measure(spoken()[LEFT_IN_STREAM:], RATE), "audio_tokens": TOKENS}
+    assert not all(j.passed for j in judge_spoken("speak", cut, speech=False))
+
+
+@pytest.mark.parametrize(("distance", "right"), [(1e-6, True), (0.05, False)])
+def test_the_vocoder_must_be_given_the_latents_of_the_tokens(
+    distance: float, *, right: bool
+) -> None:
+    heard = {"sound": measure(spoken(), RATE), "audio_tokens": TOKENS}
+    (judged,) = [
+        j
+        for j in judge_spoken("speak", {**heard, "latents_distance": distance}, speech=False)
+        if j.name == "right latents"
+    ]
+    assert judged.passed is right
 
 
 @pytest.mark.parametrize(
