@@ -331,6 +331,7 @@ def loading(session: nox.Session) -> None:
             _converted(session, original, "half", "--format", "pth", "--dtype", "float16"),
             _converted(session, original, "bfloat16", "--format", "pth", "--dtype", "bfloat16"),
             _converted(session, there, "back", "--format", "pth"),
+            _converted(session, original, "half-safetensors", "--dtype", "float16"),
         ]
         _prove(session, python, "prove_loading.py", original, *proved)
 

@@ -125,7 +125,9 @@ def _read(folder: Path, device: str, *, build_generator: bool) -> Any:
     with without_initialisation():
         model = NotYetBuilt(config)
         model.__class__ = Xtts
-        state_dict = load_file(str(folder / MODEL_FILE), device=device)
+        # A model computes in float32, whatever its file holds: `assign` would keep the file's type.
+        held = load_file(str(folder / MODEL_FILE), device=device).items()
+        state_dict = {n: t.float() if t.is_floating_point() else t for n, t in held}
         # Instance attributes shadow the two methods for this one call of the stock loader.
         model.get_compatible_checkpoint_state_dict = lambda _: state_dict
         model.load_state_dict = functools.partial(model.load_state_dict, assign=True)
