@@ -181,14 +181,19 @@ def _combinations(environment: Environment, matrix: Matrix) -> Iterator[Combinat
             by_versions.setdefault(key, []).append(run)
     rows = {run: row for row in matrix.rows for run in row.runs}
     python = minor_of(environment.python)
-    on_this_python = [run for run in matrix.runs if minor_of(run.environment.python) == python]
+    on_this_python: dict[tuple[str | None, ...], list[Run]] = {}
+    for run in matrix.runs:
+        if minor_of(run.environment.python) == python and "import" in _works(run):
+            on_this_python.setdefault(_releases(run), []).append(run)
     for versions, runs in by_versions.items():
         nearest = min(distance(run.environment, environment) for run in runs)
         near = [run for run in runs if distance(run.environment, environment) == nearest]
         # The best of them had what the others lacked beside these versions, such as six.
         works = max((_works(run) for run in near), key=len)
         runs_of_it = tuple(run for run in near if _works(run) == works)
-        beside = _for_python(runs_of_it[0], on_this_python) if nearest[1] else runs_of_it[0]
+        beside = runs_of_it[0]
+        if nearest[1]:
+            beside = _for_python(beside, on_this_python.get(_releases(beside), ()))
         yield Combination(
             packages={n: v for n, v in zip(DECIDING, versions, strict=True) if v is not None},
             works=works,
@@ -206,7 +211,7 @@ def _for_python(measured: Run, runs: Sequence[Run]) -> Run:
 
     Args:
         measured: The run on its own Python, which is returned where nothing shows that.
-        runs: Those on the other Python.
+        runs: Those on the other Python in which this release of TTS starts.
     """
     theirs = measured.environment.packages
 
@@ -215,13 +220,11 @@ def _for_python(measured: Run, runs: Sequence[Run]) -> Run:
         alike = sum(public(packages.get(n)) == public(theirs.get(n)) for n in DECIDING)
         return len(_works(run)), alike
 
-    alike = (
-        run
-        for run in runs
-        if "import" in _works(run)
-        and all(run.environment.packages.get(n) == theirs.get(n) for n in SAME_FILES[0])
-    )
-    return max(alike, key=closeness, default=measured)
+    return max(runs, key=closeness, default=measured)
+
+
+def _releases(run: Run) -> tuple[str | None, ...]:
+    return tuple(run.environment.packages.get(name) for name in SAME_FILES[0])
 
 
 def _with_followers(measured: Run, beside: Run) -> Environment:
