@@ -19,6 +19,13 @@ from .initialisation import without_initialisation
 RUNTIMES = ("auto", "xcompat", "stock")
 MODEL_FILE = "model.safetensors"
 SPEAKERS_FILE = "speakers_xtts.safetensors"
+_WEIGHT_NORM = (
+    (".parametrizations.weight.original0", ".weight_g"),
+    (".parametrizations.weight.original1", ".weight_v"),
+    (".weight_g", ".parametrizations.weight.original0"),
+    (".weight_v", ".parametrizations.weight.original1"),
+)
+"""Names of a norm and of a direction, since TTS 0.20.3 and before, and back."""
 
 
 class NotConvertedError(FileNotFoundError):
@@ -130,7 +137,8 @@ def _read(folder: Path, device: str, *, build_generator: bool) -> Any:
         state_dict = {n: t.float() if t.is_floating_point() else t for n, t in held}
         # Instance attributes shadow the two methods for this one call of the stock loader.
         model.get_compatible_checkpoint_state_dict = lambda _: state_dict
-        model.load_state_dict = functools.partial(model.load_state_dict, assign=True)
+        load_state_dict = functools.partial(model.load_state_dict, assign=True)
+        model.load_state_dict = lambda held, **how: load_state_dict(_renamed(held, model), **how)
         try:
             model.load_checkpoint(config, checkpoint_dir=str(folder), eval=build_generator)
         finally:
@@ -142,6 +150,16 @@ def _read(folder: Path, device: str, *, build_generator: bool) -> Any:
     if speakers.is_file():
         model.speaker_manager = _speaker_manager(speakers)
     return model.to(device)
+
+
+def _renamed(held: dict[str, Any], model: Any) -> dict[str, Any]:
+    """Name tensors of weight norm as the model does: TTS 0.20.3 gave them other names."""
+    known = model.state_dict().keys()
+    renamed = {}
+    for name, tensor in held.items():
+        names = (name, *(name.replace(*pair) for pair in _WEIGHT_NORM))
+        renamed[next((each for each in names if each in known), name)] = tensor
+    return renamed
 
 
 def _how_to_convert(folder: Path) -> str:
