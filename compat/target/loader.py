@@ -138,7 +138,7 @@ def _read(folder: Path, device: str, *, build_generator: bool) -> Any:
         # Instance attributes shadow the two methods for this one call of the stock loader.
         model.get_compatible_checkpoint_state_dict = lambda _: state_dict
         load_state_dict = functools.partial(model.load_state_dict, assign=True)
-        model.load_state_dict = lambda held, **how: load_state_dict(_renamed(held, model), **how)
+        model.load_state_dict = lambda held, **how: load_state_dict(renamed(held, model), **how)
         try:
             model.load_checkpoint(config, checkpoint_dir=str(folder), eval=build_generator)
         finally:
@@ -152,14 +152,14 @@ def _read(folder: Path, device: str, *, build_generator: bool) -> Any:
     return model.to(device)
 
 
-def _renamed(held: dict[str, Any], model: Any) -> dict[str, Any]:
-    """Name tensors of weight norm as the model does: TTS 0.20.3 gave them other names."""
+def renamed(held: dict[str, Any], model: Any) -> dict[str, Any]:
+    """Name what is held of weight norm as the model does: TTS 0.20.3 gave it other names."""
     known = model.state_dict().keys()
-    renamed = {}
+    told = {}
     for name, tensor in held.items():
         names = (name, *(name.replace(*pair) for pair in _WEIGHT_NORM))
-        renamed[next((each for each in names if each in known), name)] = tensor
-    return renamed
+        told[next((each for each in names if each in known), name)] = tensor
+    return told
 
 
 def _how_to_convert(folder: Path) -> str:

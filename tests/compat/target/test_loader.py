@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from xcompat.target.loader import _renamed
+from xcompat.target.loader import renamed
 
 OLD = ("ups.0.weight_g", "ups.0.weight_v")
 NEW = ("ups.0.parametrizations.weight.original0", "ups.0.parametrizations.weight.original1")
@@ -19,4 +19,4 @@ def test_weight_norm_gets_the_names_of_the_tts_at_hand(
     model = SimpleNamespace(state_dict=lambda: dict.fromkeys((*known, "gpt.weight")))
     file = {held[0]: "norm", held[1]: "direction", "gpt.weight": "w", "else": "e"}
     right = {known[0]: "norm", known[1]: "direction", "gpt.weight": "w", "else": "e"}
-    assert _renamed(file, model) == right
+    assert renamed(file, model) == right
