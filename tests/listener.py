@@ -15,20 +15,16 @@ class Listener:
     """Pocketsphinx with its own American English model, as `target.listening` asks it."""
 
     def __init__(self) -> None:
-        from pocketsphinx import Config, Decoder
-
-        rate = float(listening.RATE)
-        self._free = Decoder(Config(samprate=rate, loglevel="FATAL"))
-        self._strict = Decoder(Config(lm=None, samprate=rate, loglevel="FATAL"))
-        self._fresh = self._free.get_cmn(False)  # noqa: FBT003
+        self._strict = _decoder(lm=None)
+        self._fresh = self._strict.get_cmn(False)  # noqa: FBT003
 
     def knows(self, text: str) -> bool:
         """Tell whether all its words are in the dictionary."""
         return all(self._strict.lookup_word(word) is not None for word in words(text))
 
     def transcribe(self, wav: Path) -> list[str]:
-        """Return the words that it hears."""
-        return words(self._hear(self._free, wav))
+        """Return the words that it hears, as one that heard nothing before."""
+        return words(listening.heard(_decoder(), listening.recording(wav)))
 
     def chooses(self, wav: Path, text: str) -> bool:
         """Tell whether it picks a text out of ten."""
@@ -37,8 +33,11 @@ class Listener:
             "choice", f"#JSGF V1.0; grammar choice; public <sentence> = {rules};"
         )
         self._strict.activate_search("choice")
-        return self._hear(self._strict, wav).split() == words(text)
+        self._strict.set_cmn(self._fresh)
+        return listening.heard(self._strict, listening.recording(wav)).split() == words(text)
 
-    def _hear(self, decoder: Any, wav: Path) -> str:
-        decoder.set_cmn(self._fresh)
-        return listening.heard(decoder, listening.recording(wav))
+
+def _decoder(**how: Any) -> Any:
+    from pocketsphinx import Config, Decoder
+
+    return Decoder(Config(samprate=float(listening.RATE), loglevel="FATAL", **how))

@@ -44,8 +44,9 @@ GOLDEN_TOKENS = {
     "voice": "f0b56f3ea099d5229dfe4e353f73853b5e471543776cfacf308533bd97f31b78",
 }
 """SHA-256 of the greedy tokens of the models that runs are recorded with, in all that speak."""
-MOST_MISHEARD = 0.5
-"""Share of the words that a recogniser may write down wrongly of the voice that ships."""
+MOST_MISHEARD = 0.7
+"""Share of the words that a recogniser may write down wrongly of the voice that ships: of its
+sentences played backwards, or with their audio tokens in any order, it mistakes 0.78 and more."""
 
 
 def judge_tokens(tokens: Mapping[str, Any], *, model: str) -> tuple[Judgement, ...]:

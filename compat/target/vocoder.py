@@ -44,6 +44,9 @@ class Convolution(NamedTuple):
         function: Callable[..., Any] = F.conv1d
         if getattr(layer, "transposed", False):
             function, options["output_padding"] = F.conv_transpose1d, layer.output_padding
+        # The older weight norm, of TTS before 0.20.3, computes the weight before each call.
+        for compute in layer._forward_pre_hooks.values():
+            compute(layer, ())
         bias = None if layer.bias is None else layer.bias.detach()
         return cls(layer.weight.detach(), bias, options, function)
 
