@@ -45,7 +45,7 @@ class Convolution(NamedTuple):
         if getattr(layer, "transposed", False):
             function, options["output_padding"] = F.conv_transpose1d, layer.output_padding
         # The older weight norm, of TTS before 0.20.3, computes the weight before each call.
-        for compute in layer._forward_pre_hooks.values():
+        for compute in layer._forward_pre_hooks.values():  # noqa: SLF001 - torch lists them nowhere
             compute(layer, ())
         bias = None if layer.bias is None else layer.bias.detach()
         return cls(layer.weight.detach(), bias, options, function)
