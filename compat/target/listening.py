@@ -12,6 +12,7 @@ import math
 import random
 import re
 import sys
+import unicodedata
 import wave
 from typing import TYPE_CHECKING, Any, Dict, List, Sequence
 
@@ -125,8 +126,10 @@ def mistakes(spoken: Sequence[str], heard: Sequence[str]) -> int:
 
 
 def words(text: str) -> List[str]:
-    """Return the words of an English text as the dictionary spells them."""
-    return re.findall(r"[a-z]+(?:'[a-z]+)?", text.lower().replace("\u2019", "'"))
+    """Return the words of an English text as the dictionary spells them, without accents."""
+    plain = unicodedata.normalize("NFKD", text.lower().replace("\u2019", "'"))
+    plain = "".join(char for char in plain if not unicodedata.combining(char))
+    return re.findall(r"[a-z]+(?:'[a-z]+)?", plain)
 
 
 def choices_for(text: str) -> List[str]:

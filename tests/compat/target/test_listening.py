@@ -81,3 +81,12 @@ def test_resampling_keeps_a_tone(rate: int) -> None:
     resampled = np.array(listening._resample(tone.astype(int).tolist(), rate))
     expected = 1000 * np.sin(2 * np.pi * 1000 * np.arange(4000) / 16000)
     assert np.abs(resampled[100:3800] - expected[100:3800]).max() < 15
+
+
+def test_words_are_spelled_without_accents() -> None:
+    assert listening.words("The caf\u00e9\u2019s na\u00efve \u201cfa\u00e7ade\u201d.") == [
+        "the",
+        "cafe's",
+        "naive",
+        "facade",
+    ]
