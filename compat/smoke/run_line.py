@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 2
 """`xcompat.matrix.forms` reads the older ones too."""
+_LONGEST_ERROR = 2000
 _MACHINE_PATH = re.compile(
     r"(?:\b[A-Za-z]:|(?<![\w.:/\\-]))[/\\][^\s'\"()]*[/\\]"
     r"(?=site-packages|xcompat-|lib[/\\]python|builds-v\d|sdists-v\d|[^/\\\s'\"()]+$)"
@@ -100,9 +101,15 @@ def capabilities_of(results: Sequence[StageResult]) -> dict[str, dict[str, str]]
         name = CAPABILITY_OF_STAGE.get(stage.name)
         if name is None or capabilities.get(name, {}).get("status") == "fails":
             continue
-        error = without_machine_paths(stage.error) or _wrong_sound(stage)
+        error = _published(stage.error) or _wrong_sound(stage)
         capabilities[name] = {"status": "fails", "error": error} if error else {"status": "works"}
     return capabilities
+
+
+def _published(error: str) -> str:
+    """Return an error as a run tells it: without paths, and of 1,200 missing keys the first."""
+    told = without_machine_paths(error)
+    return told if len(told) <= _LONGEST_ERROR else f"{told[:_LONGEST_ERROR]} [...]"
 
 
 def without_machine_paths(error: str) -> str:
