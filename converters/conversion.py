@@ -16,6 +16,7 @@ from xcompat.converters.files.output_folder import output_errors
 from xcompat.converters.files.source import read_small
 from xcompat.converters.model.model_files import (
     CONFIG,
+    MANIFEST,
     MODEL,
     MODEL_SAFETENSORS,
     SPEAKERS,
@@ -29,7 +30,7 @@ from xcompat.converters.parts import plan_part
 from xcompat.converters.plan import Content, Format, Layout, Plan
 from xcompat.converters.values.printable import printable
 from xcompat.converters.whole_model import plan_model
-from xcompat.converters.writing import MANIFEST, Progress, write
+from xcompat.converters.writing import Progress, write
 from xcompat.errors import CannotLook
 
 if TYPE_CHECKING:

@@ -6,9 +6,16 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from xcompat.converters.aside import plan_aside, set_aside
 from xcompat.converters.containers.torch_source import TorchSource
 from xcompat.converters.files.output_folder import output_errors
-from xcompat.converters.model.model_files import SPEAKERS, find_model_files
+from xcompat.converters.model.model_files import (
+    MANIFEST,
+    MODEL,
+    ORIGINAL_SUFFIX,
+    SPEAKERS,
+    find_model_files,
+)
 from xcompat.converters.values.printable import printable
 from xcompat.converters.whole_model import plan_model
 from xcompat.converters.writing import write
@@ -17,13 +24,12 @@ from xcompat.errors import CannotLook
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from xcompat.converters.aside import Aside
     from xcompat.converters.model.model_files import ModelFiles
     from xcompat.converters.model.narrowing import CastTo
     from xcompat.converters.plan import Plan
     from xcompat.converters.report import Conversion
     from xcompat.converters.writing import Progress
-
-ORIGINAL_SUFFIX = ".original"
 
 
 def repair(
@@ -31,6 +37,7 @@ def repair(
     *,
     dtype: CastTo | None = None,
     keep_original: bool = True,
+    exact: bool = False,
     dry_run: bool = False,
     fsync: bool = True,
     verify: bool = False,
@@ -48,6 +55,8 @@ def repair(
         dtype: See `convert`.
         keep_original: Keep the checkpoint beside the new one, as `<name>.original`. On a file
             system that shares blocks (btrfs, XFS) the two need no more room than one.
+        exact: Leave exactly `config.json`, `model.pth`, `speakers_xtts.pth` and `vocab.json` in the
+            folder. The original and what else belongs to the release goes to `<folder>.original`.
         dry_run: Tell what would be done, change nothing.
         fsync: See `convert`.
         verify: See `convert`.
@@ -59,11 +68,13 @@ def repair(
         are written then.
 
     Raises:
-        Refusal, Corruption, CannotLook: as `convert`; XC110 also where `<name>.original` exists.
+        Refusal, Corruption, CannotLook: as `convert`; XC110 also where `<name>.original` exists;
+            XC115, `exact` cannot be had: nothing was changed.
     """
     files = find_model_files(source)
     name = files.checkpoint.name
     folder = files.checkpoint.parent
+    aside = None
     with contextlib.ExitStack() as stack:
         checkpoint = stack.enter_context(TorchSource(files.checkpoint))
         speakers = None
@@ -87,7 +98,11 @@ def repair(
         )
         if checkpoint.names_only_tensors and not any(changes):
             note = f"{name} holds only tensors and plain values: every TTS loads it as it is"
-            return plan.conversion._replace(files=(), dry_run=dry_run, notes=(note,))
+            done = plan.conversion._replace(files=(), dry_run=dry_run, notes=(note,))
+            if exact:
+                with output_errors(folder):
+                    aside = plan_aside(folder)
+            return _with_aside(done, aside)
         with output_errors(folder):
             kept_as = _original_name(files.checkpoint) if keep_original else ""
             if kept_as:
@@ -95,9 +110,11 @@ def repair(
                 plan = plan._replace(conversion=plan.conversion._replace(original=original))
             if not os.access(folder, os.W_OK):
                 raise PermissionError(13, "Permission denied")
+            if exact:
+                aside = plan_aside(folder, {*plan.outputs, MANIFEST, kept_as} - {""})
             if dry_run:
-                return plan.conversion._replace(dry_run=True)
-            return write(
+                return _with_aside(plan.conversion._replace(dry_run=True), aside)
+            done = write(
                 plan,
                 durable=fsync,
                 verify=verify,
@@ -106,6 +123,34 @@ def repair(
                 swap={name: kept_as},
                 progress=progress,
             )
+    return _with_aside(done, aside)
+
+
+def _with_aside(done: Conversion, aside: Aside | None) -> Conversion:
+    """Move what goes, and return the conversion that tells of it.
+
+    Raises:
+        CannotLook: XC111.
+    """
+    if not (aside and aside.names):
+        return done
+    if not done.dry_run:
+        try:
+            set_aside(aside)
+        except OSError as error:
+            raise CannotLook(
+                "XC111",
+                f"cannot move the other files to {printable(str(aside.beside), 4096)}: "
+                f"{error.strerror or error}",
+                hint="The model is converted, and they are all where they were. The same command "
+                "goes on from here.",
+            ) from error
+    kept = MODEL + ORIGINAL_SUFFIX
+    return done._replace(
+        aside=str(aside.beside),
+        set_aside=tuple(name for name in aside.names if name != kept),
+        original=str(aside.target(kept)) if kept in aside.names else done.original,
+    )
 
 
 def _only_what_changes(plan: Plan, files: ModelFiles, name: str) -> Plan:

@@ -74,6 +74,10 @@ class Conversion(NamedTuple):
     """Whether the output took the place of the source."""
     original: str = ""
     """Where a conversion in place keeps the file that it replaced; empty where it replaced none."""
+    set_aside: tuple[str, ...] = ()
+    """What else went from the folder of a conversion in place."""
+    aside: str = ""
+    """The folder where that is; empty where nothing went."""
     shared: int = 0
     """Bytes of the output that the file system shares with the source instead of storing them."""
     sha256: str = ""

@@ -6,7 +6,7 @@ import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from xcompat.converters.containers.safetensors_file import SafetensorsLayout
 from xcompat.converters.containers.torch_file import TorchLayout
@@ -15,6 +15,7 @@ from xcompat.converters.files import checksum
 from xcompat.converters.files.json_documents import to_json
 from xcompat.converters.files.output_folder import OutputFolder
 from xcompat.converters.model import official
+from xcompat.converters.model.model_files import MANIFEST
 from xcompat.converters.plan import Content, Layout, Plan
 from xcompat.converters.report import CastReport, Conversion, WrittenFile
 from xcompat.converters.values.printable import printable
@@ -40,9 +41,6 @@ class Options(TypedDict, total=False):
     verify: bool
     sha256: bool
     progress: Progress | None
-
-
-MANIFEST: Final = "xcompat.json"
 
 
 def write(

@@ -28,6 +28,7 @@ from xcompat.domain import SAME_FILES, distribution_name
 from xcompat.environment.platforms import this_platform
 from xcompat.environment.probe import environment_of
 from xcompat.errors import XcompatError
+from xcompat.smoke.lacking import lack_in
 from xcompat.smoke.record import record_run
 from xcompat.smoke.run_line import run_header, without_machine_paths
 
@@ -72,6 +73,11 @@ class Bench:
         except XcompatError as error:
             self.clear()
             raise NotMeasured(error.message) from error
+        except (OSError, MemoryError) as error:
+            self.clear()
+            if lack := lack_in(f"{type(error).__name__}: {error}"):
+                raise NotMeasured(f"this machine has too little {lack}: {error}") from error
+            raise
         except BaseException:
             self.clear()
             raise
@@ -201,7 +207,7 @@ def _not_installed(cell: Cell, words: str) -> dict[str, Any]:
     Raises:
         NotMeasured: The installer failed for another reason.
     """
-    if not any(verdict in words for verdict in _VERDICTS_ON_THE_SET):
+    if lack_in(words) or not any(verdict in words for verdict in _VERDICTS_ON_THE_SET):
         raise NotMeasured(words.strip())
     pins = {
         requirement.name: each.version

@@ -46,6 +46,14 @@ def convert(
         bool,
         typer.Option("--discard-original", help="With --in-place, keep no .original beside it."),
     ] = False,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="With --in-place, leave exactly config.json, model.pth, speakers_xtts.pth and"
+            " vocab.json; the rest goes to FOLDER.original.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what would be done, write nothing.")
     ] = False,
@@ -75,7 +83,8 @@ def convert(
 
     if find:
         _find(as_json)
-    given = _checked(source, in_place, discard_original, beside=bool(output or kind or force))
+    only_in_place = {"--discard-original": discard_original, "--exact": exact}
+    given = _checked(source, in_place, only_in_place, beside=bool(output or kind or force))
     clean_up_when_ended()
     with render.progress_bar() as progress:
         options = Options(
@@ -87,7 +96,7 @@ def convert(
             progress=progress,
         )
         if in_place:
-            done = repair(given, keep_original=not discard_original, **options)
+            done = repair(given, keep_original=not discard_original, exact=exact, **options)
         else:
             done = run(given, output, format=kind or "safetensors", force=force, **options)
     if as_json:
@@ -96,7 +105,9 @@ def convert(
         render.show_conversion(done)
 
 
-def _checked(source: Path | None, in_place: bool, discard_original: bool, *, beside: bool) -> Path:
+def _checked(
+    source: Path | None, in_place: bool, only_in_place: dict[str, bool], *, beside: bool
+) -> Path:
     """Return the source; refuse options that make no sense together."""
     if source is None:
         raise Misuse("XC113", "there is nothing to convert", hint="Name a checkpoint or a folder.")
@@ -106,8 +117,9 @@ def _checked(source: Path | None, in_place: bool, discard_original: bool, *, bes
             "`--in-place` writes a .pth where the checkpoint is",
             hint="Leave out -o, --format and --force.",
         )
-    if discard_original and not in_place:
-        raise Misuse("XC113", "`--discard-original` goes with `--in-place` only")
+    for option, given in only_in_place.items():
+        if given and not in_place:
+            raise Misuse("XC113", f"`{option}` goes with `--in-place` only")
     return source
 
 

@@ -37,6 +37,14 @@ def fix(
         bool, typer.Option("--dry-run", help="Tell what would be done, change nothing.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="Leave exactly config.json, model.pth, speakers_xtts.pth and vocab.json in the"
+            " model's folder; the rest goes to MODEL.original.",
+        ),
+    ] = False,
     undo: Annotated[
         bool, typer.Option("--undo", help="Go back to what was there before the last fix.")
     ] = False,
@@ -51,7 +59,8 @@ def fix(
         if undo:
             _undo(model, python, dry_run=dry_run, as_json=as_json)
         _fix(
-            model, python, need, language, device, dry_run=dry_run, yes=yes, as_json=as_json
+            model, python, need, language, device,
+            exact=exact, dry_run=dry_run, yes=yes, as_json=as_json,
         )  # fmt: skip
 
 
@@ -62,6 +71,7 @@ def _fix(
     language: str | None,
     device: str,
     *,
+    exact: bool,
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -89,7 +99,7 @@ def _fix(
 
         show_plan(plan)
     with render.working("solving what has to be installed, and reading the model"):
-        intention = intend(plan, path, here() / "speech.wav")
+        intention = intend(plan, path, here() / "speech.wav", exact=exact)
     if not as_json:
         render.show_intention(intention)
     if dry_run:

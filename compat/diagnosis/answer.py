@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from xcompat.diagnosis.patched import told_of
 from xcompat.domain import with_needs
 
 if TYPE_CHECKING:
@@ -43,6 +44,23 @@ class Answer(NamedTuple):
 
 def answer_of(diagnosis: Diagnosis) -> Answer:
     """Return the answer to "can this run XTTS v2?", which says nothing else than the table."""
+    told = _answer(diagnosis)
+    if diagnosis.unpatched is None:
+        return told
+    patches = f"because the app patches it: {told_of(diagnosis.patched.values())}"
+    without = _answer(diagnosis.unpatched)
+    if without == told:
+        mended = (
+            name
+            for name, before in diagnosis.unpatched.capabilities.items()
+            if before.status != _status(diagnosis, name)
+        )
+        return told._replace(text=f"{told.text}; can {_CAN[next(mended)]} {patches}")
+    plain = f"{without.text[0].lower()}{without.text[1:]}"
+    return told._replace(text=f"{told.text}; that works {patches}; without the patches: {plain}")
+
+
+def _answer(diagnosis: Diagnosis) -> Answer:
     here = "here" if diagnosis.environment.complete else "with these pins"
     if not diagnosis.needed:
         return Answer(_ALL_IGNORED, convert=False)

@@ -23,6 +23,7 @@ from xcompat.diagnosis.evidence import (
     recorded_note,
     unsaid_by,
 )
+from xcompat.diagnosis.patched import answered_in, matrix_beside, with_patches
 from xcompat.diagnosis.regimes import Regimes
 from xcompat.domain import (
     CAPABILITIES,
@@ -113,6 +114,37 @@ class Doctor:
     def _diagnose(
         self, environment: Environment, needed: tuple[Capability, ...], *, strict: bool
     ) -> Diagnosis:
+        plain = self._by_versions(environment, needed, strict=strict)
+        answered = {} if strict else answered_in(plain)
+        if not answered:
+            return plain
+        other = Doctor(matrix_beside(answered, self.matrix, self._codes))
+        beside = other._by_versions(environment, needed, strict=False)
+        capabilities = {
+            capability: with_patches(told, beside.capabilities[capability], answered)
+            for capability, told in plain.capabilities.items()
+        }
+        used = {
+            code: answered[code]
+            for capability, told in plain.capabilities.items()
+            for code in told.issues
+            if code in answered and capabilities[capability].status == "works" != told.status
+        }
+        if not used:
+            return plain
+        return replace(
+            plain,
+            capabilities=capabilities,
+            verdict=verdict_of(capabilities, needed),
+            change_nothing=_change_nothing(capabilities, plain.runtime, needed),
+            patched=used,
+            unpatched=plain,
+        )
+
+    def _by_versions(
+        self, environment: Environment, needed: tuple[Capability, ...], *, strict: bool
+    ) -> Diagnosis:
+        """Return what is known whatever an app patches."""
         told = None if environment.complete or strict else assumed(environment, self.matrix)
         whole = told.environment if told else environment
         matrix = self.matrix

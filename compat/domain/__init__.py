@@ -140,6 +140,15 @@ def distribution_of(seen: str) -> str:
     return seen.partition(":")[0]
 
 
+class Patch(NamedTuple):
+    """Something that an app puts in the place of a library's, before anything else runs."""
+
+    name: str
+    """What is replaced (`torchaudio.load`), or an environment variable that is set."""
+    place: str
+    """File and line; empty for a variable of the shell."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """Python, platform and distributions of a target environment."""
@@ -176,6 +185,8 @@ class Environment:
     """Distributions that a complete list leaves out even where they are installed."""
     notes: tuple[str, ...] = ()
     """What was read in part only, in a sentence of one line each."""
+    patches: tuple[Patch, ...] = ()
+    """What an app replaces when Python starts there."""
     places: Mapping[str, str] = field(default_factory=dict)
     """File and line (`requirements.txt:3`) that name each distribution; empty where it is not a
     list that was read."""
@@ -277,6 +288,8 @@ class KnownIssue:
     sources: tuple[str, ...]
     runtime: tuple[Capability, ...] = ()
     """Capabilities that fail as well where xcompat loads the model."""
+    patches: tuple[str, ...] = ()
+    """What an app replaces, or which variable it sets, to do without the failure: any one does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,6 +371,10 @@ class Diagnosis:
     """Deciding distributions that pins leave out: the version that was assumed, or None."""
     assumed_python: str = ""
     """Python version that was assumed, empty where one is said."""
+    patched: Mapping[str, Patch] = field(default_factory=dict)
+    """Known issues that concern the versions and do no harm here, because the app patches them."""
+    unpatched: Diagnosis | None = None
+    """The answer without these patches; None where there are none."""
     beyond: tuple[str, ...] = ()
     """Deciding distributions in a version beyond all that were run, or a pre-release."""
     outlook: Outlook | None = None

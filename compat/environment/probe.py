@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from xcompat.domain import Environment
+from xcompat.environment.customisation import customised
 from xcompat.environment.distributions import build_of, distributions_in
 from xcompat.environment.integrity import signs_of_damage
 from xcompat.environment.layout import find_layout, own_layout
@@ -42,6 +43,7 @@ def environment_of(python: str | None = None) -> Environment:
     metadata = {name: entry.path for name, entry in found.items()}
     system, signs = system_of(layout, found)
     signs |= signs_of_damage(metadata, layout.folders)
+    start = customised(layout.folders, os.environ)
     return Environment(
         python=layout.python,
         platform=platform,
@@ -57,5 +59,6 @@ def environment_of(python: str | None = None) -> Environment:
             if len(versions := tuple(sorted({entry.version, *entry.others}))) > 1
         },
         signs=signs | rosetta_sign(platform, layout.interpreter),
-        notes=layout.notes,
+        notes=layout.notes + start.notes,
+        patches=start.patches,
     )

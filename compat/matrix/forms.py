@@ -109,6 +109,7 @@ def issue_of(code: str, table: Table) -> KnownIssue:
         fixes=table.texts("fixes"),
         sources=sources,
         runtime=_capabilities(table.texts("runtime", ())),
+        patches=table.texts("patches", ()),
     )
     if not issue.conditions and not issue.symptoms:
         raise BadTable("conditions", "an issue without conditions needs symptoms to be known by")

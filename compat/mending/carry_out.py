@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from xcompat.converters import convert, repair
-from xcompat.converters.writing import MANIFEST
+from xcompat.converters.model.model_files import MANIFEST, ORIGINAL_SUFFIX
 from xcompat.mending.journal import Converted, identity, packages_of
 from xcompat.mending.undo import undo_model
 from xcompat.mending.values import Mended
@@ -91,12 +91,14 @@ def _change_packages(
 
 def _convert(model: ModelPlan, journal: Journal, shown: Shown) -> tuple[Journal, Conversion]:
     note = _note_of(model)
+    if journal.model:  # What a fix that was ended has left to do here: only moves.
+        note = journal.model._replace(aside=(*{*journal.model.aside, *note.aside},))
     begun = journal._replace(model=note).written()
     in_place = model.way == "in place"
     try:
         with shown.bytes() as progress:
             if in_place:
-                done = repair(model.path, progress=progress)
+                done = repair(model.path, exact=bool(note.aside), progress=progress)
             else:
                 kind: Format = (
                     "pth" if any(n.endswith(".pth") for n in note.files) else "safetensors"
@@ -115,11 +117,15 @@ def _convert(model: ModelPlan, journal: Journal, shown: Shown) -> tuple[Journal,
 
 def _note_of(model: ModelPlan) -> Converted:
     assert model.conversion
-    names = dict.fromkeys([*(file.path for file in model.conversion.files), MANIFEST])
+    told = model.conversion
+    names = dict.fromkeys([file.path for file in told.files] + [MANIFEST] * bool(told.files))
+    kept = model.checkpoint.name + ORIGINAL_SUFFIX
     there = [model.folder / name for name in names if (model.folder / name).is_file()]
     return Converted(
         checkpoint=str(model.checkpoint.absolute()),
-        original=model.conversion.original and str(Path(model.conversion.original).absolute()),
+        original=str(model.checkpoint.absolute().with_name(kept))
+        if told.files and told.original
+        else "",
         before=identity(model.checkpoint),
         folder=str(model.folder.absolute()),
         made=not model.folder.exists(),
@@ -129,6 +135,7 @@ def _note_of(model: ModelPlan) -> Converted:
             for path in there
             if path.name != model.checkpoint.name
         },
+        aside=(*told.set_aside, kept) if told.aside else (),
     )
 
 

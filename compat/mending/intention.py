@@ -18,13 +18,20 @@ if TYPE_CHECKING:
     from xcompat.mending.journal import Journal
 
 
-def intend(plan: Plan, model: Path | None, wav: Path) -> Intention:
+def intend(plan: Plan, model: Path | None, wav: Path, *, exact: bool = False) -> Intention:
     """Return what is to be done: what `resolve` proposes first, solved; and the model read.
+
+    With `exact`, the model's folder is to hold four files and no other.
 
     Raises:
         Refusal: `XC242`, nothing is known that makes this environment work.
+        Misuse: `XC115`, `exact` was asked for and there is no model.
         Refusal, Corruption, CannotLook: as `prepare` and `plan_model`.
     """
+    if exact and model is None:
+        raise Misuse(
+            "XC115", "`--exact` is about a model, and none was found", hint="name its folder"
+        )
     proposal = plan.proposals[0] if plan.proposals else None
     if proposal is None and not plan.change_nothing:
         raise Refusal(
@@ -36,7 +43,8 @@ def intend(plan: Plan, model: Path | None, wav: Path) -> Intention:
     told = None
     if model is not None:
         needed = proposal is None or proposal.convert
-        told = plan_model(model, needed=needed, loads_safetensors=proposal is None)
+        xcompat_loads = proposal is None
+        told = plan_model(model, needed=needed, loads_safetensors=xcompat_loads, exact=exact)
     prepared = prepare(plan, proposal) if proposal and proposal.changes else None
     return Intention(plan, proposal, prepared, told, wav)
 

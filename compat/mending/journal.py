@@ -70,6 +70,8 @@ class Converted(NamedTuple):
     """Text of those of them that were there and are replaced."""
     after: tuple[str, int, int] | None = None
     """Of the checkpoint that took the other's place, once it is there."""
+    aside: tuple[str, ...] = ()
+    """What goes to the folder beside, so that exactly four files stay, as it is called here."""
 
 
 class Journal(NamedTuple):
@@ -235,5 +237,7 @@ def _read(file: Path) -> Journal:
 
 def _converted(told: dict[str, Any]) -> Converted:
     after = told["after"]
-    tuples = {"before": tuple(told["before"]), "files": tuple(told["files"])}
+    tuples: dict[str, Any] = {
+        name: tuple(told[name]) for name in ("before", "files", "aside") if name in told
+    }
     return Converted(**{**told, **tuples, "after": tuple(after) if after else None})

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 
 from xcompat.converters import convert, repair
 from xcompat.converters.model.caches import INTACT, find_checkpoints
-from xcompat.converters.model.model_files import MODEL, default_output, find_model_files
+from xcompat.converters.model.model_files import (
+    MODEL,
+    ORIGINAL_SUFFIX,
+    default_output,
+    find_model_files,
+)
 from xcompat.errors import CannotLook, Misuse
 from xcompat.mending.values import ModelPlan
 
@@ -55,11 +60,17 @@ def model_in(places: Sequence[Path]) -> Path | None:
 def _apart(found: Sequence[Found]) -> list[Path]:
     """Return the folders of models, without those that were converted from another of them."""
     folders = list(dict.fromkeys(each.path.parent for each in found))
-    copies = {folder.with_name(folder.name + _BESIDE) for folder in folders}
+    copies = {
+        folder.with_name(folder.name + suffix)
+        for folder in folders
+        for suffix in (_BESIDE, ORIGINAL_SUFFIX)
+    }
     return [folder for folder in folders if folder not in copies]
 
 
-def plan_model(path: Path, *, needed: bool, loads_safetensors: bool) -> ModelPlan:
+def plan_model(
+    path: Path, *, needed: bool, loads_safetensors: bool, exact: bool = False
+) -> ModelPlan:
     """Return what is to happen to a model, after all of it but its weights was read and checked.
 
     It is converted in place where the app finds it by its name; beside where that is not possible,
@@ -69,12 +80,15 @@ def plan_model(path: Path, *, needed: bool, loads_safetensors: bool) -> ModelPla
         path: A folder, or a checkpoint.
         needed: Whether the environment cannot open a pickled checkpoint.
         loads_safetensors: Whether xcompat will load it, and not the app's own TTS.
+        exact: Whether the folder shall hold four files and no other, see `repair`.
 
     Raises:
         Refusal, Corruption, CannotLook: as `convert`.
         CannotLook: also `XC244`, the disk is too small.
     """
     checkpoint = find_model_files(path).checkpoint
+    if exact:
+        return _exactly(path, checkpoint)
     if checkpoint.suffix == ".safetensors":
         why = "it is safetensors, which load_xtts opens"
         return _as_it_is(path, checkpoint, why)
@@ -96,6 +110,14 @@ def plan_model(path: Path, *, needed: bool, loads_safetensors: bool) -> ModelPla
 
 def _as_it_is(path: Path, checkpoint: Path, why: str) -> ModelPlan:
     return ModelPlan(path, checkpoint, "as it is", why, checkpoint.parent, None)
+
+
+def _exactly(path: Path, checkpoint: Path) -> ModelPlan:
+    told = repair(path, dry_run=True, exact=True)
+    if not told.files and not told.aside:
+        return _as_it_is(path, checkpoint, "it holds only tensors, and the folder nothing else")
+    _require_room(told, checkpoint.parent)
+    return ModelPlan(path, checkpoint, "in place", "so it was asked for", checkpoint.parent, told)
 
 
 def _in_place(path: Path) -> Conversion | None:

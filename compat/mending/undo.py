@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from xcompat.converters.aside import aside_of, take_back
 from xcompat.converters.files.output_file import remove_abandoned
 from xcompat.errors import CannotLook, Refusal
 from xcompat.mending.journal import identity
@@ -48,6 +49,8 @@ def _packages_standing(
 def _model_standing(model: Converted) -> Literal["as before", "converted"]:
     if model.original:
         return "as before" if identity(Path(model.checkpoint)) == model.before else "converted"
+    if model.aside and aside_of(Path(model.folder), model.aside).beside.exists():
+        return "converted"
     written = any((Path(model.folder) / name).exists() for name in model.files)
     return "converted" if written else "as before"
 
@@ -96,6 +99,7 @@ def undo_model(model: Converted) -> None:
     """Bring a model back as it was. Raises as `undo`."""
     checkpoint, folder = Path(model.checkpoint), Path(model.folder)
     try:
+        take_back(aside_of(folder, model.aside))
         if model.original:
             _take_back(model, checkpoint, Path(model.original))
         for name in model.files:

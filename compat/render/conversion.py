@@ -7,6 +7,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
+from xcompat.converters.model.model_files import MANIFEST, ORIGINAL_SUFFIX
 from xcompat.render.text import Page, size
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ def conversion_as_json(conversion: Conversion) -> dict[str, Any]:
         "cast": conversion.cast._asdict() if conversion.cast else None,
         "in_place": conversion.in_place,
         "original": conversion.original,
+        "set_aside": {"folder": conversion.aside, "names": list(conversion.set_aside)}
+        if conversion.aside
+        else None,
         "shared": conversion.shared,
         "sha256": conversion.sha256,
         "release": conversion.release,
@@ -80,6 +84,14 @@ def show_conversion(conversion: Conversion) -> None:
 def _show_proof(page: Page, conversion: Conversion) -> None:
     if conversion.original:
         page.prose(("Original", "bold"), f": kept as {conversion.original}", hang=2)
+    if conversion.aside:
+        page.prose(
+            ("Would set aside" if conversion.dry_run else "Set aside", "bold"),
+            f": {', '.join(conversion.set_aside) or 'the original'}, to {conversion.aside}, so that"
+            " exactly config.json, model.pth, speakers_xtts.pth and vocab.json stay",
+            hang=2,
+        )
+        page.line(("To go back", "bold"), f": {_way_back(conversion)}")
     if conversion.shared:
         page.prose(
             ("Shared", "bold"),
@@ -92,6 +104,16 @@ def _show_proof(page: Page, conversion: Conversion) -> None:
     if conversion.sha256:
         release = conversion.release or "no published release that xcompat knows"
         page.prose(("SHA-256", "bold"), f" {conversion.sha256}: {release}", hang=2)
+
+
+def _way_back(conversion: Conversion) -> str:
+    """Return the command that brings back what was set aside."""
+    folder = shlex.quote(conversion.aside.removesuffix(ORIGINAL_SUFFIX))
+    there = shlex.quote(conversion.aside)
+    # The star of a shell leaves these out.
+    hidden = "".join(f" {there}/{name}" for name in conversion.set_aside if name.startswith("."))
+    written = conversion.files and MANIFEST in conversion.set_aside
+    return f"mv {there}/*{hidden} {folder}" + f" && rm {folder}/{MANIFEST}" * bool(written)
 
 
 def _next(conversion: Conversion) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from xcompat.diagnosis.answer import answer_of
 from xcompat.diagnosis.fixes import fixes_for
+from xcompat.diagnosis.patched import of_no_issue, told_of
 from xcompat.domain import DECIDING
 from xcompat.domain.gpu import INDEX
 from xcompat.render.findings import page_of, place_of, sections_of
@@ -76,6 +77,7 @@ def diagnosis_as_json(
             "source": environment.source,
             "complete": environment.complete,
             "notes": list(environment.notes),
+            "patches": [{"name": p.name, "place": p.place} for p in environment.patches],
         },
         "assumed": dict(diagnosis.assumed)
         | ({"python": diagnosis.assumed_python} if diagnosis.assumed_python else {}),
@@ -86,6 +88,13 @@ def diagnosis_as_json(
         "ignored": [_finding_as_json(each, environment) for each in diagnosis.ignored],
         "next": [command for _, command in todo],
         "mps": list(mps),
+        "patched": {
+            code: {"name": patch.name, "place": patch.place}
+            for code, patch in diagnosis.patched.items()
+        },
+        "unpatched": _statuses_as_json(diagnosis.unpatched.capabilities)
+        if diagnosis.unpatched
+        else None,
         "row": diagnosis.row,
         "gpu": diagnosis.outlook and outlook_as_json(diagnosis.outlook),
     }
@@ -296,6 +305,8 @@ def _show_environment(page: Page, diagnosis: Diagnosis) -> None:
     elif missing:
         absent = "not installed" if environment.complete else "not said"
         page.prose(f"{absent}: {', '.join(missing)}", indent=2)
+    if unread := of_no_issue(environment, diagnosis.patched):
+        page.prose(f"also patched, and what that does was not read: {told_of(unread)}", indent=2)
     for name, versions in environment.duplicates.items():
         page.prose(f"{name} is there more than once: {', '.join(versions)}", indent=2)
 

@@ -59,8 +59,8 @@ def sections_of(diagnosis: Diagnosis) -> tuple[tuple[str, list[Finding]], ...]:
 
 
 def level_of(finding: Finding, diagnosis: Diagnosis) -> Level:
-    """Return how grave a finding is for what was asked for."""
-    if finding.issue.severity != "error":
+    """Return how grave a finding is for what was asked for; what an app patches is a note."""
+    if finding.issue.severity != "error" or finding.issue.code in diagnosis.patched:
         return "note"
     return "error" if _stops(finding, diagnosis) else "warning"
 

@@ -154,11 +154,18 @@ def _show_conversion(page: Page, model: ModelPlan | None) -> None:
         return
     told_of = model.conversion
     if model.way == "in place":
-        what = (
-            f"gets the same {told_of.tensors:,} tensors without Python objects, which torch"
-            f" refuses; the original stays beside it, as {model.checkpoint.name}.original"
-        )
-        page.entry(((f"  {model.checkpoint.name}", ""),), what, _LABEL)
+        if told_of.files:
+            where = f"to {short(told_of.aside)}" if told_of.aside else (
+                f"beside it, as {model.checkpoint.name}.original"
+            )  # fmt: skip
+            what = (
+                f"gets the same {told_of.tensors:,} tensors without Python objects, which torch"
+                f" refuses; the original {'goes' if told_of.aside else 'stays'} {where}"
+            )
+            page.entry(((f"  {model.checkpoint.name}", ""),), what, _LABEL)
+        if told_of.set_aside:
+            names = ", ".join(told_of.set_aside)
+            page.entry((("  other files", ""),), f"go there too: {names}", _LABEL)
         return
     total = size(sum(file.size for file in told_of.files))
     page.entry((("  a new folder", ""),), f"{short(str(model.folder))}, {total}", _LABEL)

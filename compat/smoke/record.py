@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from xcompat.errors import CannotLook
 from xcompat.smoke.child import STAGE_TIMEOUT_SECONDS, ChildOutcome, run_stages
+from xcompat.smoke.lacking import require_machine
 from xcompat.smoke.request import DEFAULT_TEXT
 from xcompat.smoke.run_line import (
     capabilities_of,
@@ -53,7 +54,8 @@ def record_run(
         bytecode: Folder for what Python and numba compile, where it shall outlive the environment.
 
     Raises:
-        CannotLook: The interpreter cannot be started, or cannot say what it holds (XC301).
+        CannotLook: The interpreter cannot be started, or cannot say what it holds (XC301); a stage
+            failed for want of disk or memory (XC309).
     """
     python = Path(environment.interpreter)
     inventory = _inventory(python)
@@ -84,6 +86,7 @@ def record_run(
         column = pool.submit(measure, _STAGES, "stock")
         through_runtime = measure(_RUNTIME_STAGES, "xcompat")
         results = column.result()
+    require_machine(results + through_runtime)
     return {
         **run_header(inventory["python"], inventory["platform"]),
         "command": how_to_repeat(environment),

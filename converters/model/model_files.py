@@ -16,6 +16,10 @@ SPEAKERS: Final = "speakers_xtts.pth"
 SPEAKERS_SAFETENSORS: Final = "speakers_xtts.safetensors"
 CONFIG: Final = "config.json"
 VOCABULARY: Final = "vocab.json"
+MANIFEST: Final = "xcompat.json"
+"""The record of a conversion."""
+ORIGINAL_SUFFIX: Final = ".original"
+"""Of a checkpoint that was replaced, and of the folder where all goes that shall not stay."""
 TRAINING_FILES: Final = {
     "dvae.pth": "makes training targets",
     "mel_stats.pth": "normalises training targets",
@@ -78,12 +82,15 @@ def find_model_files(source: Path) -> ModelFiles:
         vocabulary=names.get(VOCABULARY),
         speakers=next((names[name] for name in speakers if name in names), None),
         licences=tuple(
-            path
-            for name, path in sorted(names.items())
-            if name.upper().split(".")[0] in {"LICENSE", "LICENCE"} and path.is_file()
+            path for name, path in sorted(names.items()) if is_licence(name) and path.is_file()
         ),
         training=tuple(names[name] for name in TRAINING_FILES if name in names) * is_folder,
     )
+
+
+def is_licence(name: str) -> bool:
+    """Return whether a file is called as licences are."""
+    return name.upper().split(".")[0] in {"LICENSE", "LICENCE"}
 
 
 def default_output(source: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,104 @@ def test_options_that_contradict_it_are_refused(model: Path, options: tuple[str,
     done = run("--in-place", model, *options)
     assert done.returncode == 2
     assert "error[XC113]" in done.stderr
+
+
+EXACT = {"config.json", "model.pth", "speakers_xtts.pth", "vocab.json"}
+
+
+def test_exactly_four_files_stay_and_the_printed_command_brings_all_back(model: Path) -> None:
+    (model / "dvae.pth").write_bytes(b"only for training")
+    (model / ".cache").mkdir()
+    (model / ".cache" / "lock").touch()
+    before = snapshot(model.parent)
+    done = run("--in-place", "--exact", model)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {path.name for path in model.iterdir()} == EXACT
+    assert tensors(model / "model.pth")
+    beside = model.with_name(f"{model.name}.original")
+    assert (beside / "model.pth").read_bytes() == before[f"{model.name}/model.pth"]
+    assert (beside / ".cache" / "lock").is_file()
+    back = done.stdout.partition("To go back: ")[2].partition("\n")[0]
+    assert subprocess.run(back, shell=True, check=False).returncode == 0
+    beside.rmdir()
+    assert snapshot(model.parent) == before
+
+
+def test_a_dry_run_of_it_says_the_same_and_moves_nothing(model: Path) -> None:
+    before = snapshot(model.parent)
+    told = repair(model, exact=True, dry_run=True)
+    assert snapshot(model.parent) == before
+    done = repair(model, exact=True)
+    assert (told.aside, told.set_aside, told.original) == (
+        done.aside, done.set_aside, done.original,
+    )  # fmt: skip
+    assert "xcompat.json" in done.set_aside
+
+
+def test_what_needs_no_conversion_is_set_aside_all_the_same(model: Path) -> None:
+    repair(model)
+    done = repair(model, exact=True)
+    assert done.files == ()
+    assert {path.name for path in model.iterdir()} == EXACT
+    assert Path(done.original).read_bytes() != (model / "model.pth").read_bytes()
+    assert repair(model, exact=True).aside == ""
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda model: (model / "notes.txt").write_text("mine"), "also holds notes.txt"),
+        (lambda model: (model / "vocab.json").unlink(), "holds no vocab.json"),
+        (
+            lambda model: (
+                model.with_name(f"{model.name}.original").mkdir(),
+                (model.with_name(f"{model.name}.original") / "model.pth").touch(),
+            ),
+            "is there for already",
+        ),
+    ],
+)
+def test_what_cannot_be_exact_is_refused_before_anything(model: Path, spoil, said: str) -> None:
+    spoil(model)
+    before = snapshot(model.parent)
+    with pytest.raises(CannotLook, match=said) as caught:
+        repair(model, exact=True)
+    assert caught.value.code == "XC115"
+    assert snapshot(model.parent) == before
+
+
+def test_where_one_file_cannot_be_moved_none_is(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def stubborn(path: Path, target: Path) -> Path:
+        if path.name == "xcompat.json":
+            raise OSError(16, "Device or resource busy")
+        return rename(path, target)
+
+    names = {path.name for path in model.iterdir()}
+    monkeypatch.setattr(Path, "rename", stubborn)
+    with pytest.raises(CannotLook, match="cannot move the other files") as caught:
+        repair(model, exact=True)
+    assert caught.value.code == "XC111"
+    assert {p.name for p in model.iterdir()} == names | {"model.pth.original", "xcompat.json"}
+    assert not model.with_name(f"{model.name}.original").exists()
+    monkeypatch.undo()
+    assert repair(model, exact=True).aside
+    assert {path.name for path in model.iterdir()} == EXACT
+
+
+def test_a_link_of_a_cache_leads_to_its_blob_from_beside_too(model: Path, tmp_path: Path) -> None:
+    blob = tmp_path / "blobs" / "c7ea"
+    blob.parent.mkdir()
+    (model / "model.pth").rename(blob)
+    (model / "model.pth").symlink_to(Path("..") / "blobs" / "c7ea")
+    done = repair(model, exact=True)
+    assert Path(done.original).readlink() == Path("..") / "blobs" / "c7ea"
+    assert Path(done.original).read_bytes() == blob.read_bytes()
+
+
+def test_exact_goes_with_in_place_only(model: Path) -> None:
+    done = run("--exact", model)
+    assert (done.returncode, "`--exact` goes with `--in-place` only" in done.stderr) == (2, True)

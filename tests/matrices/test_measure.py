@@ -221,6 +221,31 @@ def test_a_network_that_fails_says_nothing_about_the_cell(
         Bench(tmp_path / "bench").measure(Cell(tts="TTS"))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in for uv is a shell script")
+def test_a_disk_that_is_full_says_nothing_about_the_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uv_that("Failed to build: No space left on device", tmp_path, monkeypatch)
+    with pytest.raises(NotMeasured, match="No space left on device"):
+        Bench(tmp_path / "bench").measure(Cell(tts="TTS"))
+
+
+@pytest.mark.parametrize(
+    ("error", "lack"), [(OSError(28, "No space left"), "disk space"), (MemoryError(), "memory")]
+)
+def test_a_machine_that_lacks_something_is_named_and_nothing_is_compared(
+    bench, monkeypatch: pytest.MonkeyPatch, error: Exception, lack: str
+) -> None:
+    def full(*_, **__) -> None:
+        raise error
+
+    made, _, site = bench
+    monkeypatch.setattr(cell_bench, "record_run", full)
+    with pytest.raises(NotMeasured, match=f"too little {lack}"):
+        made.measure(HEAVY)
+    assert not site.exists()
+
+
 def test_a_release_that_is_not_for_this_python_is_refused_as_pip_refuses_it(tmp_path: Path) -> None:
     site = tmp_path / "lib" / "python3.13" / "site-packages"
     for name, wanted in (("coqui_tts", "<3.13,>=3.10"), ("six", ">=2.7")):

@@ -24,6 +24,8 @@ from xcompat.smoke.smoke import run_smoke
 
 pytestmark = needs_installers
 
+EXACT = {"config.json", "model.pth", "speakers_xtts.pth", "vocab.json"}
+
 
 @pytest.fixture
 def speaks(monkeypatch, tmp_path):
@@ -267,6 +269,49 @@ class TestModel:
         assert (model / "xcompat.json").read_text() != "{}\n"
         assert fix("--undo")[0] == 0
         assert (model / "xcompat.json").read_text() == "{}\n"
+
+
+class TestExactly:
+    @pytest.fixture
+    def python(self, make, tmp_path):
+        return make(tmp_path / "env", REPORT)
+
+    def test_four_files_stay_and_the_way_back_brings_all_home(self, fix, python, model):
+        before = snapshot(model)
+        code, out, err = fix(model, "--python", python, "--exact", "--yes")
+        assert code == 0, err
+        assert "go there too: LICENSE.txt, xcompat.json" in " ".join(out.split())
+        assert {each.name for each in model.iterdir()} == EXACT
+        beside = model.with_name("XTTS-v2.original")
+        assert (beside / "model.pth").read_bytes() == before["model.pth"]
+        code, _, err = fix("--undo")
+        assert code == 0, err
+        assert (snapshot(model), beside.exists()) == (before, False)
+
+    def test_a_fix_that_ended_within_the_moves_goes_on_and_back(self, fix, python, model, tmp_path):
+        before = snapshot(model)
+        beside = model.with_name("XTTS-v2.original")
+        assert fix(model, "--python", python, "--exact", "--yes")[0] == 0
+        (beside / "LICENSE.txt").rename(model / "LICENSE.txt")
+        (journal,) = (tmp_path / "state" / "xcompat").glob("fix-*.json")
+        journal.write_text(json.dumps({**json.loads(journal.read_text()), "state": "begun"}))
+        code, _, err = fix(model, "--python", python, "--exact", "--yes")
+        assert code == 0, err
+        assert "model converted" in " ".join(err.split())
+        assert {each.name for each in model.iterdir()} == EXACT
+        assert fix("--undo")[0] == 0
+        assert (snapshot(model), beside.exists()) == (before, False)
+
+    def test_something_of_somebody_else_is_named_before_anything_changes(self, fix, python, model):
+        (model / "notes.txt").write_text("mine")
+        before = snapshot(model)
+        code, _, err = fix(model, "--python", python, "--exact", "--yes")
+        assert (code, "error[XC115]" in err, "notes.txt" in err) == (4, True, True)
+        assert snapshot(model) == before
+
+    def test_without_a_model_there_is_nothing_to_be_exact_about(self, fix, python):
+        code, _, err = fix("--python", python, "--exact", "--yes")
+        assert (code, "error[XC115]" in err) == (2, True)
 
 
 class TestWhere:

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from xcompat.environment.probe import environment_of
+from xcompat.errors import CannotLook
 from xcompat.smoke.child import run_stages
+from xcompat.smoke.lacking import lack_in
 from xcompat.smoke.record import record_run
+from xcompat.smoke.voice import FOLDER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +47,7 @@ for line in sys.stdin:
     if stage == {hangs!r}:
         time.sleep(1000)
     if stage == {fails!r}:
-        end = {{"status": "fails", "error": "ValueError: no", "traceback": ""}}
+        end = {{"status": "fails", "error": {says!r} or "ValueError: no", "traceback": ""}}
     else:
         end = {{"status": "works", "details": details.get(stage, {{}})}}
     print(json.dumps({{"event": "end", "stage": stage, "seconds": 0.0, **end}}), flush=True)
@@ -62,7 +65,7 @@ class StandIn:
         script = CHILD.format(
             python=sys.executable,
             logs=str(self.logs),
-            **{name: what.get(name, "") for name in ("aborts", "hangs", "fails")},
+            **{name: what.get(name, "") for name in ("aborts", "hangs", "fails", "says")},
         )
         self.path.write_text(script, encoding="utf-8")
         self.path.chmod(0o755)
@@ -174,6 +177,38 @@ def test_nothing_is_tried_after_what_everything_needs(tmp_path: Path, record, ho
     run = record(stand_in)
     assert statuses(run) == {"import": "works", "load": "works", "load-converted": "fails"}
     assert len(stand_in.children()) == 1
+
+
+@pytest.mark.parametrize(
+    ("says", "lack"),
+    [
+        ("Error: [('a', 'b', \"[Errno 28] No space left on device: 'b'\")]", "disk space"),
+        ("OSError: [Errno 122] Disk quota exceeded", "disk space"),
+        ("MemoryError", "memory"),
+        ("RuntimeError: DefaultCPUAllocator: can't allocate memory: you tried to", "memory"),
+        ("OutOfMemoryError: CUDA out of memory. Tried to allocate 20 MiB", "memory"),
+    ],
+)
+def test_a_machine_that_lacks_something_makes_no_run(
+    tmp_path: Path, record, says: str, lack: str
+) -> None:
+    with pytest.raises(CannotLook, match=f"too little {lack}: api ended with") as refused:
+        record(StandIn(tmp_path, fails="api", says=says))
+    assert refused.value.code == "XC309"
+
+
+def test_a_child_that_the_system_ends_for_its_memory_makes_no_run(tmp_path: Path, record) -> None:
+    stand_in = StandIn(tmp_path, aborts="api")
+    killed = stand_in.path.read_text(encoding="utf-8").replace("SIGABRT", "SIGKILL")
+    stand_in.path.write_text(killed, encoding="utf-8")
+    with pytest.raises(CannotLook, match="too little memory: api ended with"):
+        record(stand_in)
+
+
+def test_what_versions_are_to_blame_for_is_not_laid_on_the_machine() -> None:
+    for file in FOLDER.parent.glob("runs/*.jsonl"):
+        assert not lack_in(file.read_text(encoding="utf-8"))
+    assert not lack_in("ImportError: libgomp.so: cannot allocate memory in static TLS block")
 
 
 def test_what_is_compiled_can_outlive_the_environment(tmp_path: Path, record) -> None:
