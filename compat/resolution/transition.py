@@ -135,7 +135,7 @@ class Transition:
                 yield f"{name}{specifier}"
         for name in self._followers():
             stays = self._installed.get(name) and name not in self._then and name not in self._keep
-            if stays and (name in ALWAYS_PINNED or self._troubles(name, None)):
+            if stays and (name in ALWAYS_PINNED or self._is_missed(name)):
                 near = self._same_python or name not in _SAME
                 yield f"{name}{'==' + self._installed[name] if near else self._alike(name)}"
 
@@ -327,6 +327,19 @@ class Transition:
             for condition in _applying(issue, staying)
             if name in condition.packages
         ]
+
+    def _is_missed(self, name: str) -> bool:
+        """Return whether an issue would apply only because a distribution is not there."""
+        if self._troubles(name, None):
+            return True
+        result = self.result()
+        rest = {other: version for other, version in result.packages.items() if other != name}
+        without = replace(result, packages=rest)
+        return any(
+            applies(issue, without) and not applies(issue, result)
+            for issue in self._knowledge.missing
+            if issue in self._knowledge.naming[name]
+        )
 
     def _leave_what_is_kept(self) -> None:
         """Leave alone what a constraint holds; where it forbids a pin, the installer chooses."""
