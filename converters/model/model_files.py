@@ -66,12 +66,13 @@ def find_model_files(source: Path) -> ModelFiles:
         is_folder = source.is_dir()
         folder = source if is_folder else source.parent
         names = {path.name: path for path in folder.iterdir()}
+        # Where the system does not tell `Model.pth` from `model.pth`, nor does TTS.
+        others = _KNOWN - names.keys()
+        names |= {name: folder / name for name in others if (folder / name).exists()}
     except OSError as error:
         raise CannotLook(
             "XC112", f"cannot read {shown}: {error.strerror or error}", hint="Check the path."
         ) from error
-    # Where the system does not tell `Model.pth` from `model.pth`, nor does TTS.
-    names |= {name: folder / name for name in _KNOWN - names.keys() if (folder / name).exists()}
     if is_folder and not {MODEL, MODEL_SAFETENSORS} & names.keys():
         found = ", ".join(printable(name, 40) for name in sorted(names) if name.endswith(".pth"))
         raise CannotLook(
