@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 from pathlib import Path
@@ -41,6 +42,8 @@ AUDIO_RELEASES = [
 ]  # fmt: skip
 _USUAL = "not property and not filesystems and not speech"
 """The tests that need nothing but the project."""
+_OF_SYSTEMS = ("converters", "compat/cli", "compat/mending", "test_absences.py")
+"""The tests of what touches files, processes and terminals."""
 MPS_STACKS = {
     "tts-0.22.0": ["TTS==0.22.0", "torch==2.9.1", "torchaudio==2.9.1", "transformers==4.40.2"],
     "coqui-tts-0.28.0": [
@@ -84,6 +87,19 @@ def tests(session: nox.Session) -> None:
     _install_to_edit(session, ".", "tests")
     in_parallel = ("-n", "auto", "--dist", "worksteal")
     session.run("pytest", *in_parallel, "--cov", "-m", _USUAL, *session.posargs)
+
+
+@nox.session(default=False)
+def absences(session: nox.Session) -> None:
+    """Run the tests of files and terminals as on systems that lack something: `-- fcntl names`."""
+    _install_to_edit(session, ".", "tests")
+    missing = [name for name in session.posargs if not name.startswith("-")]
+    options = [name for name in session.posargs if name.startswith("-")]
+    where = [str(TESTS / name) for name in _OF_SYSTEMS]
+    told = session.run("python", str(TESTS / "absences" / "absences.py"), *missing, silent=True)
+    for name, environment in json.loads(str(told)).items():
+        session.log(f"without: {name}")
+        session.run("pytest", "-n", "auto", "-m", _USUAL, *options, *where, env=environment)
 
 
 @nox.session(default=False)

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from xcompat.cli.asked import capabilities_asked_for, environment_asked_for
+from xcompat.cli.asked import capabilities_asked_for, codes_asked_for, environment_asked_for
 from xcompat.cli.demanded import constraints_asked_for, target_asked_for
 from xcompat.cli.examination import Examination
 from xcompat.converters import convert as _convert
@@ -118,7 +118,7 @@ def diagnose(
     examination = Examination(
         load_matrix(by_words=False),
         capabilities_asked_for(need),
-        frozenset(ignore),
+        codes_asked_for(ignore),
         None,
         strict=strict,
     )

@@ -5,22 +5,20 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from xcompat.converters.containers.safetensors_file import SafetensorsLayout
 from xcompat.converters.containers.torch_file import TorchLayout
 from xcompat.converters.containers.torch_records import RecordsLayout
 from xcompat.converters.files import checksum
-from xcompat.converters.files.json_documents import to_json
 from xcompat.converters.files.output_folder import OutputFolder
+from xcompat.converters.manifest import manifest_of
 from xcompat.converters.model import official
 from xcompat.converters.model.model_files import MANIFEST
 from xcompat.converters.plan import Content, Layout, Plan
 from xcompat.converters.report import CastReport, Conversion, WrittenFile
 from xcompat.converters.values.printable import printable
 from xcompat.errors import CannotLook, Corruption, Refusal
-from xcompat.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,7 +104,7 @@ def write(
             verified=verify,
         )
         if plan.has_manifest:
-            manifest = _manifest(conversion)
+            manifest = manifest_of(conversion, [source.file for source in plan.sources])
             folder.create(MANIFEST, len(manifest)).write(manifest)
             listed = WrittenFile(path=MANIFEST, size=len(manifest))
             conversion = conversion._replace(files=(*conversion.files, listed))
@@ -167,38 +165,4 @@ def _measured(plan: Plan) -> CastReport | None:
         error=math.hypot(*(error for error, _ in casts.values())) / norm if norm else 0.0,
         worst=worst,
         worst_error=relative[worst],
-    )
-
-
-def _manifest(conversion: Conversion) -> bytes:
-    """Return the record of a conversion that is kept beside its output."""
-    source = {
-        "name": Path(conversion.source).name,
-        "size": conversion.source_size,
-        "kind": conversion.kind,
-    }
-    if conversion.sha256:
-        source |= {"sha256": conversion.sha256, "release": conversion.release}
-    return to_json(
-        {
-            "schema": 1,
-            "tool": f"xcompat {__version__}",
-            "license": conversion.licence or None,
-            "source": source,
-            "tensors": conversion.tensors,
-            "parameters": conversion.parameters,
-            "files": {
-                file.path: {"size": file.size, "checksum": file.checksum}
-                for file in conversion.files
-            },
-            "kept": list(conversion.kept),
-            "renamed": dict(conversion.renamed),
-            "dropped": [
-                {"what": item.what, "tensors": item.tensors, "reason": item.reason}
-                for item in conversion.dropped
-            ],
-            "cast": conversion.cast and conversion.cast._asdict(),
-            "verified": conversion.verified,
-            "notes": list(conversion.notes),
-        }
     )

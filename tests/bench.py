@@ -111,8 +111,25 @@ def main() -> None:
             conversions(options.checkpoint.resolve(), output, Path(name), options.tts)
             for kind in ("xfs", "btrfs"):
                 shared_blocks(options.checkpoint.resolve(), Path(name), kind)
+        many_models(Path(name), output)
         # Last, since a child's memory is never told as less than this process has.
         large_inputs(Path(name), output)
+
+
+def many_models(folder: Path, output: Path) -> None:
+    """Compare ten models of 210 MB in one command with a command for each, and with `cp`."""
+    write_large(folder / "large.pth", 200, 1 << 18)
+    models = [folder / f"models/voice-{number}" for number in range(10)]
+    for model in models:
+        model.mkdir(parents=True)
+        (model / "model.pth").hardlink_to(folder / "large.pth")
+    convert = [*XCOMPAT, "convert"]
+    together = [[*convert, str(folder / "models"), "-o", str(output / "together")]]
+    by_hand = [[*convert, str(model), "-o", str(output / model.name)] for model in models]
+    copy = [["cp", "-r", "--reflink=never", str(folder / "models"), str(output)], ["sync"]]
+    compare("convert of ten models / one after another", together, by_hand, output)
+    compare("convert of ten models / cp and sync", together, copy, output)
+    shutil.rmtree(folder / "models")
 
 
 def large_inputs(folder: Path, output: Path) -> None:

@@ -159,6 +159,22 @@ def capabilities_asked_for(names: Iterable[str] | None) -> tuple[Capability, ...
     return tuple(c for c in CAPABILITIES if c in wanted)
 
 
+def codes_asked_for(ignore: Iterable[str] | None) -> frozenset[str]:
+    """Return the codes of the known issues that are to be left out.
+
+    Raises:
+        Misuse: `XC208` where there is none of one of them.
+    """
+    words = [word for each in ignore or () for word in each.split(",") if word.strip()]
+    if not words:
+        return frozenset()
+    from xcompat.cli.pasted import code_of_issue
+    from xcompat.matrix.load import load_issues
+
+    every = load_issues()
+    return frozenset(code_of_issue(word, every) for word in words)
+
+
 def releases_asked_for(
     tts: str | None, torch: str | None, macos: str | None, python: str | None
 ) -> tuple[tuple[str, str], str, str]:

@@ -14,9 +14,13 @@ from xcompat.errors import Misuse
 
 
 def convert(
-    source: Annotated[
-        Path | None,
-        typer.Argument(metavar="SOURCE", help="Checkpoint (.pth, .safetensors) or model folder."),
+    sources: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Checkpoint (.pth, .safetensors), model folder, or folder of models; several of"
+            " them.",
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -69,6 +73,16 @@ def convert(
         bool,
         typer.Option("--sha256", help="Compute it for the source: is it a published release?"),
     ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            metavar="N",
+            min=1,
+            help="Of several models, convert N at a time; what processors and memory bear if not"
+            " given.",
+        ),
+    ] = None,
     find: Annotated[
         bool, typer.Option("--find", help="List the checkpoints in the known caches.")
     ] = False,
@@ -78,27 +92,30 @@ def convert(
     from xcompat.cli.ending import clean_up_when_ended
     from xcompat.converters import Options, repair
     from xcompat.converters import convert as run
+    from xcompat.converters.model.model_files import is_one_model
     from xcompat.render import conversion as render
     from xcompat.render.text import show_json
 
     if find:
         _find(as_json)
     only_in_place = {"--discard-original": discard_original, "--exact": exact}
-    given = _checked(source, in_place, only_in_place, beside=bool(output or kind or force))
+    given = _checked(sources, in_place, only_in_place, beside=bool(output or kind or force))
     clean_up_when_ended()
+    options = Options(dtype=dtype, dry_run=dry_run, fsync=fsync, verify=verify, sha256=sha256)
+    if len(given) > 1 or not is_one_model(given[0]):
+        from xcompat.cli.models import convert_models
+        from xcompat.converters.fleet import Way
+
+        way = Way(
+            options, kind or "safetensors", force, in_place, not discard_original, exact, output
+        )  # fmt: skip
+        raise typer.Exit(convert_models(given, way, jobs, as_json=as_json))
     with render.progress_bar() as progress:
-        options = Options(
-            dtype=dtype,
-            dry_run=dry_run,
-            fsync=fsync,
-            verify=verify,
-            sha256=sha256,
-            progress=progress,
-        )
+        options["progress"] = progress
         if in_place:
-            done = repair(given, keep_original=not discard_original, exact=exact, **options)
+            done = repair(given[0], keep_original=not discard_original, exact=exact, **options)
         else:
-            done = run(given, output, format=kind or "safetensors", force=force, **options)
+            done = run(given[0], output, format=kind or "safetensors", force=force, **options)
     if as_json:
         show_json(render.conversion_as_json(done))
     else:
@@ -106,10 +123,10 @@ def convert(
 
 
 def _checked(
-    source: Path | None, in_place: bool, only_in_place: dict[str, bool], *, beside: bool
-) -> Path:
-    """Return the source; refuse options that make no sense together."""
-    if source is None:
+    sources: list[Path] | None, in_place: bool, only_in_place: dict[str, bool], *, beside: bool
+) -> list[Path]:
+    """Return the sources; refuse options that make no sense together."""
+    if not sources:
         raise Misuse("XC113", "there is nothing to convert", hint="Name a checkpoint or a folder.")
     if in_place and beside:
         raise Misuse(
@@ -120,7 +137,7 @@ def _checked(
     for option, given in only_in_place.items():
         if given and not in_place:
             raise Misuse("XC113", f"`{option}` goes with `--in-place` only")
-    return source
+    return sources
 
 
 def _find(as_json: bool) -> NoReturn:

@@ -82,7 +82,11 @@ def doctor(
     from xcompat.cli.graphics import begin_to_look
 
     probe = None if no_gpu else begin_to_look(platform)
-    from xcompat.cli.asked import capabilities_asked_for, environment_asked_for
+    from xcompat.cli.asked import (
+        capabilities_asked_for,
+        codes_asked_for,
+        environment_asked_for,
+    )
     from xcompat.cli.examination import Examination
     from xcompat.cli.fleet import targets_asked_for
     from xcompat.matrix.load import load_matrix
@@ -102,7 +106,7 @@ def doctor(
         )
 
     examination = Examination(
-        load_matrix(by_words=False), needed, _codes(ignore), probe, strict=strict
+        load_matrix(by_words=False), needed, codes_asked_for(ignore), probe, strict=strict
     )
     if len(asked) > 1:
         from xcompat.cli.fleet import examine_all
@@ -141,22 +145,6 @@ def _list_checks(form: Format) -> None:
         write(render.checks_as_markdown(issues))
     else:
         render.show_checks(issues)
-
-
-def _codes(ignore: list[str] | None) -> frozenset[str]:
-    """Return the codes of known issues that are meant.
-
-    Raises:
-        Misuse: `XC208` where there is none of one of them.
-    """
-    if not ignore:
-        return frozenset()
-    from xcompat.cli.pasted import code_of_issue
-    from xcompat.matrix.load import load_issues
-
-    every = load_issues()
-    words = [word for each in ignore for word in each.split(",") if word.strip()]
-    return frozenset(code_of_issue(word, every) for word in words)
 
 
 def _show(diagnosis: Diagnosis, todo: Sequence[Todo], form: Format) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from xcompat.cli.exits import VERDICT_EXIT
+from xcompat.cli.exits import VERDICT_EXIT, worst
 from xcompat.errors import ExitCode, Misuse, XcompatError
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 Target = tuple["str | None", "str | None"]
 """An environment, or a list of versions."""
-
-_WORST_LAST: Final = (ExitCode.YES, ExitCode.UNKNOWN, ExitCode.NO, ExitCode.COULD_NOT_LOOK)
 
 
 def targets_asked_for(
@@ -79,7 +77,7 @@ def examine_all(
         write(render.fleet_as_annotations(examined))
     else:
         write(render.fleet_as_markdown(examined))
-    return max((_exit_of(each) for each in examined), key=_WORST_LAST.index)
+    return worst(map(_exit_of, examined))
 
 
 def _examined(

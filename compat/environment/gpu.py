@@ -193,7 +193,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     import subprocess  # noqa: PLC0415
 
     with contextlib.suppress(OSError):
-        if os.name == "posix":
+        if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)
         else:
             process.kill()

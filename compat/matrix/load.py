@@ -80,7 +80,7 @@ class _Reader:
         found = self._tables("issues", issue_of, passed_over=self._passed_over)
         if self.thorough:
             for issue, path in found:
-                self._compile(issue, path)
+                self._check_symptoms(issue, path)
         return tuple(issue for issue, _ in found)
 
     def read(self) -> Matrix:
@@ -123,14 +123,11 @@ class _Reader:
                         f"{self._name(path)}:{line_number}: there is no run `{cited}`"
                     )
 
-    def _compile(self, issue: KnownIssue, path: Path) -> None:
+    def _check_symptoms(self, issue: KnownIssue, path: Path) -> None:
         for symptom in issue.symptoms:
-            try:
-                re.compile(symptom)
-            except re.error as error:
+            if what := _wrong_with(symptom):
                 place = f"{self._name(path)}:{_line_of(self._text(path), 'symptoms')}"
-                what = f"`{symptom}` is not a regular expression: {error}"
-                self.errors.append(f"{place}: {what}")
+                self.errors.append(f"{place}: `{symptom}` {what}")
 
     def _passed_over(self, text: str) -> bool:
         # What is damaged has neither, and is told.
@@ -163,6 +160,23 @@ class _Reader:
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder.parent).as_posix()
+
+
+def _wrong_with(symptom: str) -> str:
+    """Return why a symptom cannot be looked for, as the end of a sentence; "" where it can."""
+    # What comes with xcompat is not looked at.
+    from xcompat.matrix.symptoms import LEAST_REQUIRED, required_text  # noqa: PLC0415
+
+    try:
+        re.compile(symptom)
+    except re.error as error:
+        return f"is not a regular expression: {error}"
+    if len(required_text(symptom)) < LEAST_REQUIRED:
+        return (
+            f"has no {LEAST_REQUIRED} characters that all of its matches contain, so that looking"
+            " for it in a log is slow: write what it chooses between as symptoms of their own"
+        )
+    return ""
 
 
 def _line_of(text: str, key: str) -> int:

@@ -83,6 +83,8 @@ _FRAME = re.compile(r'File "|-{3,}> ?\d| in <module>')
 """What says where an error arose."""
 _TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{[^}]*\}|.", re.DOTALL)
 """The parts of a regular expression: an escape, a set, a repetition, or a character."""
+LEAST_REQUIRED = 6
+"""Characters that every match of a symptom must contain: it is looked for by these first."""
 _LITERAL = re.compile(r"\\[^\w\s]|[^\\\[\](){}?*+.|^$]")
 
 

@@ -24,12 +24,18 @@ WINDOW_BYTES: Final = 8 << 20
 _WINDOW_RANGES: Final = 1000
 
 
+def processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _threads() -> int:
     """Return how many threads pay: of more than two, writes to one file let only two work."""
-    processors = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    )
-    return min(2, processors or 1) if hasattr(os, "preadv") else 1
+    # Without these, both move the one position that a file has.
+    independent = hasattr(os, "preadv") and hasattr(os, "pwrite")
+    return min(2, processors()) if independent else 1
 
 
 class Ranges:

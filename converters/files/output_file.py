@@ -190,6 +190,21 @@ def _write(descriptor: int, view: memoryview, offset: int) -> int:
     return os.write(descriptor, view)
 
 
+def can_share_blocks(path: Path, folder: Path) -> bool:
+    """Return whether a new file in a folder can share its blocks with a file; leaves nothing."""
+    if not HAS_LOCKS or not hasattr(os, "O_TMPFILE"):
+        return False
+    with contextlib.suppress(OSError), path.open("rb", buffering=0) as source:
+        descriptor = os.open(folder, os.O_TMPFILE | os.O_WRONLY)
+        try:
+            request = struct.pack("=qQQQ", source.fileno(), 0, BLOCK, 0)
+            fcntl.ioctl(descriptor, _FICLONERANGE, request)
+        finally:
+            os.close(descriptor)
+        return True
+    return False
+
+
 def remove_abandoned(path: Path) -> None:
     """Remove what conversions that were killed left of this file."""
     pattern = f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}.part"

@@ -40,6 +40,7 @@ class SourceFile:
     Attributes:
         path: Where it is.
         size: Bytes, when it was opened.
+        modified: When it was last changed, in nanoseconds, as it was when it was opened.
 
     Raises:
         CannotLook: XC112, the file is missing, unreadable or not a regular file.
@@ -66,7 +67,7 @@ class SourceFile:
             raise
         self._descriptor = descriptor
         self._before = self._state()
-        self.size = self._before[0]
+        self.size, self.modified, _, _ = self._before
         self._buffer: memoryview | None = None
 
     def _require_regular(self, status: os.stat_result) -> None:

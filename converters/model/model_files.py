@@ -24,6 +24,10 @@ TRAINING_FILES: Final = {
     "dvae.pth": "makes training targets",
     "mel_stats.pth": "normalises training targets",
 }
+_KNOWN: Final = {
+    *(MODEL, MODEL_SAFETENSORS, SPEAKERS, SPEAKERS_SAFETENSORS, CONFIG, VOCABULARY),
+    *TRAINING_FILES,
+}
 
 
 class ModelFiles(NamedTuple):
@@ -60,7 +64,11 @@ def find_model_files(source: Path) -> ModelFiles:
     shown = printable(str(source), 4096)
     try:
         is_folder = source.is_dir()
-        names = {path.name: path for path in (source if is_folder else source.parent).iterdir()}
+        folder = source if is_folder else source.parent
+        names = {path.name: path for path in folder.iterdir()}
+        # Where the system does not tell `Model.pth` from `model.pth`, nor does TTS.
+        others = _KNOWN - names.keys()
+        names |= {name: folder / name for name in others if (folder / name).exists()}
     except OSError as error:
         raise CannotLook(
             "XC112", f"cannot read {shown}: {error.strerror or error}", hint="Check the path."
@@ -91,6 +99,11 @@ def find_model_files(source: Path) -> ModelFiles:
 def is_licence(name: str) -> bool:
     """Return whether a file is called as licences are."""
     return name.upper().split(".")[0] in {"LICENSE", "LICENCE"}
+
+
+def is_one_model(path: Path) -> bool:
+    """Return whether a path is not that of a folder which holds no model but may hold folders."""
+    return not path.is_dir() or any((path / name).exists() for name in (MODEL, MODEL_SAFETENSORS))
 
 
 def default_output(source: Path) -> Path:

@@ -51,6 +51,18 @@ def test_diagnose_takes_a_list_and_what_is_ignored():
     assert "XC001" not in {each.code for each in told.findings}
 
 
+def test_codes_to_ignore_are_those_that_the_command_takes(run):
+    words = {"requirements": "requirements.txt", "platform": "linux-x86_64"}
+    assert xcompat.diagnose(**words, ignore=["xc-1, XC002"]) == xcompat.diagnose(
+        **words, ignore=["XC001", "2"]
+    )
+    with pytest.raises(xcompat.XcompatError) as caught:
+        xcompat.diagnose(**words, ignore=["XC001", "XC999"])
+    refused = run("doctor", "-r", "requirements.txt", "--ignore", "XC999")
+    assert caught.value.code == "XC208"
+    assert refused.stderr.startswith(f"error[XC208]: {caught.value.message}\n")
+
+
 def test_plan_proposes_what_resolve_proposes(run):
     told = xcompat.plan(requirements="requirements.txt", keep=["torch"])
     words = ("resolve", "-r", "requirements.txt", "--keep", "torch", "--no-gpu", "--json")

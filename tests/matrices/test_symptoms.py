@@ -256,7 +256,7 @@ def test_generic_errors_count_where_tts_is_spoken_of():
 def test_every_symptom_is_looked_for_by_a_word():
     """A symptom without one is compared with all of a log, which takes long."""
     words = {s: required_text(s) for issue in MATRIX.issues for s in issue.symptoms}
-    assert [symptom for symptom, word in words.items() if len(word) < 6] == []
+    assert [symptom for symptom, word in words.items() if len(word) < symptoms.LEAST_REQUIRED] == []
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ def folder(tmp_path, monkeypatch):
         ("explain", ("explain", "--error", "log.txt")),
         ("convert", ("convert", "model", "--dry-run")),
         ("convert", ("convert", "model", "-o", "out", "--dtype", "float16", "--verify")),
+        ("convert-fleet", ("convert", "model", "release", "missing")),
+        ("convert-fleet", ("convert", ".", "--dry-run")),
         ("convert-find", ("convert", "--find")),
         ("preflight", ("preflight", "--tts", "TTS==0.22.0", "--torch", "2.2.0", "--macos", "14.5")),
         ("matrix", ("matrix",)),

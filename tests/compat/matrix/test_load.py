@@ -113,6 +113,8 @@ def test_every_error_of_every_file_is_told_at_once(tmp_path):
         ('["import"]', '"import"', ":3: `capabilities` must be a list of texts, not text"),
         ('cause = "Because."', 'cause = "B"\nwhy = "x"', ":5: `why` means nothing here"),
         ("No module", "No (module", "is not a regular expression"),
+        ("No module named 'six'", "(?:No module|no package)", "has no 6 characters that all"),
+        ("No module named 'six'", "No module|no package", "has no 6 characters that all"),
         ('["https://example.org"]', "[]", ":7: a known issue names at least one source"),
         ('coqui-tts = "*"', 'coqui-tts = "2.9"', ":10: `2.9` of `coqui-tts` is not a version spec"),
         ("packages = {", 'python = "new"\npackages = {', ":10: `new` of `python` is not"),
