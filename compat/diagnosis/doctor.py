@@ -371,7 +371,7 @@ def _inherited(
     known: Mapping[Capability, CapabilityStatus],
     environment: Environment,
 ) -> CapabilityStatus:
-    """Return `own`, or a failure where something fails that the capability needs."""
+    """Return `own`, or what is told of what the capability needs, where that is worse."""
     needs = NEEDS.get(capability, ())
     if capability == "import" and not environment.complete:
         needs = ("install",)  # What is installed already has been installed somehow.
@@ -379,6 +379,9 @@ def _inherited(
         if own.status != "fails" and known[need].status == "fails":
             root = known[need].note if known[need].note.startswith("needs ") else f"needs {need}"
             return replace(known[need], note=root)
+        if own.status == "works" and known[need].status == "unknown" and need != "install":
+            # Runs disagree about the need, and only those in which it worked came so far.
+            return replace(known[need], note=f"needs {need}")
     return own
 
 

@@ -305,6 +305,23 @@ def test_what_is_missing_comes_where_the_nearest_run_lacked_it_too(version):
     assert [(c.name, c.then) for c in first.changes] == [("click", "")]
 
 
+def test_what_a_plan_finds_and_cannot_do_without_is_asked_for():
+    """A list of pins says nothing of click: that something brings it is assumed, not known."""
+    pins = {"coqui-tts": "0.24.1", "torch": "2.1.2"}
+    here = Environment(
+        python="3.12", platform="linux-x86_64", packages=pins, source="", complete=False
+    )
+    (first, *_) = check(here, []).proposals
+    assert any(each.startswith("click==") for each in first.requirements)
+
+
+def test_nothing_is_known_of_what_needs_what_is_unknown():
+    """On Python 3.9 it does not start, on 3.10 the API speaks; which Python it is nobody said."""
+    pins = {"torch": "2.8.0", "torchaudio": "2.8.0", "transformers": "4.52.4", "numpy": "1.26.4"}
+    here = Environment(python="", platform="linux-x86_64", packages=pins, source="", complete=False)
+    check(here, [Constraint(kind="need", name="api", specifier="")])
+
+
 def test_a_build_that_is_excluded_is_not_asked_for():
     packages = {"TTS": "0.22.0", "torch": "2.9.1+cu126", "transformers": "4.40.2"}
     here = Environment(
