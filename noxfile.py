@@ -330,6 +330,8 @@ def runtime(session: nox.Session) -> None:
         converted = _converted(session, original, "converted", "--format", "both")
         _prove(session, python, "prove_runtime.py", converted)
         _prove(session, python, "prove_kernels.py", converted)
+        few = ("--rounds", "1", "--together", "2", "--against", "stock", "--against", "int8")
+        session.run("xcompat", "bench", str(converted), "--python", python, *few)
 
 
 @nox.session(default=False)

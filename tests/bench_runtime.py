@@ -33,8 +33,6 @@ STREAM_CHUNK = 20
 BOOK = 32
 """Sentences that `book` decodes at once."""
 LOADERS = ("stock", "xcompat")
-SIZES = {"stock": 4, "float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
-"""Bytes of a weight."""
 CPU_SECONDS: dict[tuple[str, str], list[float]] = {}
 """Of each timed call, by what it did and the variant: what other work on the machine spares."""
 WAITING = ("_local_scalar_dense", "is_nonzero", "equal", "nonzero", "masked_select", "unique_dim")
@@ -151,20 +149,13 @@ def bench_decode(
     """Tokens per second of each variant, whole `inference()`, first chunk; cost in accuracy."""
     import torch
 
-    load_xtts = target("loader").load_xtts
+    load_xtts, measuring = target("loader").load_xtts, target("measuring")
     synchronise = functools.partial(target("machine").synchronise, device)
-    options: dict[str, dict[str, Any]] = {
-        "stock": {"runtime": "stock"},
-        "float32": {"runtime": "xcompat"},
-        "bfloat16": {"dtype": "bfloat16"},
-        "float16": {"dtype": "float16"},
-        "int8": {"quantize": "int8"},
-    }
     models = {}
     for name in variants:
         with contextlib.redirect_stdout(sys.stderr):
             try:
-                models[name] = load_xtts(folder, device=device, **options[name])
+                models[name] = load_xtts(folder, device=device, **measuring.WAYS[name])
             except target("products").CannotAttach as refusal:
                 print(f"{name}: {refusal}", file=sys.stderr)
                 continue
@@ -252,7 +243,7 @@ def bench_decode(
                     a / b for a, b in zip(by_turns[variants[0]], times)
                 ),
                 "GB of weights per second": round(
-                    elements(models) * SIZES[name] / statistics.median(times) / 1e9, 1
+                    measuring.weights_read(models[name], name) / statistics.median(times) / 1e9, 1
                 ),
             }
             for name, times in by_turns.items()
@@ -332,12 +323,6 @@ def turns(
     return seconds
 
 
-def elements(models: dict[str, Any]) -> int:
-    """Count the weights of the blocks' projections."""
-    blocks = next(iter(models.values())).gpt.gpt.h
-    return sum(p.numel() for p in blocks.parameters() if p.dim() == 2)
-
-
 def timed(
     act: Callable[[Any], Any],
     models: dict[str, Any],
@@ -365,21 +350,15 @@ def bandwidth(
     models: dict[str, Any], seconds: dict[str, list[float]], count: int, device: str
 ) -> dict[str, Any]:
     """What limits a decode: every weight of the blocks is read once for each token."""
-    import torch
-
-    weights = torch.ones(1 << 28, dtype=torch.float32, device=device)
-    float(weights.sum())
-    reading = []
-    for _ in range(5):
-        started = time.perf_counter()
-        float(weights.sum())
-        reading.append(weights.numel() * 4 / (time.perf_counter() - started) / 1e9)
-    count_of = elements(models)
+    measuring = target("measuring")
+    speed = measuring.memory_speed(device)
+    read = {name: measuring.weights_read(model, name) for name, model in models.items()}
     return {
-        "projections": count_of,
-        "GB per second that sum() reads": round(statistics.median(reading), 1),
+        "weights of a token": read,
+        "GB per second that sum() reads": round(speed["sum"] / 1e9, 1),
+        "GB per second that a copy reads and writes": round(speed["copy"] / 1e9, 1),
         "GB per second of weights": {
-            name: round(count_of * SIZES[name] * count / statistics.median(times) / 1e9, 1)
+            name: round(read[name] * count / statistics.median(times) / 1e9, 1)
             for name, times in seconds.items()
         },
     }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 COMMANDS: Final = {
     "What is wrong": ("doctor", "explain", "preflight"),
     "Make it work": ("fix", "resolve", "convert", "voices"),
-    "Hear it": ("smoke", "demo"),
+    "Hear it": ("smoke", "bench", "demo"),
     "What is known": ("matrix",),
 }
 """The commands as a user meets them, under what they are for; each is in the module of its name."""

@@ -79,6 +79,37 @@ def _mended_by(outlook: Outlook, finding: Finding) -> Finding:
     return replace(finding, issue=replace(issue, fixes=fixes))
 
 
+def foretell(environment: Environment, device: str) -> tuple[str, ...]:
+    """Tell on stderr what is known of a graphics card that may be used, before it is tried.
+
+    Args:
+        environment: The target.
+        device: What was asked for: `auto`, `mps`, `cuda` or `cpu`.
+
+    Returns:
+        The sentences that were told.
+    """
+    from xcompat.render.text import show_warning
+
+    if environment.platform.startswith("macosx"):
+        foretold = mps_in_short(environment) if device in {"auto", "mps"} else ()
+    else:
+        foretold = _of_card(environment) if device in {"auto", "cuda"} else ()
+    for sentence in foretold:
+        show_warning(sentence)
+    return foretold
+
+
+def _of_card(environment: Environment) -> tuple[str, ...]:
+    """Return why the graphics card of this machine will not be taken, where that is known."""
+    from xcompat.render.diagnosis import command_in
+    from xcompat.render.gpu import in_short
+
+    graphics = graphics_seen_by(begin_to_look(), environment)
+    outlook = outlook_for(graphics, environment)
+    return in_short(outlook, command_in(outlook.command, environment)) if outlook else ()
+
+
 def mps_in_short(environment: Environment) -> tuple[str, ...]:
     """Return what is known of Apple's GPU with an environment, in sentences."""
     from xcompat.cli.asked import releases_of

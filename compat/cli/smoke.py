@@ -96,6 +96,7 @@ def smoke(
     """Load the model, speak, stream and clone in an environment, and judge the sound."""
     from xcompat.cli.asked import language_asked_for
     from xcompat.cli.ending import clean_up_when_ended
+    from xcompat.cli.graphics import foretell
     from xcompat.environment.probe import environment_of
     from xcompat.smoke.against import rivals_asked_for
     from xcompat.smoke.request import SmokeRequest, default_text
@@ -119,7 +120,7 @@ def smoke(
         speaker_wav=speaker_wav,
         wav=output,
         against=rivals_asked_for(against or (), interpreter),
-        foretold=_foretell(environment, device),
+        foretold=foretell(environment, device),
     )
     if soak:
         _soak(request, soak, as_json)
@@ -151,31 +152,6 @@ def _spoken(request: SmokeRequest, page: Path | None, as_json: bool) -> SmokeRep
     else:
         render.show_report(done)
     return done
-
-
-def _foretell(environment: Environment, device: str) -> tuple[str, ...]:
-    """Tell on stderr what is known of a graphics card that may be used, before it is tried."""
-    from xcompat.cli.graphics import mps_in_short
-    from xcompat.render.text import show_warning
-
-    if environment.platform.startswith("macosx"):
-        foretold = mps_in_short(environment) if device in {"auto", "mps"} else ()
-    else:
-        foretold = _of_card(environment) if device in {"auto", "cuda"} else ()
-    for sentence in foretold:
-        show_warning(sentence)
-    return foretold
-
-
-def _of_card(environment: Environment) -> tuple[str, ...]:
-    """Return why the graphics card of this machine will not be taken, where that is known."""
-    from xcompat.cli.graphics import begin_to_look, graphics_seen_by, outlook_for
-    from xcompat.render.diagnosis import command_in
-    from xcompat.render.gpu import in_short
-
-    graphics = graphics_seen_by(begin_to_look(), environment)
-    outlook = outlook_for(graphics, environment)
-    return in_short(outlook, command_in(outlook.command, environment)) if outlook else ()
 
 
 def _list_speakers(model: Path | None, as_json: bool) -> NoReturn:

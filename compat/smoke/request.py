@@ -91,8 +91,7 @@ def check_request(request: SmokeRequest) -> None:
         Misuse: There is nothing to say (XC308), or no such speaker (XC306).
         Refusal: A model folder is not converted (XC303).
     """
-    if request.speaker_wav and not request.speaker_wav.is_file():
-        raise CannotLook("XC302", f"{request.speaker_wav} is not a file", hint="Give a WAV file.")
+    check_recording(request.speaker_wav)
     check_place(request.wav, "-o")
     if not request.text.strip():
         raise Misuse(
@@ -105,6 +104,16 @@ def check_request(request: SmokeRequest) -> None:
             check_model(rival.folder)
     if request.speaker and not request.speaker_wav:
         _check_speaker(request.speaker, request.model)
+
+
+def check_recording(path: Path | None) -> None:
+    """See to it that the recording of a voice is there, where one was named.
+
+    Raises:
+        CannotLook: It is not (XC302).
+    """
+    if path and not path.is_file():
+        raise CannotLook("XC302", f"{path} is not a file", hint="Give a WAV file.")
 
 
 def check_place(path: Path, option: str) -> None:
@@ -139,6 +148,11 @@ def check_model(model: Path) -> None:
         f"{model} holds no model.safetensors: it is not converted",
         hint=f'Run: xcompat convert "{model}"',
     )
+
+
+def loads_in_stock(model: Path) -> bool:
+    """Return whether a folder has a `model.pth` that holds tensors, and nothing to run."""
+    return (model / "model.pth").is_file() and _is_repaired(model)
 
 
 def _is_repaired(model: Path) -> bool:

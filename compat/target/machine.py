@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 from typing import Optional
@@ -48,9 +49,32 @@ def device_name(device: str) -> str:
 
     if device == "cuda":
         return str(torch.cuda.get_device_name())
-    import platform
+    return processor_name()
 
-    return platform.processor() or platform.machine()
+
+def processor_name() -> str:
+    """Name the processor of this machine as its maker calls it, where the system tells."""
+    import platform
+    import re
+    import subprocess
+
+    if sys.platform == "darwin":
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        told = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    else:
+        told = ""
+        with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as known:  # noqa: PTH123 - one name less
+            found = re.search(r"^model name\s*:\s*(.*\S)", known.read(), re.MULTILINE)
+            told = found[1] if found else ""
+    return told or platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """Return how many logical processors this process may use."""
+    import os
+
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable else os.cpu_count() or 1
 
 
 def synchronise(device: str) -> None:

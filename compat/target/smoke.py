@@ -22,7 +22,10 @@ from .wording import one_line
 
 
 def main(arguments: list[str]) -> int:
-    """Run the stages that the parent names on standard input, one per line, until it ends."""
+    """Run the stages that the parent names on standard input, one per line, until it ends.
+
+    What stands behind the name of a stage are its arguments.
+    """
     smoke = stages.Smoke(json.loads(arguments[0]))
     # Keep the real standard streams for ourselves before anything can read or print.
     orders = os.fdopen(os.dup(0), encoding="utf-8")
@@ -47,7 +50,8 @@ def _run(smoke: stages.Smoke, stage: str, emit: Callable[..., None]) -> None:
     emit(event="begin", stage=stage)
     started = time.perf_counter()
     try:
-        details = getattr(smoke, "run_" + stage.replace("-", "_"))()
+        name, *arguments = stage.split()
+        details = getattr(smoke, "run_" + name.replace("-", "_"))(*arguments)
     except Exception as error:
         emit(
             event="end",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -23,9 +24,11 @@ from . import (
     listening,
     loader,
     machine,
+    measuring,
     recordings,
     reference,
     sound,
+    speaking,
     trials,
 )
 from . import runtime as attached_runtime
@@ -70,6 +73,8 @@ class Smoke:
         """Operators that MPS has handed to the CPU."""
         self.soaked = 0
         """Sentences that `run_soak` has spoken."""
+        self.loaded: dict[str, Any] = {}
+        """Models of a bench, by the way in which they decode."""
         if "caches" in request:  # Before anything is imported that reads where they are.
             os.environ.update(downloaded.cache_variables(Path(request["caches"])))
 
@@ -277,22 +282,89 @@ class Smoke:
         seconds = len(out["wav"]) / calls.sample_rate(self.model)
         return {"speech_seconds": seconds, **machine.held_memory(self.device)}
 
+    def run_contestant(self, way: str) -> dict[str, Any]:
+        """Load the model to decode in one of `measuring.WAYS`, in place of one loaded before."""
+        import torch
+
+        self.loaded.pop(way, None)
+        self.model = None
+        gc.collect()
+        folder, stock_folder = Path(self.request["model"]), self.request["stock_folder"]
+        self.model, seconds, by = measuring.load(folder, way, self.device, stock_folder)
+        self.loaded[way] = self.model
+        attached = self.model.xcompat
+        return {
+            "load_seconds": seconds,
+            "by": by,
+            "kernel": "" if attached is None else attached.decoder.kernel,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "bytes_per_token": measuring.weights_read(self.model, way),
+            "threads": torch.get_num_threads(),
+        }
+
+    def run_sentence(self, way: str) -> dict[str, Any]:
+        """Say the text that was asked for, timed in parts."""
+        self.model = self.loaded[way]
+        return measuring.sentence(
+            self.model,
+            self.request["text"],
+            self.request["language"],
+            self.voice,
+            device=self.device,
+            seed=SEED,
+            **self._limit(),
+        )
+
+    def run_first_audio(self, way: str) -> dict[str, Any]:
+        """Stream the same text until its first chunk is on the host."""
+        self.model = self.loaded[way]
+        return {"seconds": self._first_audio()}
+
+    def run_batch(self, way: str) -> dict[str, Any]:
+        """Say the text several times at once, each with a seed of its own."""
+        model, count = self.loaded[way], self.request["together"]
+        self.model = model
+        sampling = {**calls.usual_sampling(model), **self._limit()}
+        started = time.perf_counter()
+        texts, language = [self.request["text"]] * count, self.request["language"]
+        latents, embedding = self.voice
+        said = speaking.speak(
+            model, texts, language, latents, embedding, together=count, seed=SEED, **sampling
+        )
+        samples = sum(len(each["wav"]) for each in said)
+        return {
+            "seconds": time.perf_counter() - started,
+            "speech_seconds": samples / calls.sample_rate(model),
+            "sentences": count,
+        }
+
+    def run_peak(self) -> dict[str, Any]:
+        """Tell how much memory was held at most until now."""
+        return machine.peak_memory(self.device)
+
+    def run_memory_speed(self) -> dict[str, Any]:
+        """Measure how fast the memory is that weights are read from."""
+        return measuring.memory_speed(self.device)
+
+    def _limit(self) -> dict[str, Any]:
+        """Return what keeps an untrained model from babbling on."""
+        if not self._is_trained() and longest_decode(self.model.gpt) > UNTRAINED_TOKENS:
+            return {"max_new_tokens": UNTRAINED_TOKENS}
+        return {}
+
     def _spoken(self) -> tuple[Any, float]:
         import torch
 
         torch.manual_seed(SEED)
         machine.synchronise(self.device)
         started = time.perf_counter()
-        limit = {}
-        if not self._is_trained() and longest_decode(self.model.gpt) > UNTRAINED_TOKENS:
-            limit["max_new_tokens"] = UNTRAINED_TOKENS
         out = calls.inference(
             self.model,
             self.request["text"],
             self.request["language"],
             self.voice,
             **calls.usual_sampling(self.model),
-            **limit,
+            **self._limit(),
         )
         machine.synchronise(self.device)
         return out["wav"], time.perf_counter() - started
