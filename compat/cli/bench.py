@@ -99,7 +99,7 @@ def _rivals(words: Sequence[str]) -> tuple[str, ...]:
     for word in words:
         if word not in RIVALS:
             raise Misuse(
-                "XC309",
+                "XC310",
                 f"there is no way to decode that is called `{word}`",
                 hint=f"There are {', '.join(RIVALS)}.",
             )

@@ -264,7 +264,7 @@ def test_an_environment_without_tts_is_told_with_its_known_issue(run: Run) -> No
         (["{0}/nowhere"], 4, "error[XC302]: {0}/nowhere is not a folder"),
         (["{0}"], 1, "error[XC303]: {0} holds no model.safetensors"),
         (["--speaker-wav", "{0}/no.wav"], 4, "error[XC302]: {0}/no.wav is not a file"),
-        (["--against", "vllm"], 2, "error[XC309]: there is no way to decode that is called `vllm`"),
+        (["--against", "vllm"], 2, "error[XC310]: there is no way to decode that is called `vllm`"),
     ],
 )
 def test_what_is_missing_is_named_before_anything_starts(
