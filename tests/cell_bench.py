@@ -17,6 +17,8 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from cells import Cell
 
 STAGE_TIMEOUT_SECONDS = 420.0
+_APPS = Path(__file__).parent / "apps" / "check.py"
 _VERDICTS_ON_THE_SET = ("No solution found", "Failed to build", "Failed to download and build")
 """What uv says where the set does not install, rather than the network or the disk failing it."""
 
@@ -103,6 +106,19 @@ class Bench:
                 {"status": "fails", "error": refused} if refused else {"status": "works"}
             )
         return {**run, "command": cell.command, "cell": cell.name}
+
+    def apps_differ(self) -> list[str]:
+        """Do what two apps do where a cell was measured last; say what is not as recorded."""
+        with tempfile.TemporaryDirectory(prefix="xcompat-apps-") as folder:
+            words = [str(self._interpreter), folder, "--bytecode", str(self._bytecode)]
+            done = subprocess.run(
+                [sys.executable, str(_APPS), *words],
+                stdout=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        ended = [f"the programs of apps ended with {done.returncode}"] if done.returncode else []
+        return done.stdout.splitlines() or ended
 
     @property
     def _interpreter(self) -> Path:

@@ -208,6 +208,7 @@ def _measure_all(
         )
         if options.check:
             failures += differences(run, runs)
+            failures += bench.apps_differ() if cell.ci else []
         else:
             append_run(MATRICES / "runs" / f"{run['platform']}.jsonl", run)
         pin, installed = cell.torch, run["packages"]

@@ -296,6 +296,9 @@ def _status(
     same = [run for run in here if not differing(run.environment, environment)]
     told = {run.capabilities[capability].status for run in same}
     unsaid = unsaid_by(environment, same)
+    if told == {"works"} and (need := _in_dispute(capability, environment, evidence)):
+        # Only the runs in which the need worked came so far.
+        return CapabilityStatus(status="unknown", basis="none", note=f"needs {need}")
     if len(told) == 1 and not (told == {"works"} and unsaid):
         return CapabilityStatus(
             status=told.pop(),
@@ -314,6 +317,21 @@ def _status(
     return bracketed(capability, environment, here, matrix) or CapabilityStatus(
         status="unknown", basis="none", note=elsewhere_note(capability, environment, runs, matrix)
     )
+
+
+def _in_dispute(capability: Capability, environment: Environment, evidence: Evidence) -> str:
+    """Return what the capability needs and runs of these versions disagree about; else nothing."""
+    path = with_needs(capability) - {"install", capability}
+    for need in (each for each in CAPABILITIES if each in path):
+        told = {
+            run.capabilities[need].status
+            for run in evidence.of(need, STOCK)
+            if run.environment.platform == environment.platform
+            and not differing(run.environment, environment)
+        }
+        if len(told) > 1:
+            return need
+    return ""
 
 
 def _with_runtime(
@@ -371,7 +389,7 @@ def _inherited(
     known: Mapping[Capability, CapabilityStatus],
     environment: Environment,
 ) -> CapabilityStatus:
-    """Return `own`, or what is told of what the capability needs, where that is worse."""
+    """Return `own`, or a failure where something fails that the capability needs."""
     needs = NEEDS.get(capability, ())
     if capability == "import" and not environment.complete:
         needs = ("install",)  # What is installed already has been installed somehow.
@@ -379,9 +397,6 @@ def _inherited(
         if own.status != "fails" and known[need].status == "fails":
             root = known[need].note if known[need].note.startswith("needs ") else f"needs {need}"
             return replace(known[need], note=root)
-        if own.status == "works" and known[need].status == "unknown" and need != "install":
-            # Runs disagree about the need, and only those in which it worked came so far.
-            return replace(known[need], note=f"needs {need}")
     return own
 
 

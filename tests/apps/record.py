@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping
 
 from page import PAGE, RECORDS, page_of, read
 from session import APPS
@@ -27,9 +27,7 @@ NAMED = ("TTS", "coqui-tts", "torch", "torchaudio", "torchcodec", "transformers"
 
 def main() -> None:
     python, folders, *words = sys.argv[1:]
-    packages = environment_of(python).packages
-    named = [f"{name} {packages[name].partition('+')[0]}" for name in NAMED if name in packages]
-    environment = ", ".join(named)
+    environment = environment_named(environment_of(python).packages)
     session = Path(__file__).with_name("session.py")
     ran = subprocess.run(
         [python, "-I", str(session), folders, *words], stdout=subprocess.PIPE, text=True, check=True
@@ -54,6 +52,12 @@ def main() -> None:
     lines = [json.dumps(each, ensure_ascii=False) for each in every]
     RECORDS.write_text("\n".join(lines) + "\n", encoding="utf-8")
     PAGE.write_text(page_of(every), encoding="utf-8")
+
+
+def environment_named(packages: Mapping[str, str]) -> str:
+    """Return how the records name an environment: its versions that decide."""
+    named = [f"{name} {packages[name].partition('+')[0]}" for name in NAMED if name in packages]
+    return ", ".join(named)
 
 
 def _place(record: dict[str, Any]) -> tuple[str, int, int]:

@@ -123,6 +123,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         }  # fmt: skip
 
     monkeypatch.setattr(Bench, "measure", pretend)
+    monkeypatch.setattr(Bench, "apps_differ", lambda _: [])
 
     def run(*words: str) -> tuple[int, list[str]]:
         measured.clear()
@@ -189,6 +190,20 @@ def test_checking_compares_with_the_newest_run_of_the_same_command(
     capsys.readouterr()
     assert session("--ci", "--check")[0] == 1
     assert "speak not reached, recorded as works" in capsys.readouterr().err
+
+
+def test_what_apps_do_in_a_cell_of_ci_is_compared_too(
+    session, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session("old", "new")
+    monkeypatch.setattr(Bench, "apps_differ", lambda _: ["an app fails; recorded: works"])
+    assert session("old", "--check")[0] == 0
+    assert session("--ci", "--check")[0] == 1
+    assert "an app fails; recorded: works" in capsys.readouterr().err
+
+
+def test_programs_of_apps_that_cannot_run_are_no_success(tmp_path: Path) -> None:
+    assert Bench(tmp_path).apps_differ() == ["the programs of apps ended with 1"]
 
 
 def uv_that(says: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
