@@ -107,10 +107,15 @@ class Bench:
             )
         return {**run, "command": cell.command, "cell": cell.name}
 
-    def apps_differ(self) -> list[str]:
-        """Do what two apps do where a cell was measured last; say what is not as recorded."""
+    def apps_differ(self, *, record: bool = False) -> list[str]:
+        """Do what two apps do where a cell was measured last; say what is not as recorded.
+
+        Args:
+            record: Record it instead.
+        """
         with tempfile.TemporaryDirectory(prefix="xcompat-apps-") as folder:
             words = [str(self._interpreter), folder, "--bytecode", str(self._bytecode)]
+            words += ["--record"] if record else []
             done = subprocess.run(
                 [sys.executable, str(_APPS), *words],
                 stdout=subprocess.PIPE,

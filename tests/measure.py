@@ -206,9 +206,10 @@ def _measure_all(
             file=sys.stderr,
             flush=True,
         )
+        if cell.ci:
+            failures += bench.apps_differ(record=not options.check)
         if options.check:
             failures += differences(run, runs)
-            failures += bench.apps_differ() if cell.ci else []
         else:
             append_run(MATRICES / "runs" / f"{run['platform']}.jsonl", run)
         pin, installed = cell.torch, run["packages"]

@@ -1,7 +1,8 @@
 """Does what two of the apps do in one environment: `check.py PYTHON FOLDER --bytecode FOLDER`.
 
-Fails where an app that worked does not, or the other way round, by matrices/apps.jsonl. PYTHON has
-TTS and need not have xcompat; FOLDER is empty. The model is the voice that ships.
+With `--record` the outcome is recorded. Else it fails where an app that worked does not, or the
+other way round, by matrices/apps.jsonl. PYTHON has TTS and need not have xcompat; FOLDER is empty.
+The model is the voice that ships.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from page import RECORDS, read
-from record import environment_named
+from record import add, environment_named
 
 import xcompat
 from xcompat.converters import repair
@@ -25,11 +25,9 @@ from xcompat.environment.probe import environment_of
 from xcompat.smoke.lacking import lack_in
 from xcompat.smoke.voice import make_voice
 
-APPS = ("xtts_webui", "xtts_streaming_server")
-"""One loads files by their paths and speaks with a built-in voice, the other clones and streams."""
-WAYS = ("in-place", "load_xtts")
-THROUGH_FFMPEG = ("xtts_streaming_server", "in-place")
-"""torchaudio hands the recording to torchcodec, and that to FFmpeg; xcompat reads it itself."""
+PROGRAMS = (("xtts_webui", "in-place"), ("xtts_streaming_server", "load_xtts"))
+"""One loads files by their paths, by stock TTS, and speaks with a built-in voice; the other clones
+and streams through xcompat."""
 
 
 def main() -> int:
@@ -37,16 +35,17 @@ def main() -> int:
     parser.add_argument("python")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--bytecode", type=Path, help="what Python and numba have compiled")
+    parser.add_argument("--record", action="store_true", help="instead of comparing")
     asked = parser.parse_args()
     started = time.monotonic()
     environment = environment_named(environment_of(asked.python).packages)
     make_models(asked.folder)
     told = session(asked.python, asked.folder, asked.bytecode)
-    if not shutil.which("ffmpeg"):
-        print("FFmpeg is not here: what reads a voice through it is not compared", file=sys.stderr)
-        told = [each for each in told if (each["app"], each["way"]) != THROUGH_FFMPEG]
-    different = differences(environment, told, read(RECORDS))
     print(f"{time.monotonic() - started:.0f} s: apps in {environment}", file=sys.stderr)
+    if asked.record:
+        add(environment, told)
+        return 0
+    different = differences(environment, told, read(RECORDS))
     print("\n".join(different))
     return 1 if different else 0
 
@@ -70,17 +69,18 @@ def session(python: str, folder: Path, bytecode: Path | None) -> list[dict[str, 
             "PYTHONPYCACHEPREFIX": str(bytecode),
             "NUMBA_CACHE_DIR": str(bytecode / "numba"),
         }
-    words = [word for app in APPS for word in ("--app", app)]
-    words += [word for way in WAYS for word in ("--way", way)]
     script = str(Path(__file__).with_name("session.py"))
-    ran = subprocess.run(
-        [python, script, str(folder), *words],
-        env=variables,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return [json.loads(line) for line in ran.stdout.splitlines()]
+    told = []
+    for app, way in PROGRAMS:
+        ran = subprocess.run(
+            [python, script, str(folder), "--app", app, "--way", way],
+            env=variables,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        told += [json.loads(line) for line in ran.stdout.splitlines()]
+    return told
 
 
 def differences(

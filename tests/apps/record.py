@@ -32,7 +32,11 @@ def main() -> None:
     ran = subprocess.run(
         [python, "-I", str(session), folders, *words], stdout=subprocess.PIPE, text=True, check=True
     )
-    told = [json.loads(line) for line in ran.stdout.splitlines()]
+    add(environment, [json.loads(line) for line in ran.stdout.splitlines()])
+
+
+def add(environment: str, told: list[dict[str, Any]]) -> None:
+    """Put what programs told in the place of what was recorded of them, and make the page."""
     issues = load_issues()
     now = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     new = [

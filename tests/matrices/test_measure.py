@@ -123,7 +123,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         }  # fmt: skip
 
     monkeypatch.setattr(Bench, "measure", pretend)
-    monkeypatch.setattr(Bench, "apps_differ", lambda _: [])
+    monkeypatch.setattr(Bench, "apps_differ", lambda *_, **__: [])
 
     def run(*words: str) -> tuple[int, list[str]]:
         measured.clear()
@@ -196,7 +196,7 @@ def test_what_apps_do_in_a_cell_of_ci_is_compared_too(
     session, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     session("old", "new")
-    monkeypatch.setattr(Bench, "apps_differ", lambda _: ["an app fails; recorded: works"])
+    monkeypatch.setattr(Bench, "apps_differ", lambda *_, **__: ["an app fails; recorded: works"])
     assert session("old", "--check")[0] == 0
     assert session("--ci", "--check")[0] == 1
     assert "an app fails; recorded: works" in capsys.readouterr().err
