@@ -46,7 +46,8 @@ def main() -> int:
         add(environment, told)
         return 0
     different = differences(environment, told, read(RECORDS))
-    print("\n".join(different))
+    for each in different:
+        print(each)
     return 1 if different else 0
 
 

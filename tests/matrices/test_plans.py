@@ -150,7 +150,14 @@ def _after(here, proposal):
 
 def _asked_for(proposal):
     asked = (each.partition("==") for each in proposal.requirements)
-    return {name: v.removesuffix(".*") for name, _, v in asked if v and "," not in v}
+    exact = {name: version for name, _, version in asked if version and "," not in version}
+    return {name: _newest_of(name, v) if v.endswith(".*") else v for name, v in exact.items()}
+
+
+def _newest_of(name, version):
+    """The installer takes the newest: of what was run, if any of it fits."""
+    fitting = (each for each in KNOWN.versions(name) if meets(f"=={version}", each))
+    return next(fitting, version.removesuffix(".*"))
 
 
 def _full(proposal, change):
@@ -244,7 +251,8 @@ def _check_said(proposal, told):
     assert again.capabilities == proposal.result.capabilities
 
 
-TOKENIZERS = Knowledge(Doctor(MATRIX)).tokenizers
+KNOWN = Knowledge(Doctor(MATRIX))
+TOKENIZERS = KNOWN.tokenizers
 
 
 def _check_tokenizers(proposal):
