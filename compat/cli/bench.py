@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xcompat.cli.options import Json, Python
+from xcompat.cli.options import Device, Json, Python
 from xcompat.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -23,10 +23,7 @@ def bench(
         ),
     ] = None,
     python: Python = None,
-    device: Annotated[
-        Literal["auto", "mps", "cuda", "cpu"],
-        typer.Option("--device", metavar="auto|mps|cuda|cpu", help="Where to compute."),
-    ] = "auto",
+    device: Device = "auto",
     against: Annotated[
         list[str] | None,
         typer.Option(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 
@@ -46,6 +46,10 @@ Language: TypeAlias = Annotated[
 ]
 NoGpu: TypeAlias = Annotated[
     bool, typer.Option("--no-gpu", help="Do not look at the graphics card of this machine.")
+]
+Device: TypeAlias = Annotated[
+    Literal["auto", "mps", "cuda", "cpu"],
+    typer.Option("--device", metavar="auto|mps|cuda|cpu", help="Where to compute."),
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 Strict: TypeAlias = Annotated[

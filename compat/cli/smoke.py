@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
-from xcompat.cli.options import Json, Python
+from xcompat.cli.options import Device, Json, Python
 from xcompat.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -25,10 +25,7 @@ def smoke(
         ),
     ] = None,
     python: Python = None,
-    device: Annotated[
-        Literal["auto", "mps", "cuda", "cpu"],
-        typer.Option("--device", metavar="auto|mps|cuda|cpu", help="Where to compute."),
-    ] = "auto",
+    device: Device = "auto",
     runtime: Annotated[
         Literal["auto", "xcompat", "stock"],
         typer.Option(

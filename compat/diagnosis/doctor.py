@@ -45,7 +45,7 @@ from xcompat.domain import (
 from xcompat.domain.versions import public
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from xcompat.diagnosis.evidence import Column
 
@@ -293,7 +293,7 @@ def _status(
     codes = tuple(issue.code for issue in about if issue.severity == "error")
     runs = evidence.of(capability, STOCK)
     here = [run for run in runs if run.environment.platform == environment.platform]
-    same = [run for run in here if not differing(run.environment, environment)]
+    same = _of_these_versions(runs, environment)
     told = {run.capabilities[capability].status for run in same}
     unsaid = unsaid_by(environment, same)
     if told == {"works"} and (need := _in_dispute(capability, environment, evidence)):
@@ -319,15 +319,23 @@ def _status(
     )
 
 
+def _of_these_versions(runs: Iterable[Run], environment: Environment) -> list[Run]:
+    """Return the runs of the deciding versions and the platform of an environment."""
+    return [
+        run
+        for run in runs
+        if run.environment.platform == environment.platform
+        and not differing(run.environment, environment)
+    ]
+
+
 def _in_dispute(capability: Capability, environment: Environment, evidence: Evidence) -> str:
     """Return what the capability needs and runs of these versions disagree about; else nothing."""
     path = with_needs(capability) - {"install", capability}
     for need in (each for each in CAPABILITIES if each in path):
         told = {
             run.capabilities[need].status
-            for run in evidence.of(need, STOCK)
-            if run.environment.platform == environment.platform
-            and not differing(run.environment, environment)
+            for run in _of_these_versions(evidence.of(need, STOCK), environment)
         }
         if len(told) > 1:
             return need
