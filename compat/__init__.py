@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from xcompat.target.imports import importing_tts as importing_tts
     from xcompat.target.loader import load_xtts as load_xtts
     from xcompat.target.runtime import attach as attach
+    from xcompat.target.saving import saving_with_soundfile as saving_with_soundfile
     from xcompat.target.speaking import speak as speak
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "judge",
     "load_xtts",
     "plan",
+    "saving_with_soundfile",
     "speak",
 ]
 
@@ -40,6 +42,7 @@ _HOMES = {
     "judge": "smoke.heard",
     "load_xtts": "target.loader",
     "plan": "api",
+    "saving_with_soundfile": "target.saving",
     "speak": "target.speaking",
 }
 

@@ -36,8 +36,8 @@ Need: TypeAlias = Annotated[
     typer.Option(
         "--need",
         metavar="CAPABILITY",
-        help="What must work: import, load, load-converted, speak, stream, clone, api,"
-        " api-path; again for more.",
+        help="What must work: import, load, load-converted, speak, stream, clone, save,"
+        " api, api-path; again for more.",
     ),
 ]
 Language: TypeAlias = Annotated[

@@ -26,6 +26,7 @@ _CAN: dict[Capability, str] = {
     "speak": "speak",
     "stream": "stream",
     "clone": "clone a voice",
+    "save": "write sound with torchaudio.save",
     "api": "speak through TTS(NAME)",
     "api-path": "speak through TTS(model_path=...)",
 }

@@ -193,7 +193,7 @@ def recorded_note(capability: Capability, runs: list[Run], environment: Environm
     )
     if not environment.python:
         assumed += sorted({f"Python {minor_of(run.environment.python)}" for run in runs})
-    if capability == "clone" and "torchcodec" in environment.packages:
+    if capability in ("clone", "save") and "torchcodec" in environment.packages:
         assumed += _assumed_ffmpeg(runs, environment)
     note = f"run {ids_of(runs)}"
     if environment.language not in ("", "en") and capability in _SPOKEN:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from xcompat.diagnosis.evidence import Column
     from xcompat.domain import Capability, Condition, Environment, Matrix, Run
 
-_STARTS: frozenset[Capability] = frozenset({"import", "load-converted", "speak", "stream", "clone"})
+_STARTS: frozenset[Capability] = frozenset(
+    {"import", "load-converted", "speak", "stream", "clone", "save"}
+)
 _ABSENT = -1
 _DIMENSIONS = (*DECIDING, "numpy", "python")
 """What must lie between boundaries within which a capability worked."""

@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from xcompat.domain.gpu import Outlook
 
 Capability = Literal[
-    "install", "import", "load", "load-converted", "speak", "stream", "clone", "api", "api-path"
+    "install",
+    "import",
+    "load",
+    "load-converted",
+    "speak",
+    "stream",
+    "clone",
+    "save",
+    "api",
+    "api-path",
 ]
 """What a user meets, in this order; the same words in runs, issues, doctor and smoke."""
 
@@ -29,6 +38,7 @@ CAPABILITIES: tuple[Capability, ...] = (
     "speak",
     "stream",
     "clone",
+    "save",
     "api",
     "api-path",
 )
@@ -42,6 +52,7 @@ NEEDS: dict[Capability, tuple[Capability, ...]] = {
     "speak": ("load-converted",),
     "stream": ("load-converted",),
     "clone": ("load-converted",),
+    "save": ("import",),
     "api": ("load-converted",),
     "api-path": ("load-converted",),
 }

@@ -29,6 +29,7 @@ MEANING: dict[Capability, str] = {
     "speak": "a built-in voice speaks",
     "stream": "speech comes piece by piece",
     "clone": "a sound file lends its voice",
+    "save": "torchaudio.save writes a file",
     "api": "TTS(NAME) writes a WAV file",
     "api-path": "TTS(model_path=...) does so",
 }

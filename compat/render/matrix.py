@@ -136,7 +136,8 @@ def _show_table(
     special: Mapping[str, str],
     capability: Capability | None,
 ) -> None:
-    shown = [name for name in COLUMNS if capability in (None, name)]
+    # What was executed has been installed: what was not is listed apart.
+    shown = [capability] if capability else [name for name in COLUMNS if name != "install"]
     head = f"{'':<16} {'torch':<7}{'audio':<7}{'codec':<7}{'transf':<7}"
     page.line((head + " ".join(COLUMNS[name] for name in shown), "dim"))
     for run in runs:

@@ -32,6 +32,7 @@ _MEANINGS = {
     "speak": "a built-in voice speaks, and says what an independent decoder says",
     "stream": "the same, piece by piece",
     "clone": "a sound file lends its voice",
+    "save": "`torchaudio.save` writes a WAV file, as many apps do; measured since 0.2.0",
     "api": '`TTS("tts_models/multilingual/multi-dataset/xtts_v2").tts_to_file(...)` writes a right'
     " WAV file, with what `xcompat convert` wrote in TTS's own cache",
     "api-path": "`TTS(model_path=..., config_path=...).tts_to_file(...)` does so",

@@ -21,6 +21,7 @@ COLUMNS: dict[Capability, str] = {
     "speak": "say",
     "stream": "str",
     "clone": "cln",
+    "save": "sav",
     "api": "api",
     "api-path": "dir",
 }

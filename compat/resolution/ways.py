@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from xcompat.domain.plan import Change, Constraint, Evidence
 
 _EVIDENCE: tuple[Evidence, ...] = ("row", "run", "elsewhere", "bracketed", "expected", "none")
-_SOUNDING: frozenset[Capability] = frozenset({"stream", "clone", "api", "api-path"})
+_SOUNDING: frozenset[Capability] = frozenset({"stream", "clone", "save", "api", "api-path"})
 """What is of no use to anybody where nothing speaks."""
 _EFFORTS = {"transformers": 2, "torchaudio": 3, "torch": 4}
 """What a change of it asks of a user, the least first; any other distribution is a light one.

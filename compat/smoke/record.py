@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 _BEFORE_SOUND = ("import", "device", "load-converted", "condition")
 _SOUND_STAGES = ("tokens", "speak", "stream", "clone", "api", "api-path")
-_OPTIONAL = ("load-stock", *_SOUND_STAGES)
-_STAGES = ("import", "load-stock", *_BEFORE_SOUND[1:], *_SOUND_STAGES)
+_OPTIONAL = ("save", "load-stock", *_SOUND_STAGES)
+_STAGES = ("import", "save", "load-stock", *_BEFORE_SOUND[1:], *_SOUND_STAGES)
 _RUNTIME_STAGES = tuple(stage for stage in _STAGES if stage != "load-stock")
 
 
@@ -146,6 +146,7 @@ def _request(scratch: Path, device: str, runtime: str) -> dict[str, Any]:
         "language": LANGUAGE,
         "wav": str(scratch / f"speak-{runtime}.wav"),
         "checksums": str(scratch / "checksums.json"),
+        "saved_wav": str(scratch / f"saved-{runtime}.wav"),
         "reference_wav": str(scratch / f"reference-{runtime}.wav"),
         "api_wav": str(scratch / f"api-{runtime}.wav"),
         "caches": str(scratch / f"caches-{runtime}"),

@@ -35,6 +35,7 @@ CAPABILITY_OF_STAGE = {
     "speak": "speak",
     "stream": "stream",
     "clone": "clone",
+    "save": "save",
     "api": "api",
     "api-path": "api-path",
 }

@@ -27,6 +27,7 @@ from . import (
     measuring,
     recordings,
     reference,
+    saving,
     sound,
     speaking,
     trials,
@@ -53,6 +54,8 @@ because one of them was always late and he had never asked its captain for the r
 """Words of which the soak makes sentences of all lengths."""
 SOAK_TOKENS = 60
 """Audio tokens that an untrained model says of the longest of them."""
+SAVED_ERROR = 2**-14
+"""What a sample may differ by once it was written: 16 bits, and twice their rounding."""
 SEED = 20231124
 
 
@@ -100,6 +103,24 @@ class Smoke:
 
         torch = sys.modules["torch"]
         return {"file": sys.modules[Xtts.__module__].__file__, "torch": torch.__version__}
+
+    def run_save(self) -> dict[str, Any]:
+        """Write a WAV with `torchaudio.save`, as many apps do, and read it back."""
+        import soundfile
+        import torch
+        import torchaudio
+
+        target = Path(self.request["saved_wav"])
+        samples = torch.from_numpy(sound.hum()).float().unsqueeze(0)
+        if self.runtime == "xcompat":
+            saving.saving_with_soundfile()
+        torchaudio.save(str(target), samples, sound.HUM_RATE)
+        written, rate = soundfile.read(target, dtype="float32", always_2d=True)
+        if rate != sound.HUM_RATE or written.shape[::-1] != tuple(samples.shape):
+            raise StageError(f"other sound was written: {written.shape[0]} samples at {rate} Hz")
+        if abs(torch.from_numpy(written.T) - samples).max() > SAVED_ERROR:
+            raise StageError("other samples were written")
+        return {"samples": written.shape[0], "sample_rate": rate}
 
     def run_device(self) -> dict[str, Any]:
         """Choose the device, or say why the one asked for is not there."""

@@ -30,7 +30,8 @@ line of the app changed. `nox -s apps` does it again.
 
 - `convert --in-place`, `convert --format both`: the app stays; it loads the repaired folder.
 - `attach`: two lines after the app's own load; `load_xtts`: one in its place
-  ([the runtime](runtime.md)).
+  ([the runtime](runtime.md)). An app that writes by `torchaudio.save` beside torchaudio 2.9 gets a
+  third, `saving_with_soundfile()`, unless torchcodec is there.
 """
 
 

@@ -22,10 +22,12 @@ class Way(NamedTuple):
         import xcompat
 
         if self.name == "load_xtts":
+            xcompat.saving_with_soundfile()
             return xcompat.load_xtts(self.folder, runtime="xcompat")
         if self.name != "attach":
             return load()
         with xcompat.importing_tts():
             model = load()
         xcompat.attach(model)
+        xcompat.saving_with_soundfile()
         return model

@@ -3,13 +3,15 @@
 Model, conversion, environment and installers are real; the wheels are empty but for some hundred
 modules, and only the speaking is a stand-in. After each end the model is the old or the new one.
 Then `xcompat fix --undo` brings back every byte of the model and of the packages, or `xcompat fix`
-goes on to what an undisturbed one reaches, and the undo after it brings everything back.
+goes on to what an undisturbed one reaches, and the undo after it brings everything back. Half of
+them are `--exact`, which puts files of the model beside its folder.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import os
 import random
 import shutil
@@ -27,6 +29,7 @@ sys.path[0] = str(Path(__file__).parents[1])
 from builders import installed, smoked, wheels  # noqa: E402
 from xcompat.converters import write_tiny_release  # noqa: E402
 
+CHECKPOINT = "model/model.pth"
 GOLDEN = "65716ddbbd7fddf7fe990f90163734e11af758f7fd4325e45624e02f9f07bbe3"
 MODULES = 300
 OWNERS = ("uv", "uv", "uv", "pip")
@@ -60,6 +63,16 @@ def content_of(folder: Path) -> Content:
     return found
 
 
+def words_of(*, exact: bool) -> tuple[str, ...]:
+    """Return the options of a fix."""
+    return ("--yes", "--exact") if exact else ("--yes",)
+
+
+def inside(model: Content) -> set[str]:
+    """Return the files in the model's folder, not those beside it."""
+    return {name for name in model if name.startswith("model/")}
+
+
 class Session:
     """A model, one broken environment for each owner, and what was seen so far."""
 
@@ -73,18 +86,19 @@ class Session:
         (folder / "player").mkdir()
         self.player = smoked.make_player(folder / "player", tokens={"sha256": GOLDEN})
         write_tiny_release(folder / "model")
+        (folder / "model" / "tos_agreed.txt").write_text("yes")
         with_pip = folder / "with-pip"
         venv.create(with_pip, with_pip=True)
         for owner, copied in (("uv", None), ("pip", with_pip)):
             installed.make_environment(folder / owner, installed.REPORT, copied)
-        self.new: dict[str, tuple[Content, Content]] = {}
+        self.new: dict[tuple[str, bool], tuple[Content, Content]] = {}
         self.seconds: dict[str, float] = {}
-        for owner in ("uv", "pip"):
+        for owner, exact in itertools.product(("uv", "pip"), (True, False)):
             self.prepare(owner)
             started = time.monotonic()
-            self.expect(self.fix("--yes") == 0, "an undisturbed fix failed")
+            self.expect(self.fix(*words_of(exact=exact)) == 0, "an undisturbed fix failed")
             self.seconds[owner] = time.monotonic() - started
-            self.new[owner] = self.now()
+            self.new[owner, exact] = self.now()
             self.expect(self.fix("--undo") == 0, "an undisturbed undo failed")
             self.expect(self.now() == self.old, "an undisturbed undo left something")
 
@@ -97,9 +111,11 @@ class Session:
         self.old = self.now()
 
     def now(self) -> tuple[Content, Content]:
-        """Return what is in the model and in the environment."""
+        """Return what is in the model's folder and beside it, and in the environment."""
         work = self.folder / "work"
-        return content_of(work / "model"), content_of(work / "env")
+        told = content_of(work)
+        models = {name: digest for name, digest in told.items() if not name.startswith("env/")}
+        return models, {name: digest for name, digest in told.items() if name not in models}
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         """Start the command, in a group of its own."""
@@ -117,32 +133,37 @@ class Session:
         """Run the command to its end."""
         return self.start(*words).wait()
 
-    def end(self, owner: str, moment: float, *, goes_on: bool, in_change: bool) -> None:
+    def end(
+        self, owner: str, moment: float, *, exact: bool, goes_on: bool, in_change: bool
+    ) -> None:
         """End one fix, look at the model, and go on or back."""
         self.prepare(owner)
         work = self.folder / "work"
-        process = self.start("--yes")
+        process = self.start(*words_of(exact=exact))
         while in_change and process.poll() is None and not list(work.glob("env/*restore*")):
             time.sleep(0.001)
         time.sleep(moment)
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        checkpoint = self.now()[0].get("model.pth")
-        known = (self.old[0]["model.pth"], self.new[owner][0]["model.pth"])
+        checkpoint = self.now()[0].get(CHECKPOINT)
+        new = self.new[owner, exact]
+        known = (self.old[0][CHECKPOINT], new[0][CHECKPOINT])
         self.expect(checkpoint in known, "the model is neither the old nor the new one")
         begun = list(self.folder.glob("state/xcompat/*.json"))
         if goes_on:
-            self.expect(self.fix("--yes") == 0, "going on failed")
+            self.expect(self.fix(*words_of(exact=exact)) == 0, "going on failed")
             model, packages = self.now()
-            self.expect(packages == self.new[owner][1], "going on reached something else")
-            self.expect(model["model.pth"] == known[1], "going on left the model as it was")
+            self.expect(packages == new[1], "going on reached something else")
+            self.expect(model[CHECKPOINT] == known[1], "going on left the model as it was")
+            self.expect(not exact or inside(model) == inside(new[0]), "going on left other files")
         elif not begun:
             self.expect(self.now() == self.old, "something was changed before it was noted")
         if begun or goes_on:
             self.expect(self.fix("--undo") == 0, "the undo failed")
             said = self.told.read_text().partition(" had left ")[2].partition("\n")[0]
-            self.seen[f"{owner}: {'after going on' if goes_on else said}"] += 1
+            way = f"{owner}, exact" if exact else owner
+            self.seen[f"{way}: {'after going on' if goes_on else said}"] += 1
         else:
             self.seen[f"{owner}: nothing was begun"] += 1
         self.expect(self.now() == self.old, "not everything came back")
@@ -172,7 +193,11 @@ def main() -> None:
         in_change = index % 3 > 0
         longest = session.seconds[owner] * (0.5 if in_change else 1.0)
         session.end(
-            owner, noise.uniform(0, longest), goes_on=index // 4 % 2 == 1, in_change=in_change
+            owner,
+            noise.uniform(0, longest),
+            exact=index // 8 % 2 == 1,
+            goes_on=index // 4 % 2 == 1,
+            in_change=in_change,
         )
         sys.stdout.write(f"{index + 1} {dict(sorted(session.seen.items()))}\n")
         sys.stdout.flush()
