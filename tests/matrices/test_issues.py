@@ -52,7 +52,7 @@ def errors(base, packages=None, **fields):
         (C28, {"transformers": None}, {}, {"XC027"}),
         (C28, {"transformers": "4.51.3"}, {}, {"XC007", "XC008", "XC050"}),
         (C28, {"transformers": "4.56.2"}, {}, {"XC007", "XC050"}),
-        (C28, {"torch": "2.9.1", "torchaudio": "2.9.1"}, {}, {"XC012", "XC013"}),
+        (C28, {"torch": "2.9.1", "torchaudio": "2.9.1"}, {}, {"XC012", "XC013", "XC570"}),
         (C28, {"torch": "2.9.1", "torchaudio": "2.9.1", "torchcodec": "0.9.1"}, {}, set()),
         (C28, {"torch": "2.9.1", "torchaudio": "2.9.1", "torchcodec": "0.10.0"}, {}, {"XC016"}),
         (

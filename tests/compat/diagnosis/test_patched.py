@@ -17,6 +17,7 @@ from xcompat.render.findings import sections_of
 
 ISIN = Patch("transformers.pytorch_utils.isin_mps_friendly", "site/sitecustomize.py:44")
 LOAD = Patch("torchaudio.load", "site/sitecustomize.py:132")
+SAVE = Patch("torchaudio.save", "site/sitecustomize.py:140")
 OTHER = Patch("torch.cat", "site/sitecustomize.py:9")
 
 
@@ -45,7 +46,11 @@ def newest_transformers(*patches):
 
 @pytest.mark.parametrize(
     ("made", "patch", "capability", "code"),
-    [(without_codec, LOAD, "clone", "XC012"), (newest_transformers, ISIN, "import", "XC010")],
+    [
+        (without_codec, LOAD, "clone", "XC012"),
+        (without_codec, SAVE, "save", "XC570"),
+        (newest_transformers, ISIN, "import", "XC010"),
+    ],
 )
 def test_a_patch_answers_the_issue_that_names_it(made, patch, capability, code):
     plain = diagnose(made(), READ_ONCE())
