@@ -244,14 +244,17 @@ def show_change_nothing(page: Page, title: str, diagnosis: Diagnosis) -> None:
     known = "expected to mend" if first.basis == "expected" else "run with these versions, it mends"
     page.prose((title, "bold"), ": load the model with xcompat")
     page.prose(f"{known} {mended} ({first.note})", indent=2)
-    show_runtime_use(page)
+    show_runtime_use(page, saves="save" in diagnosis.change_nothing)
 
 
-def show_runtime_use(page: Page) -> None:
-    """Write how a program lets xcompat load the model."""
+def show_runtime_use(page: Page, *, saves: bool = False) -> None:
+    """Write how a program lets xcompat load the model, and `torchaudio.save` do without a codec."""
     page.prose(("in the program that speaks, with a converted model:", "dim"), indent=5)
     page.line(("       from xcompat import load_xtts", "bold"))
     page.line(('       model = load_xtts(FOLDER, runtime="xcompat")', "bold"))
+    if saves:
+        page.prose(("and before it writes with torchaudio.save:", "dim"), indent=5)
+        page.line(("       import xcompat; xcompat.saving_with_soundfile()", "bold"))
     page.prose(("what it substitutes, and its limits: docs/runtime.md", "dim"), indent=5)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import soundfile
+
 from xcompat.target.saving import saving_with_soundfile, write_audio
 
 if TYPE_CHECKING:
