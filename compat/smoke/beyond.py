@@ -18,9 +18,9 @@ Place = tuple[str, float, float]
 
 USUAL_LETTERS = 16.0
 """A second, without pauses: espeak-ng at 165 words a minute has 14 to 20 in most languages."""
-OTHER_LETTERS = {"ar": 9.0, "hi": 10.0, "ja": 14.0, "ko": 11.0, "zh": 9.0}
-"""Languages that write less, or whose characters count for two letters. Of Chinese and Japanese,
-which espeak-ng reads badly: 4.5 characters and 7 kana."""
+OTHER_LETTERS = {"ar": 9.0, "fr": 19.0, "hi": 10.0, "ja": 14.0, "ko": 11.0, "zh": 9.0}
+"""French writes more than it says; others write less, or a character counts for two letters. Of
+Chinese and Japanese, which espeak-ng reads badly: 4.5 characters and 7 kana."""
 LETTERS_OF_A_FIGURE = 5
 """`1984` is twenty letters when it is read."""
 LONGEST_SILENCE = 1.5
@@ -36,6 +36,8 @@ SLACK = 0.1
 MOST_BEYOND = 0.3
 """Seconds before the first and after the last word that a recogniser places: words begin and end
 softly, and it is not exact."""
+LEAST_SPEECH = 0.15
+"""Seconds of sound after a pause that are a click or a breath."""
 FADES = 0.05
 """Seconds after a last word, as it is placed, that show that it was not cut."""
 LEAST_OF_A_WORD = 0.5
@@ -91,7 +93,7 @@ def judge_beyond(
     known = bool(letters_per_second)
     rate = letters_per_second or OTHER_LETTERS.get(language.partition("-")[0], USUAL_LETTERS)
     if places:
-        begins, ends = _placed(places, speech)
+        begins, ends = _placed(text, places, speech, rate)
         missing = _missing(text, places, speech, rate)
     else:
         begins, ends = _fitted(text, speech, letters / rate, known=known)
@@ -109,7 +111,8 @@ def judge_beyond(
         judgements=(
             _judged_around(extra, begins, ends, after=True),
             _judged_around(extra, begins, ends, after=False),
-            _judged_silence(extra),
+            _judged_kind(extra, "silence", "no long silence", f"of {LONGEST_SILENCE} s and more"),
+            _judged_kind(extra, "steady sound", "no steady sound", "noise, a hum, a held vowel"),
             _judged_end(said, letters / rate, missing, placed=bool(places), known=known),
         ),
     )
@@ -120,7 +123,8 @@ def _judged_around(extra: Sequence[Extra], begins: float, ends: float, *, after:
     beyond = [
         each
         for each in extra
-        if each.what != "silence" and (each.begins >= ends if after else each.ends <= begins)
+        if each.what != "silence"
+        and (each.begins + each.ends > 2 * ends if after else each.begins + each.ends < 2 * begins)
     ]
     detail = f"the text lies between {begins:.2f} s and {ends:.2f} s"
     if beyond:
@@ -129,14 +133,12 @@ def _judged_around(extra: Sequence[Extra], begins: float, ends: float, *, after:
     return Judgement(name=f"nothing {where} the text", passed=not beyond, detail=detail)
 
 
-def _judged_silence(extra: Sequence[Extra]) -> Judgement:
-    silent = [each for each in extra if each.what == "silence"]
-    told = ", ".join(f"{each.begins:.2f} s to {each.ends:.2f} s" for each in silent)
-    return Judgement(
-        name="no long silence",
-        passed=not silent,
-        detail=f"{'silent from ' + told if told else 'none'} (shorter than {LONGEST_SILENCE} s)",
+def _judged_kind(extra: Sequence[Extra], what: str, name: str, meant: str) -> Judgement:
+    found = ", ".join(
+        f"{each.begins:.2f} s to {each.ends:.2f} s" for each in extra if each.what == what
     )
+    detail = f"{what} from {found}" if found else "none"
+    return Judgement(name=name, passed=not found, detail=f"{detail} ({meant})")
 
 
 def _judged_end(
@@ -154,19 +156,29 @@ def _judged_end(
     )
 
 
-def _placed(places: Sequence[Place], speech: Sequence[Span]) -> Span:
+def _placed(text: str, places: Sequence[Place], speech: Sequence[Span], rate: float) -> Span:
     """Return where the text lies by its first and last word, with their soft ends."""
-    begins, ends = places[0][1], places[-1][2]
-    before, after = _clipped(speech, 0.0, begins), _clipped(speech, ends, math.inf)
-    if _length(before) <= MOST_BEYOND:
-        begins = before[0][0] if before else begins
-    elif before[-1][1] < begins:
-        begins = min((span[0] for span in speech if span[1] > begins), default=begins)
-    if _length(after) <= MOST_BEYOND:
-        ends = after[-1][1] if after else ends
-    elif after[0][0] > ends:
-        ends = max((span[1] for span in speech if span[0] < ends), default=ends)
-    return begins, ends
+    unheard = letters_of(" ".join(words(text)[len(places) :])) / rate
+    ends = _reaching(speech, places[-1][2], unheard)
+    mirrored = tuple((-end, -begin) for begin, end in reversed(speech))
+    return -_reaching(mirrored, -places[0][1], 0.0), ends
+
+
+def _reaching(speech: Sequence[Span], ends: float, unheard: float) -> float:
+    """Return where the speech of a text ends whose last word is placed, and some may be unclear."""
+    after = [span for span in speech if span[1] > ends]
+    if after and after[0][0] < ends:
+        left = MOST_BEYOND + unheard * TOLERANCE_KNOWN - (after[0][1] - ends)
+        if left < 0:
+            return ends + unheard
+        ends = after.pop(0)[1]
+    else:
+        left = unheard * TOLERANCE_KNOWN
+        ends = max((span[1] for span in speech if span[1] <= ends), default=ends)
+    while unheard and after and _length(after[:1]) <= left:
+        left -= _length(after[:1])
+        ends = after.pop(0)[1]
+    return after[-1][1] if after and _length(after) <= LEAST_SPEECH else ends
 
 
 def _missing(text: str, places: Sequence[Place], speech: Sequence[Span], rate: float) -> str:
