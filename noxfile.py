@@ -390,6 +390,7 @@ def judges(session: nox.Session) -> None:
         session.run("python", "tests/quality.py", "unpack", str(folder))
         _prove(session, python, "planted_speech.py", "speak", folder)
         session.run("python", "tests/planted_speech.py", "judge", str(folder))
+        session.run("python", "tests/planted_beyond.py", str(folder))
     for python, original in _tiny_models(session):
         converted = _converted(session, original, "converted")
         lines = original.with_name("lines.jsonl")

@@ -16,6 +16,7 @@ class Listener:
 
     def __init__(self) -> None:
         self._strict = _decoder(lm=None)
+        self._placing = listening.placing_decoder()
         self._fresh = self._strict.get_cmn(False)  # noqa: FBT003
 
     def knows(self, text: str) -> bool:
@@ -35,6 +36,11 @@ class Listener:
         self._strict.activate_search("choice")
         self._strict.set_cmn(self._fresh)
         return listening.heard(self._strict, listening.recording(wav)).split() == words(text)
+
+    def places(self, wav: Path, text: str) -> list[tuple[str, float, float]]:
+        """Return where the words of a text lie."""
+        self._placing.set_cmn(self._fresh)
+        return listening.placed(self._placing, listening.recording(wav), text)
 
 
 def _decoder(**how: Any) -> Any:

@@ -46,7 +46,10 @@ IN_MODEL = (
     "penalty upside down",
     "latents of the code before",
     "latents that overflow float16",
+    "the model does not stop",
 )
+TOO_LONG = (10, 20, 40)
+"""Audio tokens that it must go on for, by turns."""
 
 
 def speak(folder: Path, count: int) -> None:
@@ -62,8 +65,11 @@ def speak(folder: Path, count: int) -> None:
         for number, text in enumerate(speaking.sentences(count)):
             right = voices[number % len(voices)]
             ids = model.tokenizer.encode(text.strip().lower(), lang="en")
+            spoken = 0
             for fault in IN_MODEL:
                 voice = voices[(number + 1) % len(voices)] if fault == "another speaker" else right
+                longer = TOO_LONG[number % len(TOO_LONG)]
+                how = {"min_new_tokens": spoken + longer} if "stop" in fault else {}
                 given: list[Any] = []
                 heard = tapping.InputTap(model.hifigan_decoder, "forward", given.append)
                 with _planted(model, fault), heard:
@@ -74,7 +80,9 @@ def speak(folder: Path, count: int) -> None:
                         seed=number,
                         do_sample=False,
                         repetition_penalty=UPSIDE_DOWN if "penalty" in fault else PENALTY,
+                        **how,
                     )
+                spoken = spoken or len(codes)
                 asked = model, right[0], torch.tensor([ids]), codes
                 check = reference.check_greedy(*asked, PENALTY)
                 path = folder / f"{number:03}-{IN_MODEL.index(fault)}.wav"

@@ -8,10 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from xcompat.smoke.beyond import Extra, Place, judge_beyond
 from xcompat.smoke.judge import judge_heard, judge_sound
-from xcompat.target import listening, sound
+from xcompat.target import listening, outline, sound
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from xcompat.domain.smoke import Judgement
 
 XTTS_RATE = 24_000
@@ -28,6 +31,16 @@ class Heard(NamedTuple):
     seconds: float
     not_listened: str
     """Why no recogniser was asked; empty where one was."""
+    begins: float
+    """Second at which the text begins, as far as can be told."""
+    ends: float
+    """Second at which it ends. Where `extra` says that more comes, it can be cut here."""
+    extra: tuple[Extra, ...]
+    """What else is in the sound: speech that is not the text, steady sounds, long silence."""
+    missing: str
+    """Words at the end of the text that a recogniser did not hear; empty where none was asked."""
+    letters_per_second: float
+    """Of the text, without pauses: what to give `judge` for the next sentence of this voice."""
 
     @property
     def failed(self) -> tuple[Judgement, ...]:
@@ -42,13 +55,16 @@ def judge(
     language: str = "en",
     sample_rate: int = XTTS_RATE,
     listen: bool = True,
+    letters_per_second: float = 0.0,
 ) -> Heard:
     """Judge what XTTS spoke, as `xcompat smoke` does: nothing is spoken again.
 
     Checked are level and shape of speech; whether it is far too short or too long for the text,
     as where the model babbles on or stops early; whether it ends within a sound; and, in English
     and where pocketsphinx is installed (the extra `asr`), whether a recogniser picks the text out
-    of ten sentences. One judgement alone that fails is a reason to listen, no proof.
+    of ten sentences. What comes before and after the text is told with its seconds: by the words,
+    where the recogniser was asked, else by the length of the text and the pauses. One judgement
+    alone that fails is a reason to listen, no proof.
 
     Args:
         wav: Path of a WAV, or the samples: `inference(...)["wav"]`, mono in [-1, 1].
@@ -56,6 +72,8 @@ def judge(
         language: Of the text, as XTTS names it.
         sample_rate: Of samples (Hz); a file has its own.
         listen: Whether to ask the recogniser, which takes about as long as the sound.
+        letters_per_second: How fast the voice speaks, as a sentence that passed told; 0 where it
+            is not known: then only what is much too long or too short is found without words.
 
     Raises:
         ValueError: There is no text, or the file is none that can be read.
@@ -68,10 +86,29 @@ def judge(
         samples, rate = _read(Path(wav))
     measured = sound.measure(samples, rate)
     judgements = judge_sound(measured, text=text, speech=True)
-    understood, why = _listened(samples, rate, text, language, asked=listen)
-    judgements += understood
-    passed = all(each.passed for each in judgements)
-    return Heard(passed, judgements, float(measured["seconds"]), why)
+    understood, places, why = _listened(samples, rate, text, language, asked=listen)
+    seconds = float(measured["seconds"])
+    beyond = judge_beyond(
+        text,
+        seconds,
+        outline.sounding(samples, rate),
+        outline.steady(samples, rate),
+        places,
+        language=language,
+        letters_per_second=letters_per_second,
+    )
+    judgements += (*beyond.judgements, *understood)
+    return Heard(
+        passed=all(each.passed for each in judgements),
+        judgements=judgements,
+        seconds=seconds,
+        not_listened=why,
+        begins=beyond.begins,
+        ends=beyond.ends,
+        extra=beyond.extra,
+        missing=beyond.missing,
+        letters_per_second=beyond.letters_per_second,
+    )
 
 
 def _read(path: Path) -> tuple[Any, int]:
@@ -96,20 +133,21 @@ def _read(path: Path) -> tuple[Any, int]:
 
 def _listened(
     samples: Any, rate: int, text: str, language: str, *, asked: bool
-) -> tuple[tuple[Judgement, ...], str]:
-    """Return what a recogniser heard, or why none was asked."""
+) -> tuple[tuple[Judgement, ...], Sequence[Place], str]:
+    """Return what a recogniser heard, and where the words lie, or why none was asked."""
     if not asked:
-        return (), "not asked for"
+        return (), (), "not asked for"
     if language.partition("-")[0] != listening.LANGUAGE:
-        return (), "the recogniser knows English only"
+        return (), (), "the recogniser knows English only"
     with tempfile.TemporaryDirectory(prefix="xcompat-") as folder:
         file = Path(folder, "speech.wav")
         sound.write_wav(file, samples, rate)
         try:
             heard = listening.listen(file, text)
         except ImportError:
-            return (), "no recogniser; pip install 'xcompat[asr]'"
-    if heard["understood"] is None:
-        return (), f"the recogniser does not know {', '.join(heard['unknown'])}"
+            return (), (), "no recogniser; pip install 'xcompat[asr]'"
+        if heard["understood"] is None:
+            return (), (), f"the recogniser does not know {', '.join(heard['unknown'])}"
+        places = listening.place(file, text)
     (understood,) = judge_heard(heard, model="")  # What it wrote down is not judged: it mishears.
-    return (replace(understood, name="understood"),), ""
+    return (replace(understood, name="understood"),), places, ""

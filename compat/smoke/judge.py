@@ -237,7 +237,7 @@ def _judge_speech(sound: Mapping[str, Any]) -> tuple[Judgement, ...]:
 
 def _judge_whole_sentence(sound: Mapping[str, Any], text: str) -> tuple[Judgement, ...]:
     seconds = float(sound["seconds"])
-    letters = sum(_letters(char) for char in text)
+    letters = letters_of(text)
     shortest = max(0.2, letters / FASTEST_LETTERS_PER_SECOND)
     longest = PAUSES_SECONDS + letters / SLOWEST_LETTERS_PER_SECOND
     return (
@@ -254,6 +254,11 @@ def _judge_whole_sentence(sound: Mapping[str, Any], text: str) -> tuple[Judgemen
             f"(at most {ENDING_DB:.0f})",
         ),
     )
+
+
+def letters_of(text: str) -> int:
+    """Return how many letters a text counts for when the time to say it is estimated."""
+    return sum(_letters(char) for char in text)
 
 
 def _letters(char: str) -> int:

@@ -27,6 +27,8 @@ from xcompat.smoke.judge import (
     judge_spoken,
     judge_tokens,
 )
+from xcompat.smoke.request import DEFAULT_TEXT
+from xcompat.smoke.voice import RECORDING
 from xcompat.target.sound import (
     TOKEN_SECONDS,
     measure,
@@ -341,7 +343,7 @@ def test_audio_tokens_in_any_order_are_heard() -> None:
     )
 
 
-ABOUT_FOUR_SECONDS = "A sentence of about four seconds."
+ABOUT_FOUR_SECONDS = "A sentence of which nobody knows what it says, for about four seconds."
 
 
 def told(wav: Any, text: str = ABOUT_FOUR_SECONDS, **options: Any) -> list[str]:
@@ -371,7 +373,7 @@ def test_an_app_is_told_what_is_wrong(tmp_path: Path) -> None:
     assert "not noise" in told(noise())
     assert "not silent" in told(np.zeros(RATE))
     babble = np.concatenate([speech_like()] * 4)
-    assert told(babble, "Yes.") == ["length fits the text"]
+    assert told(babble, "Yes.") == ["length fits the text", "nothing after the text"]
     assert "length fits the text" in told(speech_like(), "word " * 60)
     assert "flows" in told(shuffled(speech_like(), 120))
     with pytest.raises(ValueError, match="no text"):
@@ -387,3 +389,20 @@ def test_a_recogniser_listens_where_it_can() -> None:
     assert [each.name for each in heard.failed] == ["understood"]
     assert judge(speech_like(), "Guten Morgen.", language="de").not_listened.endswith("only")
     assert "xyzzy" in judge(speech_like(), "It is xyzzy today.").not_listened
+
+
+def test_a_recogniser_tells_where_the_words_of_the_voice_that_ships_lie(tmp_path: Path) -> None:
+    """The cut is in "long time"."""
+    pytest.importorskip("pocketsphinx")
+    soundfile = pytest.importorskip("soundfile")
+    samples, rate = soundfile.read(RECORDING)
+    cut = samples[: int(1.2 * rate)]
+    write_wav(tmp_path / "more.wav", np.concatenate([samples, samples[-rate:][::-1]]), rate)
+    write_wav(tmp_path / "cut.wav", cut, rate)
+    more = judge(tmp_path / "more.wav", DEFAULT_TEXT)
+    assert [each.what for each in more.extra] == ["speech"]
+    assert more.ends == pytest.approx(samples.size / rate, abs=0.3)
+    assert not more.missing
+    early = judge(tmp_path / "cut.wav", DEFAULT_TEXT)
+    assert early.missing.endswith("to develop a voice and now i am not going to be silent")
+    assert "said to its end" in [each.name for each in early.failed]
