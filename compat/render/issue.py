@@ -132,7 +132,7 @@ def _advice(explained: Explained) -> list[str]:
 def _whence(explained: Explained) -> str:
     """Return whose error it is, and where to ask; empty where an issue tells for certain."""
     origin = explained.origin
-    if origin is None or not explained.is_doubtful():
+    if origin is None or not explained.is_doubtful() or explained.knows_the_error():
         return ""
     place = f"`{origin.error}` arose in {origin.file}, line {origin.line}"
     return f"{place}: {_WHOSE[origin.whose].format(package=origin.package)}"
@@ -146,7 +146,8 @@ def _show(page: Page, explanation: Explanation, environment: Environment) -> Non
         page.prose(("Possible", "bold"), f": {explanation.why}.", indent=2)
     page.gap()
     page.prose(issue.cause, indent=2)
-    page.gap()
+    if issue.capabilities or issue.conditions:
+        page.gap()
     if issue.capabilities:
         verb = "Fails" if issue.severity == "error" else "Concerns"
         told = ", ".join(f"{c} ({MEANING[c]})" for c in issue.capabilities)
