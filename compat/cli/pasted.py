@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import itertools
+import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from xcompat.errors import CannotLook, Misuse
 
@@ -22,36 +24,67 @@ _OWN_ERRORS = {
     "3": "the speaking test (`xcompat smoke`)",
 }
 
+_CODE = re.compile(r"(?:XC)?[-_ ]?0*(\d{1,3})", re.IGNORECASE)
 _PIECE = 1 << 20
 """Bytes of a log that are held at a time."""
 
 
-def asked_to_explain(
-    code: str | None, error_file: str | None, issues: Sequence[KnownIssue], stdin: BinaryIO
-) -> Explained:
-    """Return what is known of that code, or of the text in the file; `-` is stdin.
+class Source(NamedTuple):
+    """Where that is which is to be explained: one of these."""
+
+    code: str = ""
+    file: str = ""
+    """A path; `-` is stdin."""
+    text: str = ""
+
+
+def source_of(words: Sequence[str], error_file: str | None) -> Source:
+    """Return what is meant by words: a code, a file, or the text of an error; stdin without any.
 
     Raises:
-        Misuse: `XC208` where neither or both are given, or nothing is known of the code.
+        Misuse: `XC208` where there are words and a file.
+    """
+    if error_file is not None and words:
+        raise _nothing_said("say what to explain once: a code, a file or a text")
+    if error_file is not None or not words:
+        return Source(file=error_file or "-")
+    said = " ".join(words)
+    if _CODE.fullmatch(said.strip()):
+        return Source(code=said)
+    if said == "-" or os.path.exists(said):  # noqa: PTH110 - Path raises for a long text
+        return Source(file=said)
+    return Source(text=said) if len(said.split()) > 1 else Source(code=said)
+
+
+def asked_to_explain(source: Source, issues: Sequence[KnownIssue], stdin: BinaryIO) -> Explained:
+    """Return what is known of a code, or of a text.
+
+    Raises:
+        Misuse: `XC208` where nothing is known of the code, or stdin is empty.
         CannotLook: `XC209` where the file cannot be read.
     """
-    if (code is None) == (error_file is None):
-        raise Misuse(
-            "XC208",
-            "say what to explain: a code or a traceback",
-            hint="xcompat explain XC001, or xcompat explain --error FILE (- reads a pasted text)",
-        )
     from xcompat.diagnosis.explain import explain, of_code
 
-    if code is not None:
-        return of_code(_by_code(code, issues))
-    assert error_file is not None
-    return explain(_pieces(error_file, stdin), issues)
+    if source.code:
+        return of_code(_by_code(source.code, issues, hint="no file is called so, either; "))
+    if source.text:
+        return explain(iter([source.text]), issues)
+    pieces = _pieces(source.file, stdin)
+    first = next(pieces, "")
+    if source.file == "-" and not first.strip():
+        raise _nothing_said("say what to explain: a code, a file or a text")
+    return explain(itertools.chain([first], pieces), issues)
 
 
-def own_error(code: str | None) -> str:
-    """Return what the code of an error of xcompat itself is about; empty for any other code."""
-    code = _code(code or "")
+def _nothing_said(what: str) -> Misuse:
+    return Misuse(
+        "XC208", what, hint="xcompat explain XC001, or FILE, or paste the error into its stdin"
+    )
+
+
+def own_error(source: Source) -> str:
+    """Return what the code of an error of xcompat itself is about; empty for anything else."""
+    code = _code(source.code)
     if not re.fullmatch(r"XC[123]\d\d", code):
         return ""
     return (
@@ -70,7 +103,7 @@ def code_of_issue(spelled: str, issues: Sequence[KnownIssue]) -> str:
     return _by_code(spelled, issues).code
 
 
-def _by_code(spelled: str, issues: Sequence[KnownIssue]) -> KnownIssue:
+def _by_code(spelled: str, issues: Sequence[KnownIssue], hint: str = "") -> KnownIssue:
     code = _code(spelled)
     for issue in issues:
         if issue.code == code:
@@ -79,13 +112,13 @@ def _by_code(spelled: str, issues: Sequence[KnownIssue]) -> KnownIssue:
     raise Misuse(
         "XC208",
         f"there is no known issue `{spelled}`",
-        hint=f"{known}; `xcompat matrix --json` lists them",
+        hint=f"{hint}{known}; `xcompat matrix --json` lists them",
     )
 
 
 def _code(spelled: str) -> str:
     """Return a code as it is written everywhere: `xc-1` is XC001; other words are returned."""
-    match = re.fullmatch(r"(?:XC)?[-_ ]?0*(\d{1,3})", spelled.strip(), re.IGNORECASE)
+    match = _CODE.fullmatch(spelled.strip())
     return f"XC{int(match[1]):03}" if match else spelled
 
 

@@ -74,6 +74,9 @@ _FAMILY = re.compile(
       | GPT2InferenceModel | hifigan_decoder | CoquiEngine | tts-server
       | \[!\]\ Looks\ like\ you | VoiceExtractor | convert_chapters | tts_engines[/\\]
       | (?:site|dist)-packages[/\\]+trainer[/\\]
+      | (?:[Ww]heels?\ for|[Ff]ailed\ to\ build|versions\ of|pip3?\ install|Installing)
+        \ (?:[\w-]+,?\ ){0,4}?(?:TTS|tts)(?![\w-])
+      | (?:narrator|character)_voice_gen
       | [Aa]ll[Tt]alk | RealtimeTTS | ebook2audiobook | epub2tts | [Aa]uralis | MoneyPrinter
       | openedai-speech | clone-voice | [Pp]andrator | pyvideotrans | SoniTranslate
       | RealtimeVoiceChat | LocalAIVoiceChat | load_engine\(\)""",
@@ -121,11 +124,13 @@ def matches_in_log(pieces: Iterable[str], issues: Iterable[KnownIssue]) -> tuple
     found: dict[str, Match] = {}
     passed = 0
     for piece in _overlapping(pieces):
-        plain = cleaned(piece)
-        # What decorates one log is a part of the message in another.
+        raw = _uncoloured(piece)
+        plain = _in_plain_words(raw)
+        # What decorates one log is a part of the message in another, and plain words are shorter
+        # than those that reached the edge of a window.
         variants = dict.fromkeys(
             completed(" ".join(text.split()), symptoms)
-            for text in (plain, undecorated(plain), _unbroken(plain))
+            for text in (plain, undecorated(plain), _in_plain_words(_unbroken(raw)))
         )
         for issue in wanted:
             here = [match for text in variants if (match := _last(issue, text, passed))]
@@ -170,7 +175,15 @@ def beside(one: Match, other: Match) -> bool:
 
 def cleaned(text: str) -> str:
     """Return a text without what colours it in a terminal, in plain quotes and plain words."""
-    plain = _CONTROL.sub("", text).replace("\r\n", "\n").translate(_QUOTES)
+    return _in_plain_words(_uncoloured(text))
+
+
+def _uncoloured(text: str) -> str:
+    return _CONTROL.sub("", text).replace("\r\n", "\n")
+
+
+def _in_plain_words(text: str) -> str:
+    plain = text.translate(_QUOTES)
     return _WINDOWS.sub(lambda it: f"[WinError {it[1]}] {_WINDOWS_WORDS[it[1]]}", plain)
 
 

@@ -105,7 +105,7 @@ def issue_as_json(issue: KnownIssue) -> dict[str, Any]:
 
 
 def show_explained(explained: Explained) -> None:
-    """Write known issues to stdout: what happens, why, when, and the way out."""
+    """Write known issues to stdout: what happens, what to type, why, and when."""
     page = Page()
     whence = _whence(explained)
     if not explained.explanations:
@@ -145,6 +145,9 @@ def _show(page: Page, explanation: Explanation, environment: Environment) -> Non
     if explanation.certainty == "possible":
         page.prose(("Possible", "bold"), f": {explanation.why}.", indent=2)
     page.gap()
+    page.line(("  What to do", "bold"))
+    show_commands(page, fixes_for(issue, environment), None)
+    page.gap()
     page.prose(issue.cause, indent=2)
     if issue.capabilities or issue.conditions:
         page.gap()
@@ -154,9 +157,6 @@ def _show(page: Page, explanation: Explanation, environment: Environment) -> Non
         page.prose(f"{verb}: {told}", indent=2, hang=2)
     for word, condition in zip(["When", *["or"] * 30], issue.conditions, strict=False):
         page.prose(f"{word}: {condition_text(condition)}", indent=2, hang=2)
-    page.gap()
-    page.line(("  What to do", "bold"))
-    show_commands(page, fixes_for(issue, environment), None)
     page.gap()
     for source in (page_of(issue.code), *issue.sources):
         if source:

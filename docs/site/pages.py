@@ -96,7 +96,7 @@ def _issues_page(issues: tuple[KnownIssue, ...]) -> str:
             "# Known issues",
             "",
             "An error claims that something fails; a warning tells what versions cannot show.",
-            "`xcompat explain --error FILE` finds them in a traceback.",
+            "`xcompat explain FILE` finds them in a traceback.",
             "",
             "| code | | what happens |",
             "| --- | --- | --- |",

@@ -482,8 +482,10 @@ class TestExplain:
             (["XC404"], "error[XC208]: there is no known issue `XC404`"),
             (["word"], "error[XC208]: there is no known issue `word`"),
             (["XC1049"], "error[XC208]: there is no known issue `XC1049`"),
-            ([], "error[XC208]: say what to explain"),
-            (["XC001", "--error", "-"], "error[XC208]: say what to explain"),
+            (["gone.txt"], "error[XC208]: there is no known issue `gone.txt`"),
+            ([], "error[XC208]: say what to explain: "),
+            (["-"], "error[XC208]: say what to explain: "),
+            (["XC001", "--error", "-"], "error[XC208]: say what to explain once: "),
         ],
     )
     def test_no_such_code(self, type_, words, error):
@@ -504,6 +506,17 @@ class TestExplain:
     def test_a_pasted_traceback(self, type_):
         pasted = "Traceback:\n  \x1b[31m...\nModuleNotFoundError: No module named 'six'\n"
         code, out, _ = type_("explain", "--error", "-", stdin=pasted)
+        assert code == 0
+        assert out.startswith("XC024 ")
+
+    @pytest.mark.parametrize(
+        "words", [("-",), (), ("my log.txt",), ("ModuleNotFoundError: No module named 'six'",),
+                  ("ModuleNotFoundError:", "No", "module", "named", "'six'")],
+    )  # fmt: skip
+    def test_however_it_is_given(self, type_, words):
+        pasted = "coqui-tts 0.28.0\nModuleNotFoundError: No module named 'six'\n"
+        Path("my log.txt").write_text(pasted)
+        code, out, _ = type_("explain", *words, stdin=pasted)
         assert code == 0
         assert out.startswith("XC024 ")
 
