@@ -13,7 +13,7 @@ from xcompat.diagnosis.conditions import Unsaid, concerns
 from xcompat.domain import SAME_FILES
 from xcompat.matrix.origin import Tail
 from xcompat.matrix.said import Said
-from xcompat.matrix.symptoms import beside, likeliest_first, matches_in_log
+from xcompat.matrix.symptoms import beside, likeliest_first, matches, matches_in_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -52,6 +52,11 @@ class Explained(NamedTuple):
         return not any(
             each.certainty == "certain" and not each.issue.aside for each in self.explanations
         )
+
+    def knows_the_error(self) -> bool:
+        """Return whether what is certain knows the last error itself, not what stands beside it."""
+        certain = [each.issue for each in self.explanations if each.certainty == "certain"]
+        return bool(self.origin and matches(self.origin.error, certain))
 
 
 NOTHING = Explained((), Said.nothing().environment(), None)

@@ -78,7 +78,8 @@ _FAMILY = re.compile(
         \ (?:[\w-]+,?\ ){0,4}?(?:TTS|tts)(?![\w-])
       | (?:narrator|character)_voice_gen
       | [Aa]ll[Tt]alk | RealtimeTTS | ebook2audiobook | epub2tts | [Aa]uralis | MoneyPrinter
-      | openedai-speech | clone-voice | [Pp]andrator""",
+      | openedai-speech | clone-voice | [Pp]andrator | pyvideotrans | SoniTranslate
+      | RealtimeVoiceChat | LocalAIVoiceChat | load_engine\(\)""",
     re.VERBOSE,
 )
 """What is said of Coqui TTS and of apps around it; other projects have `TTS` in their names too."""

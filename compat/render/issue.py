@@ -132,7 +132,7 @@ def _advice(explained: Explained) -> list[str]:
 def _whence(explained: Explained) -> str:
     """Return whose error it is, and where to ask; empty where an issue tells for certain."""
     origin = explained.origin
-    if origin is None or not explained.is_doubtful():
+    if origin is None or not explained.is_doubtful() or explained.knows_the_error():
         return ""
     place = f"`{origin.error}` arose in {origin.file}, line {origin.line}"
     return f"{place}: {_WHOSE[origin.whose].format(package=origin.package)}"

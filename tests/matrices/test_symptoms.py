@@ -159,6 +159,18 @@ class TestOrigin:
         show_explained(explain((known,), MATRIX.issues))
         assert "arose in" not in capsys.readouterr().out
 
+    def test_a_follow_up_that_is_the_last_error_itself_needs_no_word_of_whose_it_is(self, capsys):
+        pasted = (
+            f"{FRAME.replace('/srv/shop', 'RealtimeTTS/engines')}"
+            "BrokenPipeError: [Errno 32] Broken pipe\n"
+        )
+        show_explained(explain((pasted,), MATRIX.issues))
+        out = capsys.readouterr().out
+        assert out.startswith("XC480 ")
+        assert "arose in" not in out
+        # Nothing is said of what fails, and nothing stands in its place.
+        assert "\n\n\n" not in out
+
     def test_another_project_with_our_letters_in_its_name_is_not_ours(self):
         text = f"{FRAME.replace('shop', 'index-tts/indextts')}TypeError: Invalid file: None\n"
         assert {each.certainty for each in explained(text)} == {"possible"}
