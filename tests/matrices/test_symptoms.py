@@ -89,6 +89,16 @@ class TestOneMessage:
         assert codes("coqui-tts: ModuleNotFoundError: No module named 'six'") == ["XC024"]
         assert codes("coqui-tts: ModuleNotFoundError: No module named 'seven'") == ["XC507"]
 
+    def test_a_last_resort_is_told_where_nothing_is_known(self):
+        """Two packages of two releases, and a file that is not there: whatever they are."""
+        assert codes("xtts: ImportError: cannot import name 'a' from 'b.c' (/x/b/c.py)") == [
+            "XC562"
+        ]
+        assert codes("xtts: [Errno 2] No such file or directory: 'notes.odt'") == ["XC563"]
+        known = "cannot import name 'LogitsWarper' from 'transformers'"
+        for versions in ("coqui-tts 0.25.0", "coqui-tts 0.24.3, transformers 4.40.2"):
+            assert codes(f"{versions}\nImportError: {known} (/x/y.py)") == ["XC004"]
+
     def test_what_no_other_program_shows_comes_first(self):
         text = (
             "TTS: HTTPSConnectionPool(host='coqui.gateway.scarf.sh', port=443): Max retries "
@@ -321,6 +331,13 @@ class TestLogs:
                 for at in range(0, len(line) or 1, width)
             )
             assert code in codes(broken), broken
+
+    def test_a_window_has_broken_what_windows_says_of_a_file(self):
+        """Its words are told in others, which are shorter: the width must be taken before."""
+        said = (
+            "xtts FileNotFoundError: [WinError 3] The system cannot find the path specified: 'tts_"
+        )
+        assert codes(f"{said}\nout/'\nINFO: done\n") == ["XC519"]
 
     def test_the_right_side_of_a_box_is_no_part_of_a_message(self):
         text = "From Pytorch 2.9, the\ntorchcodec library is\nrequired for audio IO, but it was not"
