@@ -54,8 +54,8 @@ _DECORATION = re.compile(
     re.MULTILINE | re.VERBOSE,
 )
 
-_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d\u00a0", "''\"\" ")
-"""What forums and word processors make of quotes, and of blanks."""
+_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d\u00a0", "''\"\" ", "`")
+"""What forums and word processors make of quotes, and of blanks; Markdown eats backticks."""
 _WINDOWS = re.compile(r"\[WinError ([235])\] [^:\n']{4,90}(?=[:'\n]|$)")
 """What Windows says of a missing file in the language of its user; the number is the same."""
 _WINDOWS_WORDS = {
@@ -119,7 +119,7 @@ def matches_in_log(pieces: Iterable[str], issues: Iterable[KnownIssue]) -> tuple
         issues: What to look for.
     """
     wanted = [issue for issue in issues if issue.symptoms]
-    symptoms = [symptom for issue in wanted for symptom in issue.symptoms]
+    symptoms = [_unticked(symptom) for issue in wanted for symptom in issue.symptoms]
     found: dict[str, Match] = {}
     passed = 0
     for piece in _overlapping(pieces):
@@ -221,7 +221,8 @@ def _overlapping(pieces: Iterable[str]) -> Iterator[str]:
 
 def _last(issue: KnownIssue, text: str, passed: int) -> Match | None:
     """Return where an issue is seen last in a cleaned text, for certain if that is anywhere."""
-    seen = [match for symptom in issue.symptoms if (match := _seen(issue, symptom, text, passed))]
+    looked_for = map(_unticked, issue.symptoms)
+    seen = [match for each in looked_for if (match := _seen(issue, each, text, passed))]
     return max(seen, key=lambda match: (match.certain, match.end), default=None)
 
 
@@ -248,6 +249,12 @@ def _is_ours(window: str, *, generic: bool) -> bool:
     Even that is another program's where it says where the error arose, and names no file of ours.
     """
     return bool(_FAMILY.search(window)) or not (generic or _FRAME.search(window))
+
+
+@cache
+def _unticked(symptom: str) -> str:
+    """Return a symptom without backticks, which a cleaned text has none of."""
+    return symptom.replace("`?", "").replace("`", "")
 
 
 @cache

@@ -361,6 +361,12 @@ class TestLogs:
     def test_quotes_as_a_word_processor_makes_them(self):
         assert codes("xtts: No module named \u2018cutlet\u2019") == ["XC060"]
 
+    @pytest.mark.parametrize("tick", ["`", ""])
+    def test_markdown_eats_backticks(self, tick):
+        assert codes(f"xtts: Assertion {tick}srcIndex < srcSelectDimSize{tick} failed.") == [
+            "XC401"
+        ]
+
     def test_colours_within_an_error(self):
         text = (
             "\x1b[1;31mModuleNotFoundError\x1b[0m: No \x1b[35mmodule named \x1b[32m'cutlet'\x1b[0m"
