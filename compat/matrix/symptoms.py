@@ -63,6 +63,23 @@ _WINDOWS_WORDS = {
     "3": "No such file or directory",
     "5": "Access is denied",
 }
+_NO_COMMAND = re.compile(
+    r"""['"]?\ ?(?:
+        no\ se\ reconoce\ como\ un\ comando\ interno
+      | n'est\ pas\ reconnu\ en\ tant\ que\ commande
+      | não\ é\ reconhecido\ como\ um\ comando
+      | non\ è\ riconosciuto\ come\ comando
+      | ist\ entweder\ falsch\ geschrieben
+      | nie\ jest\ rozpoznawan\w\ jako\ polecenie
+      | не\ является\ внутренней\ или\ внешней
+      | 不是内部或外部命令
+      | は、内部コマンドまたは外部コマンド
+    )""",
+    re.VERBOSE,
+)
+"""What Windows says of an unknown command in the language of its user, behind its name."""
+_ENTITIES = (("&#39;", "'"), ("&quot;", '"'), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
+"""What a page makes of signs, where its source is copied."""
 _FAMILY = re.compile(
     r"""(?<![\w-])TTS[/\\.]+(?:tts|utils|api|bin|config|configs|server|vc|vocoder|encoder
         |recipes|demos|VERSION|__init__\.py)\b
@@ -183,6 +200,10 @@ def _uncoloured(text: str) -> str:
 
 def _in_plain_words(text: str) -> str:
     plain = text.translate(_QUOTES)
+    for entity, sign in _ENTITIES if "&" in plain else ():
+        plain = plain.replace(entity, sign)
+    if len(text) <= _PASTED:
+        plain = _NO_COMMAND.sub("' is not recognized as an internal or external command", plain)
     return _WINDOWS.sub(lambda it: f"[WinError {it[1]}] {_WINDOWS_WORDS[it[1]]}", plain)
 
 

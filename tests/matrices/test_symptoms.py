@@ -358,6 +358,23 @@ class TestLogs:
             "XC093"
         ]
 
+    @pytest.mark.parametrize(
+        "said",
+        [
+            "'conda' is not recognized as an internal or external command,",
+            '"conda" no se reconoce como un comando interno o externo,',
+            "'conda' n'est pas reconnu en tant que commande interne ou externe,",
+            'Der Befehl "conda" ist entweder falsch geschrieben oder konnte nicht gefunden werden.',
+            '"conda" не является внутренней или внешней командой,',
+            "'conda' 不是内部或外部命令",
+        ],
+    )
+    def test_a_command_that_windows_does_not_know_in_any_language(self, said):
+        assert codes(f"xtts: {said}") == ["XC530"]
+
+    def test_signs_as_the_source_of_a_page_has_them(self):
+        assert codes("xtts: No module named &#39;cutlet&#39;") == ["XC060"]
+
     def test_quotes_as_a_word_processor_makes_them(self):
         assert codes("xtts: No module named \u2018cutlet\u2019") == ["XC060"]
 
