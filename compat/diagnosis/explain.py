@@ -125,15 +125,17 @@ def _fits(match: Match, environment: Environment) -> bool:
 
 
 def _is_told_better(match: Match, found: list[Match], environment: Environment) -> bool:
-    """Return whether the words of an issue show another one, by more words or by the versions."""
-    others = [
-        other
-        for other in found
-        if other.issue is not match.issue and other.certain >= match.certain
-    ]
+    """Return whether the words of an issue show another one, by more words or by the versions.
+
+    More words say more, even where the versions speak against what they say.
+    """
+    others = [other for other in found if other.issue is not match.issue]
     return any(_holds_within(other, match) for other in others) or (
         not _fits(match, environment)
-        and any(other.certain and beside(other, match) for other in others)
+        and any(
+            other.certain and beside(other, match) and not _holds_within(match, other)
+            for other in others
+        )
     )
 
 

@@ -54,8 +54,8 @@ _DECORATION = re.compile(
     re.MULTILINE | re.VERBOSE,
 )
 
-_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d\u00a0", "''\"\" ")
-"""What forums and word processors make of quotes, and of blanks."""
+_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d\u00a0", "''\"\" ", "`")
+"""What forums and word processors make of quotes, and of blanks; Markdown eats backticks."""
 _WINDOWS = re.compile(r"\[WinError ([235])\] [^:\n']{4,90}(?=[:'\n]|$)")
 """What Windows says of a missing file in the language of its user; the number is the same."""
 _WINDOWS_WORDS = {
@@ -63,6 +63,23 @@ _WINDOWS_WORDS = {
     "3": "No such file or directory",
     "5": "Access is denied",
 }
+_NO_COMMAND = re.compile(
+    r"""['"]?\ ?(?:
+        no\ se\ reconoce\ como\ un\ comando\ interno
+      | n'est\ pas\ reconnu\ en\ tant\ que\ commande
+      | não\ é\ reconhecido\ como\ um\ comando
+      | non\ è\ riconosciuto\ come\ comando
+      | ist\ entweder\ falsch\ geschrieben
+      | nie\ jest\ rozpoznawan\w\ jako\ polecenie
+      | не\ является\ внутренней\ или\ внешней
+      | 不是内部或外部命令
+      | は、内部コマンドまたは外部コマンド
+    )""",
+    re.VERBOSE,
+)
+"""What Windows says of an unknown command in the language of its user, behind its name."""
+_ENTITIES = (("&#39;", "'"), ("&quot;", '"'), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
+"""What a page makes of signs, where its source is copied."""
 _FAMILY = re.compile(
     r"""(?<![\w-])TTS[/\\.]+(?:tts|utils|api|bin|config|configs|server|vc|vocoder|encoder
         |recipes|demos|VERSION|__init__\.py)\b
@@ -120,7 +137,7 @@ def matches_in_log(pieces: Iterable[str], issues: Iterable[KnownIssue]) -> tuple
         issues: What to look for.
     """
     wanted = [issue for issue in issues if issue.symptoms]
-    symptoms = [symptom for issue in wanted for symptom in issue.symptoms]
+    symptoms = [_unticked(symptom) for issue in wanted for symptom in issue.symptoms]
     found: dict[str, Match] = {}
     passed = 0
     for piece in _overlapping(pieces):
@@ -184,6 +201,10 @@ def _uncoloured(text: str) -> str:
 
 def _in_plain_words(text: str) -> str:
     plain = text.translate(_QUOTES)
+    for entity, sign in _ENTITIES if "&" in plain else ():
+        plain = plain.replace(entity, sign)
+    if len(text) <= _PASTED:
+        plain = _NO_COMMAND.sub("' is not recognized as an internal or external command", plain)
     return _WINDOWS.sub(lambda it: f"[WinError {it[1]}] {_WINDOWS_WORDS[it[1]]}", plain)
 
 
@@ -222,7 +243,8 @@ def _overlapping(pieces: Iterable[str]) -> Iterator[str]:
 
 def _last(issue: KnownIssue, text: str, passed: int) -> Match | None:
     """Return where an issue is seen last in a cleaned text, for certain if that is anywhere."""
-    seen = [match for symptom in issue.symptoms if (match := _seen(issue, symptom, text, passed))]
+    looked_for = map(_unticked, issue.symptoms)
+    seen = [match for each in looked_for if (match := _seen(issue, each, text, passed))]
     return max(seen, key=lambda match: (match.certain, match.end), default=None)
 
 
@@ -249,6 +271,12 @@ def _is_ours(window: str, *, generic: bool) -> bool:
     Even that is another program's where it says where the error arose, and names no file of ours.
     """
     return bool(_FAMILY.search(window)) or not (generic or _FRAME.search(window))
+
+
+@cache
+def _unticked(symptom: str) -> str:
+    """Return a symptom without backticks, which a cleaned text has none of."""
+    return symptom.replace("`?", "").replace("`", "")
 
 
 @cache

@@ -89,6 +89,16 @@ class TestOneMessage:
         assert codes("coqui-tts: ModuleNotFoundError: No module named 'six'") == ["XC024"]
         assert codes("coqui-tts: ModuleNotFoundError: No module named 'seven'") == ["XC507"]
 
+    def test_a_last_resort_is_told_where_nothing_is_known(self):
+        """Two packages of two releases, and a file that is not there: whatever they are."""
+        assert codes("xtts: ImportError: cannot import name 'a' from 'b.c' (/x/b/c.py)") == [
+            "XC562"
+        ]
+        assert codes("xtts: [Errno 2] No such file or directory: 'notes.odt'") == ["XC563"]
+        known = "cannot import name 'LogitsWarper' from 'transformers'"
+        for versions in ("coqui-tts 0.25.0", "coqui-tts 0.24.3, transformers 4.40.2"):
+            assert codes(f"{versions}\nImportError: {known} (/x/y.py)") == ["XC004"]
+
     def test_what_no_other_program_shows_comes_first(self):
         text = (
             "TTS: HTTPSConnectionPool(host='coqui.gateway.scarf.sh', port=443): Max retries "
@@ -334,6 +344,13 @@ class TestLogs:
             )
             assert code in codes(broken), broken
 
+    def test_a_window_has_broken_what_windows_says_of_a_file(self):
+        """Its words are told in others, which are shorter: the width must be taken before."""
+        said = (
+            "xtts FileNotFoundError: [WinError 3] The system cannot find the path specified: 'tts_"
+        )
+        assert codes(f"{said}\nout/'\nINFO: done\n") == ["XC519"]
+
     def test_the_right_side_of_a_box_is_no_part_of_a_message(self):
         text = "From Pytorch 2.9, the\ntorchcodec library is\nrequired for audio IO, but it was not"
         box = "\n".join(f"│ {line:<60} │" for line in text.splitlines())
@@ -353,8 +370,31 @@ class TestLogs:
             "XC093"
         ]
 
+    @pytest.mark.parametrize(
+        "said",
+        [
+            "'conda' is not recognized as an internal or external command,",
+            '"conda" no se reconoce como un comando interno o externo,',
+            "'conda' n'est pas reconnu en tant que commande interne ou externe,",
+            'Der Befehl "conda" ist entweder falsch geschrieben oder konnte nicht gefunden werden.',
+            '"conda" не является внутренней или внешней командой,',
+            "'conda' 不是内部或外部命令",
+        ],
+    )
+    def test_a_command_that_windows_does_not_know_in_any_language(self, said):
+        assert codes(f"xtts: {said}") == ["XC530"]
+
+    def test_signs_as_the_source_of_a_page_has_them(self):
+        assert codes("xtts: No module named &#39;cutlet&#39;") == ["XC060"]
+
     def test_quotes_as_a_word_processor_makes_them(self):
         assert codes("xtts: No module named \u2018cutlet\u2019") == ["XC060"]
+
+    @pytest.mark.parametrize("tick", ["`", ""])
+    def test_markdown_eats_backticks(self, tick):
+        assert codes(f"xtts: Assertion {tick}srcIndex < srcSelectDimSize{tick} failed.") == [
+            "XC401"
+        ]
 
     def test_colours_within_an_error(self):
         text = (
