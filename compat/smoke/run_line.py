@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 2
 """`xcompat.matrix.forms` reads the older ones too."""
-_LONGEST_ERROR = 2000
+_FIRST, _LAST = 1200, 800
+"""Characters of a long error that are kept at its beginning and at its end."""
 _MACHINE_PATH = re.compile(
     r"(?:\b[A-Za-z]:|(?<![\w.:/\\-]))[/\\][^\s'\"()]*[/\\]"
     r"(?=site-packages|xcompat-|lib[/\\]python|builds-v\d|sdists-v\d|[^/\\\s'\"()]+$)"
@@ -108,9 +109,11 @@ def capabilities_of(results: Sequence[StageResult]) -> dict[str, dict[str, str]]
 
 
 def _published(error: str) -> str:
-    """Return an error as a run tells it: without paths, and of 1,200 missing keys the first."""
+    """Return an error as a run tells it: without paths, and of 1,200 missing keys not all."""
     told = without_machine_paths(error)
-    return told if len(told) <= _LONGEST_ERROR else f"{told[:_LONGEST_ERROR]} [...]"
+    if len(told) <= _FIRST + _LAST:
+        return told
+    return f"{told[:_FIRST]} [...] {told[-_LAST:]}"
 
 
 def without_machine_paths(error: str) -> str:
