@@ -42,7 +42,7 @@ AUDIO_RELEASES = [
 ]  # fmt: skip
 _USUAL = "not property and not filesystems and not speech"
 """The tests that need nothing but the project."""
-_OF_SYSTEMS = ("converters", "compat/cli", "compat/mending", "test_absences.py")
+_OF_SYSTEMS = ("converters", "compat/cli", "compat/mending")
 """The tests of what touches files, processes and terminals."""
 MPS_STACKS = {
     "tts-0.22.0": ["TTS==0.22.0", "torch==2.9.1", "torchaudio==2.9.1", "transformers==4.40.2"],
