@@ -13,6 +13,7 @@ from xcompat.converters.model.model_files import (
     MODEL_SAFETENSORS,
     find_model_files,
 )
+from xcompat.converters.report import record_of
 from xcompat.errors import XcompatError
 from xcompat.version import __version__
 
@@ -52,24 +53,12 @@ def manifest_of(conversion: Conversion, sources: Iterable[SourceFile]) -> bytes:
         {
             "schema": 1,
             "tool": f"xcompat {__version__}",
-            "license": conversion.licence or None,
-            "in_place": conversion.in_place,
             "source": source,
-            "tensors": conversion.tensors,
-            "parameters": conversion.parameters,
             "files": {
                 file.path: {"size": file.size, "checksum": file.checksum}
                 for file in conversion.files
             },
-            "kept": list(conversion.kept),
-            "renamed": dict(conversion.renamed),
-            "dropped": [
-                {"what": item.what, "tensors": item.tensors, "reason": item.reason}
-                for item in conversion.dropped
-            ],
-            "cast": conversion.cast and conversion.cast._asdict(),
-            "verified": conversion.verified,
-            "notes": list(conversion.notes),
+            **record_of(conversion),
         }
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,3 +87,19 @@ class Conversion(NamedTuple):
     verified: bool = False
     """Whether the output was read back and compared."""
     dry_run: bool = False
+
+
+def record_of(conversion: Conversion) -> dict[str, Any]:
+    """Return what the record beside an output and `convert --json` both say of a conversion."""
+    return {
+        "tensors": conversion.tensors,
+        "parameters": conversion.parameters,
+        "kept": list(conversion.kept),
+        "renamed": dict(conversion.renamed),
+        "dropped": [item._asdict() for item in conversion.dropped],
+        "license": conversion.licence or None,
+        "cast": conversion.cast and conversion.cast._asdict(),
+        "in_place": conversion.in_place,
+        "verified": conversion.verified,
+        "notes": list(conversion.notes),
+    }

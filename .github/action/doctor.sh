@@ -38,6 +38,7 @@ while IFS= read -r file; do
     if [ "$(rank "$status")" = 3 ]; then exit "$status"; fi
     if [ "$(rank "$status")" -gt "$(rank "$worst")" ]; then worst=$status; fi
     {
+        # shellcheck disable=SC2016 # Markdown's own
         printf '## `xcompat doctor -r %s`\n\n' "$file"
         "$bin/xcompat" doctor -r "$file" "${options[@]}" --format markdown || true
     } >> "$GITHUB_STEP_SUMMARY"

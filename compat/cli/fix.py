@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from xcompat.cli.options import Json, Language, Need, Python
+from xcompat.cli.options import Device, Json, Language, Need, Python
 from xcompat.errors import ExitCode, Misuse
 
 if TYPE_CHECKING:
@@ -29,10 +29,7 @@ def fix(
     python: Python = None,
     need: Need = None,
     language: Language = None,
-    device: Annotated[
-        Literal["auto", "mps", "cuda", "cpu"],
-        typer.Option("--device", metavar="auto|mps|cuda|cpu", help="Where to speak."),
-    ] = "auto",
+    device: Device = "auto",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what would be done, change nothing.")
     ] = False,

@@ -208,17 +208,21 @@ def _nearest(
     known: Mapping[str, str], python: str, environment: Environment, runs: Iterable[Run]
 ) -> Run:
     """Return the run whose versions are most alike, the last of equally near ones."""
+    family = [(name, _minor(known.get(name))) for name in FAMILY]
+    minors = [(name, _minor(known[name])) for name in DECIDING if name in known]
+    versions = [(name, public(known[name])) for name in DECIDING if name in known]
+    usual = {*DECIDING, *known}
+    minor = minor_of(python)
 
     def distance(run: Run) -> tuple[bool, bool, int, int, int, bool]:
         theirs = run.environment.packages
-        pairs = [(theirs.get(name), known[name]) for name in DECIDING if name in known]
         return (
             # What else is installed depends on the release of TTS and on Python before all.
-            any(_minor(theirs.get(name)) != _minor(known.get(name)) for name in FAMILY),
-            bool(python) and minor_of(run.environment.python) != minor_of(python),
-            len(asked_for(run.command) - {*DECIDING, *known}),
-            sum(_minor(one) != _minor(other) for one, other in pairs),
-            sum(public(one) != public(other) for one, other in pairs),
+            any(_minor(theirs.get(name)) != ours for name, ours in family),
+            minor != "" and minor_of(run.environment.python) != minor,
+            len(asked_for(run.command) - usual),
+            sum([_minor(theirs.get(name)) != ours for name, ours in minors]),
+            sum([public(theirs.get(name)) != ours for name, ours in versions]),
             run.environment.platform != environment.platform,
         )
 

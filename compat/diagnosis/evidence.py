@@ -23,7 +23,7 @@ from xcompat.domain.versions import parsed, public
 from xcompat.matrix.specifier import clauses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from packaging.version import Version
 
@@ -74,7 +74,12 @@ class Evidence:
             # Nobody knows which of the versions would run.
             environment.duplicates.keys() & set(DECIDING) or environment.signs.keys() & DAMAGE
         )
-        near = () if spoiled else (r for r in matrix.runs if _is_near(r.environment, environment))
+        said = _said(environment)
+        near = (
+            ()
+            if spoiled
+            else (r for r in matrix.runs if _is_near(r.environment, environment, said))
+        )
         self._near = tuple((run, codes(run)) for run in near)
 
     def of(self, capability: Capability, column: Column) -> list[Run]:
@@ -98,12 +103,14 @@ class Evidence:
         return codes_of(self._environment, self._matrix, Unsaid(packages=True, system=True))
 
 
-def _is_near(measured: Environment, environment: Environment) -> bool:
+def _is_near(
+    measured: Environment, environment: Environment, said: Iterable[tuple[str, str | None]]
+) -> bool:
     """Return whether a run there can speak for `environment` as far as versions go."""
     return (
         (not environment.python or minor_of(measured.python) == minor_of(environment.python))
         # Neither the same versions nor a bracket: what issues concern it does not matter.
-        and len(differing(measured, environment)) <= 1
+        and len(_differing(measured, said)) <= 1
         and not _numpy_differs(measured, environment)
         and not measured.signs.keys() & DAMAGE
     )
@@ -117,11 +124,21 @@ def _numpy_differs(measured: Environment, environment: Environment) -> bool:
 
 def differing(measured: Environment, environment: Environment) -> list[str]:
     """Return the deciding distributions whose versions differ, of those that are said."""
+    return _differing(measured, _said(environment))
+
+
+def _differing(measured: Environment, said: Iterable[tuple[str, str | None]]) -> list[str]:
+    packages = measured.packages
+    return [name for name, version in said if public(packages.get(name)) != version]
+
+
+def _said(environment: Environment) -> list[tuple[str, str | None]]:
+    """Return the deciding distributions that are said to be there, or not to be, and as what."""
+    packages = environment.packages
     return [
-        name
+        (name, public(packages.get(name)))
         for name in DECIDING
-        if (name in environment.packages or is_absent(name, environment))
-        and public(measured.packages.get(name)) != public(environment.packages.get(name))
+        if name in packages or is_absent(name, environment)
     ]
 
 

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from xcompat.diagnosis.evidence import Column
     from xcompat.domain import Capability, Condition, Environment, Matrix, Run
 
+    _Asked = tuple[Capability, str, frozenset[str]]
+    _Split = tuple[Version, int]
+    """Before a version, or (1) behind it."""
+    _Versions = tuple[str | None, ...]
+    """In the order of `_DIMENSIONS`."""
+
 _STARTS: frozenset[Capability] = frozenset(
     {"import", "load-converted", "speak", "stream", "clone", "save"}
 )
@@ -52,6 +58,7 @@ class Regimes:
         self._matrix = matrix
         self._around: dict[str, tuple[Environment, _Boundaries]] = {}
         self._ranges: dict[str, tuple[Version, Version] | None] = {}
+        self._tell: dict[_Asked, list[tuple[Run, _Versions, bool]]] = {}
 
     def expected(
         self,
@@ -76,19 +83,14 @@ class Regimes:
         if self.why_not(environment):
             return None
         boundaries = self._boundaries(column, environment, guessed)
-        ours = boundaries.place(capability, environment)
-        family = _family(environment)
+        place = boundaries.place_of(capability)
+        ours = place(_versions(environment))
         worked: list[tuple[Run, tuple[int, ...]]] = []
-        for run in self._matrix.runs:
-            told = column.outcomes(run).get(capability)
-            if told is None or told.status == "unknown" or not _is_sound(run.environment):
-                continue
-            if _family(run.environment) != family or not _is_released(run.environment):
-                continue
-            theirs = boundaries.place(capability, run.environment)
-            if told.status == "works" and speaks_for(run):
+        for run, versions, works in self._telling(capability, column, _family(environment)):
+            theirs = place(versions)
+            if works and speaks_for(run):
                 worked.append((run, theirs))
-            elif told.status == "fails" and theirs == ours and not explained(run):
+            elif not works and theirs == ours and not explained(run):
                 return None
         within = [
             [run for run, theirs in worked if theirs[index] == place]
@@ -98,6 +100,23 @@ class Regimes:
             return None
         everywhere = [run for run, theirs in worked if theirs == ours]
         return Expected(*_told(environment, within, everywhere))
+
+    def _telling(
+        self, capability: Capability, column: Column, family: frozenset[str]
+    ) -> list[tuple[Run, _Versions, bool]]:
+        """Return the runs of a family that tell of a capability, and whether it works in them."""
+        key = capability, column.name, family
+        if key not in self._tell:
+            self._tell[key] = [
+                (run, _versions(run.environment), told.status == "works")
+                for run in self._matrix.runs
+                if (told := column.outcomes(run).get(capability))
+                and told.status != "unknown"
+                and _is_sound(run.environment)
+                and _family(run.environment) == family
+                and _is_released(run.environment)
+            ]
+        return self._tell[key]
 
     def why_not(self, environment: Environment) -> str:
         """Return why nothing is expected of an environment, whatever was run, or nothing."""
@@ -190,41 +209,45 @@ class _Boundaries:
             for condition in issue.conditions
             for name, specifier in _lines(condition, environment, guessed)
         ]
-        self._splits: dict[tuple[Capability, str], list[tuple[Version, int]]] = {}
-        self._places: dict[tuple[Capability, str, str | None], int] = {}
+        self._places: dict[Capability, Callable[[_Versions], tuple[int, ...]]] = {}
 
-    def place(self, capability: Capability, environment: Environment) -> tuple[int, ...]:
-        """Return between which boundaries an environment lies, in each dimension."""
-        return tuple(
-            self._place(capability, name, _version_of(environment, name)) for name in _DIMENSIONS
+    def place_of(self, capability: Capability) -> Callable[[_Versions], tuple[int, ...]]:
+        """Return what tells between which boundaries versions lie, in each dimension."""
+        if capability not in self._places:
+            path = with_needs(capability)
+            places = [_place_of(name, self._splits_of(path, name)) for name in _DIMENSIONS]
+
+            def place(versions: _Versions) -> tuple[int, ...]:
+                return tuple([one(text) for one, text in zip(places, versions, strict=True)])
+
+            self._places[capability] = place
+        return self._places[capability]
+
+    def _splits_of(self, path: frozenset[Capability], name: str) -> frozenset[_Split]:
+        """Return the boundaries that concern a path in one dimension."""
+        return frozenset(
+            split
+            for claims, of_name, splits in self._drawn
+            if of_name == name and not path.isdisjoint(claims)
+            for split in splits
         )
 
-    def _place(self, capability: Capability, name: str, text: str | None) -> int:
-        key = capability, name, text
-        if key not in self._places:
-            version = parsed(text)
-            splits = self._splits_of(capability, name)
-            place = bisect_right(splits, (release(version), 0)) if version else _ABSENT
-            if version and name == "numpy":
-                # What is built for one numpy does not run on the next.
-                place += 100 * version.major
-            self._places[key] = place
-        return self._places[key]
 
-    def _splits_of(self, capability: Capability, name: str) -> list[tuple[Version, int]]:
-        """Return the boundaries of a distribution: before a version, or (1) behind it."""
-        key = capability, name
-        if key not in self._splits:
-            path = with_needs(capability)
-            self._splits[key] = sorted(
-                {
-                    split
-                    for claims, of_name, splits in self._drawn
-                    if of_name == name and not path.isdisjoint(claims)
-                    for split in splits
-                }
-            )
-        return self._splits[key]
+@cache
+def _place_of(name: str, splits: frozenset[_Split]) -> Callable[[str | None], int]:
+    """Return what tells between which boundaries of a distribution a version lies."""
+    ordered = sorted(splits)
+
+    @cache
+    def place(text: str | None) -> int:
+        version = parsed(text)
+        if version is None:
+            return _ABSENT
+        within = bisect_right(ordered, (release(version), 0))
+        # What is built for one numpy does not run on the next.
+        return within + 100 * version.major if name == "numpy" else within
+
+    return place
 
 
 def _lines(
@@ -254,8 +277,8 @@ def _is(wanted: str, environment: Environment, name: str) -> bool:
 
 
 @cache
-def _splits(specifier: str) -> tuple[tuple[Version, int], ...]:
-    splits: list[tuple[Version, int]] = []
+def _splits(specifier: str) -> tuple[_Split, ...]:
+    splits: list[_Split] = []
     for operator, version, is_prefix in _clauses(specifier):
         if is_prefix:
             *first, last = version.release
@@ -275,7 +298,7 @@ def _clauses(specifier: str) -> tuple[tuple[str, Version, bool], ...]:
 
 
 def _family(environment: Environment) -> frozenset[str]:
-    return FAMILY & environment.packages.keys()
+    return FAMILY.intersection(environment.packages)
 
 
 def _untidy(environment: Environment) -> str:
@@ -297,6 +320,10 @@ def _is_released(environment: Environment) -> bool:
     return not any(version and version.is_prerelease for version in versions)
 
 
+def _versions(environment: Environment) -> _Versions:
+    return tuple(_version_of(environment, name) for name in _DIMENSIONS)
+
+
 def _version_of(environment: Environment, name: str) -> str | None:
     return environment.python if name == "python" else environment.packages.get(name)
 
@@ -311,9 +338,10 @@ def _told(
         version = parsed(_version_of(environment, name))
         if version is None or name in ("numpy", "python"):
             continue
-        known = {v: run for run in runs if (v := parsed(_version_of(run.environment, name)))}
-        if any(release(v) == release(version) for v in known):
+        texts = {_version_of(run.environment, name) for run in runs}
+        if any(release(v) == release(version) for v in map(parsed, texts) if v):
             continue
+        known = {v: run for run in runs if (v := parsed(_version_of(run.environment, name)))}
         lower = max((v for v in known if v < version), default=None)
         higher = min((v for v in known if v > version), default=None)
         nearest = [v for v in (lower, higher) if v is not None]

@@ -132,6 +132,7 @@ def distribution_name(name: str) -> str:
     return "TTS" if normalised == "tts" else normalised
 
 
+@cache
 def minor_of(version: str) -> str:
     """Return major and minor of a version: `3.11` of `3.11.9`."""
     return ".".join(version.split(".")[:2])

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from xcompat.converters.model.model_files import MANIFEST, ORIGINAL_SUFFIX
+from xcompat.converters.report import record_of
 from xcompat.render.text import Page, size
 
 if TYPE_CHECKING:
@@ -25,26 +26,7 @@ def conversion_as_json(conversion: Conversion) -> dict[str, Any]:
         "source_size": conversion.source_size,
         "output": conversion.output,
         "kind": conversion.kind,
-        "tensors": conversion.tensors,
-        "parameters": conversion.parameters,
-        "files": [
-            {
-                "path": file.path,
-                "size": file.size,
-                "tensors": file.tensors,
-                "checksum": file.checksum,
-            }
-            for file in conversion.files
-        ],
-        "kept": list(conversion.kept),
-        "renamed": dict(conversion.renamed),
-        "dropped": [
-            {"what": item.what, "tensors": item.tensors, "reason": item.reason}
-            for item in conversion.dropped
-        ],
-        "license": conversion.licence or None,
-        "cast": conversion.cast._asdict() if conversion.cast else None,
-        "in_place": conversion.in_place,
+        "files": [file._asdict() for file in conversion.files],
         "original": conversion.original,
         "set_aside": {"folder": conversion.aside, "names": list(conversion.set_aside)}
         if conversion.aside
@@ -52,8 +34,7 @@ def conversion_as_json(conversion: Conversion) -> dict[str, Any]:
         "shared": conversion.shared,
         "sha256": conversion.sha256,
         "release": conversion.release,
-        "verified": conversion.verified,
-        "notes": list(conversion.notes),
+        **record_of(conversion),
     }
 
 

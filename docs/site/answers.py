@@ -113,7 +113,7 @@ def _answer(question: Question) -> list[list[Any]]:
         _DOCTORS.append(Doctor(load_matrix(by_words=False)))
     name, version = question.tts.split(" ")
     told = []
-    for transformers in question.transformers:
+    for transformers in reversed(question.transformers):
         pins = Environment(
             python="",
             platform=question.platform,
@@ -131,7 +131,9 @@ def _answer(question: Question) -> list[list[Any]]:
         codes = sorted({code for each in found.capabilities.values() for code in each.issues})
         told.append([transformers, found.verdict, text, found.capabilities["speak"].basis, codes])
     order = ("compatible", "unknown", "incompatible")
-    return sorted(told, key=lambda each: (order.index(each[1]), len(each[4])))
+    return sorted(
+        told, key=lambda each: (order.index(each[1]), len(each[4]), each[3] != "recorded")
+    )
 
 
 def _row(run: Run) -> list[str]:

@@ -10,7 +10,8 @@ import os
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
+START = Path(__file__).with_name("start")
+"""Where Python finds the `sitecustomize` that imitates a system."""
 ABSENCES: dict[str, dict[str, str]] = {
     "fcntl": {"XCOMPAT_WITHOUT": "fcntl"},
     "posix_fallocate": {"XCOMPAT_WITHOUT": "posix_fallocate"},
@@ -35,7 +36,7 @@ ABSENCES: dict[str, dict[str, str]] = {
 def environment_without(absence: str) -> dict[str, str]:
     """Return the variables that make a process one of a system which lacks something."""
     before = os.environ.get("PYTHONPATH", "")
-    path = os.pathsep.join(filter(None, (str(HERE), before)))
+    path = os.pathsep.join(filter(None, (str(START), before)))
     return {"PYTHONPATH": path, **ABSENCES[absence]}
 
 

@@ -32,6 +32,7 @@ line of the app changed. `nox -s apps` does it again.
 - `attach`: two lines after the app's own load; `load_xtts`: one in its place
   ([the runtime](runtime.md)). An app that writes by `torchaudio.save` beside torchaudio 2.9 gets a
   third, `saving_with_soundfile()`, unless torchcodec is there.
+- ✓ it speaks, ✗ it does not, for the reason below the table, - it was not run in this way.
 """
 
 

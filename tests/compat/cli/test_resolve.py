@@ -181,7 +181,8 @@ def test_json_says_all_of_it(type_):
 
 
 def test_json_of_a_conflict(type_):
-    code, out, _ = resolve(type_, "--keep", "TTS==0.22.0", "--need", "api", "--json")
+    words = ("--python-version", "3.11", "--keep", "TTS==0.22.0", "--need", "api", "--json")
+    code, out, _ = resolve(type_, *words)
     conflict = json.loads(out)["conflict"]
     assert code == 1
     assert conflict["issues"] == ["XC033"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
@@ -19,6 +19,7 @@ PIECES = st.lists(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # what the first text loads takes long
 @given(PIECES, st.integers(4, 40))
 def test_lines_break_where_rich_breaks_them(pieces: list[tuple[str, str]], width: int) -> None:
     console = Console(file=io.StringIO())

@@ -1,7 +1,7 @@
 """Takes from Python what other systems do not have: `XCOMPAT_WITHOUT=fcntl`, see `absences.py`.
 
-Where this folder is on PYTHONPATH, Python imports this module before anything else, in the process
-of the tests and in all that they start. It is the only place that knows how a system is imitated.
+`sitecustomize` beside it brings it into the process of the tests, and into all that they start. It
+is the only place that knows how a system is imitated.
 """
 
 from __future__ import annotations
