@@ -17,10 +17,16 @@ class Replayer:
 
     Args:
         cuda: `torch.cuda`, or what stands in for it.
+        does: What is said to be slower without.
+        one_pool: Whether all graphs compute in the same memory. For those that leave nothing in it
+            that is read after the next replay.
     """
 
-    def __init__(self, cuda: Any) -> None:
+    def __init__(self, cuda: Any, *, does: str = "decodes", one_pool: bool = False) -> None:
         self._cuda = cuda
+        self._does = does
+        self._one_pool = one_pool
+        self._pool: Any = None
         self._graphs: dict[Hashable, Any] = {}
         self._stream: Any = None
         self.fault = ""
@@ -37,7 +43,7 @@ class Replayer:
         if self.fault:
             act()
             return
-        self._follow_stream()
+        self.follow_stream()
         graph = self._graphs.get(key)
         if graph is None:
             before = [tensor.clone() for tensor in state]
@@ -71,12 +77,17 @@ class Replayer:
                     tensor.copy_(was)
         self._cuda.current_stream().wait_stream(aside)
         graph = self._cuda.CUDAGraph()
-        with self._cuda.graph(graph):
+        if self._one_pool and self._pool is None:
+            self._pool = self._cuda.graph_pool_handle()
+        with self._cuda.graph(graph, pool=self._pool):
             act()
         return graph
 
-    def _follow_stream(self) -> None:
-        """Where the caller has changed to another stream, let that wait for the former one."""
+    def follow_stream(self) -> None:
+        """Where the caller has changed to another stream, let that wait for the former one.
+
+        To be called before what a replay reads is written to.
+        """
         current = self._cuda.current_stream()
         if self._stream is not None and current != self._stream:
             current.wait_stream(self._stream)
@@ -86,5 +97,5 @@ class Replayer:
         self.fault = fault
         self.forget()
         warnings.warn(
-            f"xcompat decodes without CUDA graphs here, which is slower: {fault}", stacklevel=2
+            f"xcompat {self._does} without CUDA graphs here, which is slower: {fault}", stacklevel=2
         )

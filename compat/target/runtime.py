@@ -45,8 +45,10 @@ class Runtime:
         self._put(model.gpt, "init_gpt_for_inference", _nothing_to_build)
         self._put(model, "get_conditioning_latents", reading_with_soundfile(model))
         sound: Any = type(model.hifigan_decoder)
+        self.vocoder: Optional[vocoder.Vocoder] = None
         if not trials.vocoder_fault(sound):
-            self._put(model.hifigan_decoder, "forward", vocoder.Vocoder(model.hifigan_decoder))
+            self.vocoder = vocoder.Vocoder(model.hifigan_decoder)
+            self._put(model.hifigan_decoder, "forward", self.vocoder)
         if api is not None:
             rate = int(model.config.audio["output_sample_rate"])
             self._correct(api.synthesizer, "output_sample_rate", rate)
