@@ -22,6 +22,7 @@ import time
 import traceback
 import types
 import warnings
+import weakref
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -64,6 +65,7 @@ from xcompat_target import (  # type: ignore[import-not-found]
     reading,
     reference,
     runtime,
+    signature,
     sound,
     speaking,
     trials,
@@ -607,20 +609,39 @@ class Proofs:
         expect(len(told) == 1, f"said {len(told)} times")
         expect("planted" in told[0], told[0])
         expect("no CUDA graph: RuntimeError: planted" in decoder.kernel, decoder.kernel)
+        decoder.replayer = graphs.Replayer(RecordedCuda(None))
+        for tokens in (self.tokens("No."), self.tokens(TEXTS[1]).repeat(1, 12)):
+            pair = []
+            for each in (decoder, self.ours.xcompat.decoder):
+                with torch.inference_mode():
+                    steps = each.steps(each.prefix(self.voices[0][0], tokens), options.Options(9))
+                    pair.append([int(token) for token, _ in steps])
+            expect(pair[0] == pair[1], f"{tokens.shape[1]} text tokens: other audio tokens")
+        expect(not decoder.replayer.fault, f"buffers that grow: {decoder.replayer.fault}")
+        entered: list[Any] = []
+        kept = torch.cuda.device
+        torch.cuda.device = lambda device: entered.append(device) or contextlib.nullcontext()
+        try:
+            with signature.plainly(torch.device("cuda", 1)):
+                expect(entered == [torch.device("cuda", 1)], "the second card is not the current")
+        finally:
+            torch.cuda.device = kept
         return f"{first[0]} graphs, {first[1]} replays; a failure is said once"
 
     def sound_graphs(self) -> str:
         """With a stand-in for CUDA: a length met again is recorded; the sound is the ordinary."""
-        with torch.random.fork_rng():
-            torch.manual_seed(1)
-            module = type(self.ours.hifigan_decoder)(
-                decoder_input_dim=8, d_vector_dim=8, upsample_initial_channel_decoder=32
-            ).eval()
+        module = self.small_vocoder()
         cuda, broken = RecordedCuda(None), RecordedCuda("capture")
-        make = functools.partial(graphs.Replayer, does="speaks", one_pool=True)
-        ours, failing = (
-            vocoder.Vocoder(module, lambda _, each=each: make(each)) for each in (cuda, broken)
-        )
+
+        def on(card: RecordedCuda) -> Any:
+            def replayer_for(_: Any, former: Any, does: str) -> Any:
+                if former is not None:  # as where the device is a card
+                    return graphs.replayer_for(torch.device("cuda"), former, does)
+                return graphs.Replayer(card, does)
+
+            return vocoder.Vocoder(module, replayer_for)
+
+        ours, failing = on(cuda), on(broken)
         plain = vocoder.Vocoder(module)
         noise = torch.Generator().manual_seed(2)
 
@@ -646,7 +667,7 @@ class Proofs:
             compare(6, rows=2)
             compare(6, rows=2)
             expect((cuda.captured, cuda.replays) == (5, 9), f"{cuda.captured}, {cuda.replays}")
-            expect(len(cuda.pools) == 1, f"{len(cuda.pools)} pools")
+            expect(len(cuda.users) == 1, f"{len(cuda.users)} pools")
             weight = next(module.waveform_decoder.parameters())
             for captured in (5, 6):
                 with torch.no_grad():
@@ -661,19 +682,32 @@ class Proofs:
         expect(ours.kernel == "torch in a CUDA graph", ours.kernel)
         expect("no CUDA graph: RuntimeError: planted" in failing.kernel, failing.kernel)
         expect(plain.kernel == "torch", plain.kernel)
-        (buffers, *_) = ours._buffers.values()
+        return (
+            f"{cuda.captured} graphs, {cuda.replays} replays, bit for bit; a failure is said once"
+        )
+
+    def small_vocoder(self) -> Any:
+        with torch.random.fork_rng():
+            torch.manual_seed(1)
+            return type(self.ours.hifigan_decoder)(
+                decoder_input_dim=8, d_vector_dim=8, upsample_initial_channel_decoder=32
+            ).eval()
+
+    def sound_rules(self) -> str:
+        """A sound that is recorded reads nothing on the host, and its shapes not where it ends."""
+        net = vocoder._Net.of(self.small_vocoder().waveform_decoder)
+        frames = torch.zeros(1, 8, 40)
+        buffers = vocoder._Buffers(frames, torch.zeros(1, 8, 1), net)
         calls = []
-        for count in (3, 5):
-            buffers._end.fill_(count)
+        for count in (3, 37):
+            buffers.fill(frames, torch.zeros(1, 8, 1), count)
             with torch.no_grad(), Calls() as seen:
                 buffers.compute()
             calls.append(seen.made)
         names = {call.partition(" ")[0] for call in calls[0]}
         expect(not names & set(WAITS), f"the vocoder waits for the device: {names & set(WAITS)}")
         expect(calls[0] == calls[1], "shapes follow the end")
-        return (
-            f"{cuda.captured} graphs, {cuda.replays} replays of {len(calls[0])} calls, bit for bit"
-        )
+        return f"{len(calls[0])} calls, the same for each end"
 
     def changes(self) -> str:
         """A weight that is set, written to, moved or converted is followed; autocast is not."""
@@ -915,7 +949,8 @@ class RecordedCuda:
 
     def __init__(self, fault: Any) -> None:
         self.fault, self.captured, self.replays = fault, 0, 0
-        self.pools: set[Any] = set()
+        self.users: dict[Any, Any] = {}
+        """Graphs of each pool."""
         self.capturing: Any = None
 
     def Stream(self) -> Any:  # noqa: N802 - torch's name
@@ -936,10 +971,14 @@ class RecordedCuda:
         return object()
 
     @contextlib.contextmanager
-    def graph(self, graph: Any, pool: Any = None) -> Iterator[None]:
+    def graph(self, graph: Any, pool: Any, capture_error_mode: str) -> Iterator[None]:
         if self.fault:
             raise RuntimeError("planted")
-        self.pools.add(pool)
+        expect(capture_error_mode == "thread_local", "another thread can fail")
+        users = self.users.get(pool, None)
+        if users is not None and not users:  # as torch's allocator
+            raise RuntimeError("INTERNAL ASSERT FAILED: use_count > 0")
+        self.users.setdefault(pool, weakref.WeakSet()).add(graph)
         self.captured += 1
         with Recording() as mode:
             yield
@@ -991,7 +1030,7 @@ FIXED = (
 )
 PROOFS = (
     "facts", "weights", "greedy", "second_pass", "sampling", "batch", "speech", "chunks",
-    "fixed_shapes", "capture_rules", "graphs", "sound_graphs", "changes", "by_stock",
+    "fixed_shapes", "capture_rules", "graphs", "sound_graphs", "sound_rules", "changes", "by_stock",
     "together_alone", "odd_texts", "languages", "together", "clone", "refusals", "precisions",
     "api", "detached",
 )  # fmt: skip

@@ -15,9 +15,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Iterator, NamedTuple, Optional, Sequence
 
 from . import blocks, choosing, products
-from .graphs import Replayer
+from .graphs import Replayer, replayer_for
 from .rooms import BUCKET, PREFIX, Dice, Place, Room, Sizes, up_to
-from .signature import signature, without_autocast
+from .signature import plainly, signature
 from .structure import check_structure, longest_decode
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class Decoder:
         try:
             while done < options.max_new_tokens:
                 until = min(told + self.policy.window, options.max_new_tokens)
-                with without_autocast(self._device.type):
+                with plainly(self._device):
                     if done == 0:
                         self._begin(room, prefixes, lengths, way)
                         done = 1
@@ -194,7 +194,7 @@ class Decoder:
         shape = (2, count, self.heads, length, self.channels // self.heads)
         layers = [sequence.new_empty(shape) for _ in self.blocks]
         first = int(prefix.shape[1]) + 1 if one_by_one else length
-        with without_autocast(self._device.type):
+        with plainly(self._device):
             hidden = [self._hidden(sequence[:, :first], layers, Place(0, first))]
             for used in range(first, length):
                 place = Place(used, used + 1)
@@ -207,15 +207,11 @@ class Decoder:
             return
         self._idle = []
         self._device = self.gpt.mel_head.weight.device
-        kind = self._device.type
-        self.policy = self._wanted_policy or _POLICIES.get(kind, ON_DEVICE)
+        self.policy = self._wanted_policy or _POLICIES.get(self._device.type, ON_DEVICE)
         self.blocks, self._kernel = blocks.build(self.gpt.gpt.h, self._make)
-        self.fused = self._fused() if self.policy.fused else None
-        self.replayer = None
-        if kind == "cuda":
-            import torch
-
-            self.replayer = Replayer(torch.cuda)
+        with plainly(self._device):
+            self.fused = self._fused() if self.policy.fused else None
+        self.replayer = replayer_for(self._device, self.replayer)
         self._signature = signature(self.gpt)
 
     def _fused(self) -> Any:

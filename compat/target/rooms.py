@@ -166,14 +166,18 @@ class Dice:
             return
         import torch
 
-        kind = self._device.type
+        kind, state = self._device.type, self._before[-draws]
         if kind == "cpu":
-            torch.set_rng_state(self._before[-draws])
+            torch.set_rng_state(state)
+        elif kind == "cuda":
+            torch.cuda.set_rng_state(state, self._device)
         else:
-            getattr(torch, kind).set_rng_state(self._before[-draws])
+            getattr(torch, kind).set_rng_state(state)
 
     def _state(self) -> Any:
         import torch
 
         kind = self._device.type
+        if kind == "cuda":
+            return torch.cuda.get_rng_state(self._device)
         return torch.get_rng_state() if kind == "cpu" else getattr(torch, kind).get_rng_state()

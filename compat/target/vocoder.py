@@ -19,8 +19,8 @@ import math
 import warnings
 from typing import Any, Callable, Hashable, NamedTuple, Optional
 
-from .graphs import Replayer
-from .signature import signature, without_autocast
+from .graphs import MOST, Replayer, replayer_for
+from .signature import plainly, signature
 
 SLOPE = 0.1
 """Of the leaky ReLU between convolutions; before the last one it is torch's own."""
@@ -205,32 +205,20 @@ class _Buffers:
         self.sound.copy_(self._net(self._frames, self._voice, silenced))
 
 
-def _replayer_for(device: Any) -> Optional[Replayer]:
-    """Return what records and replays on a device, or None where that is not to be had."""
-    if device.type != "cuda":
-        return None
-    import torch
-
-    return Replayer(torch.cuda, does="speaks", one_pool=True)
-
-
 class Vocoder:
     """Stands in for `forward` of one `HifiDecoder` of TTS.
 
     Args:
         module: The `hifigan_decoder` of a loaded XTTS.
-        replayer_for: Gives a device what records and replays there, or None.
+        replayer_for: As `graphs.replayer_for`.
     """
 
     def __init__(
-        self,
-        module: Any,
-        replayer_for: Callable[[Any], Optional[Replayer]] = _replayer_for,
+        self, module: Any, replayer_for: Callable[..., Optional[Replayer]] = replayer_for
     ) -> None:
         self._module = module
         self._replayer_for = replayer_for
         self._replayer: Optional[Replayer] = None
-        self._device: Any = None
         self._signature: Any = None
         self._net: Any = None
         self._met: set[Hashable] = set()
@@ -249,7 +237,7 @@ class Vocoder:
         """Return the sound of latents, shape (b, n, channels), as (b, 1, samples)."""
         import torch
 
-        with torch.no_grad(), without_autocast(latents.device.type):
+        with torch.no_grad(), plainly(latents.device):
             self._follow()
             kind = self._net.first.weight.dtype
             frames, count = self._frames(latents.to(kind))
@@ -268,12 +256,9 @@ class Vocoder:
         if current == self._signature:
             return
         self._signature, self._net = current, _Net.of(generator)
-        device = self._net.first.weight.device
-        if self._replayer is None or device != self._device:
-            self._replayer = self._replayer_for(device)
-        else:
-            self._replayer.forget()
-        self._device = device
+        self._replayer = self._replayer_for(
+            self._net.first.weight.device, self._replayer, does="speaks"
+        )
         self._met.clear()
         self._buffers.clear()
 
@@ -297,6 +282,9 @@ class Vocoder:
             self._met.add(key)
             return None
         if key not in self._buffers:
+            if len(self._buffers) == MOST:
+                _say_once(f"sounds of more than {MOST} shapes are computed without a CUDA graph")
+                return None
             self._buffers[key] = _Buffers(frames, voice, self._net)
         buffers = self._buffers[key]
         replayer.follow_stream()
