@@ -11,6 +11,7 @@ import importlib.util
 import itertools
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -101,18 +102,38 @@ def say(
     import numpy as np
     import torch
 
+    if chunk:
+        parts, codes, _ = stream(model, text, voice, seed=seed, chunk=chunk, **options)
+        return np.concatenate(parts), codes
     calls, tapping = target("calls"), target("tapping")
     torch.manual_seed(seed)
-    codes: list[int] = []
+    codes = []
     usual = {**calls.usual_sampling(model), **options}
-    if chunk:
-        with tapping.GeneratorTap(model.gpt, codes):
-            stream = model.inference_stream(text, "en", *voice, stream_chunk_size=chunk, **usual)
-            parts = [part.detach().cpu().numpy() for part in stream]
-        return np.concatenate(parts), codes
     with tapping.Tap(model.gpt, "generate", lambda out: codes.extend(out[0].tolist())):
         out = calls.inference(model, text, "en", voice, **usual)
     return np.asarray(out["wav"]).reshape(-1), codes
+
+
+def stream(
+    model: Any, text: str, voice: Any, *, seed: int, chunk: int, **options: Any
+) -> tuple[list[Any], list[int], list[float]]:
+    """Stream a text, as `say`; return the chunks, the audio tokens, and when each chunk was there.
+
+    That is in seconds from the call.
+    """
+    import torch
+
+    torch.manual_seed(seed)
+    codes: list[int] = []
+    usual = {**target("calls").usual_sampling(model), **options}
+    parts, there = [], []
+    with target("tapping").GeneratorTap(model.gpt, codes):
+        started = time.perf_counter()
+        chunks = model.inference_stream(text, "en", *voice, stream_chunk_size=chunk, **usual)
+        for part in chunks:
+            parts.append(part.detach().cpu().numpy())
+            there.append(time.perf_counter() - started)
+    return parts, codes, there
 
 
 def family() -> str:
