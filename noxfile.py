@@ -374,6 +374,7 @@ def first_chunk(session: nox.Session) -> None:
     for python in session.posargs or session.error("name interpreters that have TTS"):
         folder = _emptied(session, "chunks")
         session.run("python", "tests/quality.py", "unpack", str(folder))
+        _prove(session, python, "first_chunk.py", "time", folder / "converted", "--whole")
         _prove(session, python, "first_chunk.py", "speak", folder)
         session.run("python", "tests/first_chunk.py", "judge", str(folder))
 

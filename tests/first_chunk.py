@@ -1,9 +1,10 @@
 """Find the smallest chunk of a stream that sounds as good: `nox -s first_chunk -- PYTHON...`.
 
-`speak FOLDER`, in an interpreter that has TTS: the voice that ships says sentences whole and in
-chunks of several sizes, with one seed, so with the same audio tokens. How long it takes is
-measured by turns, of the model as it is. `judge FOLDER`, here: a recogniser writes down what it
-hears, and the table is printed. FOLDER was filled by `quality.py unpack`.
+`time FOLDER`, in an interpreter that has TTS: how long the first chunk of each size takes stock
+and the runtime, by turns, with a converted model of any kind. `speak FOLDER`, there too: the voice
+that ships says sentences whole and in chunks of each size, with one seed, so with the same audio
+tokens. `judge FOLDER`, here: a recogniser writes down what it hears, and the table is printed.
+FOLDER was filled by `quality.py unpack`, for both.
 
 A seam is where two chunks meet. TTS fades from one into the other over 1024 samples: the older
 was computed without what comes after it. The joined sound is held against the whole one.
@@ -30,40 +31,92 @@ import speaking
 CHUNKS = (5, 8, 10, 15, 20, 40)
 OVERLAP = 1024
 """Samples over which TTS fades from one chunk into the next."""
-TIMED = 2
-"""Sentences of which the time is taken."""
 RATE = 24_000
+TEXT = "It took me quite a long time to develop a voice."
 WHOLE = 0
 """Stands for a sentence that is not streamed."""
 
 
-def speak(folder: Path, count: int, rounds: int) -> None:
+def take_time(folder: Path, rounds: int, *, whole: bool) -> None:
+    """Print how long the first chunk of each size takes, and with `whole` the rest of the stream.
+
+    All take turns; the first round is cold and left out. Times are medians, *times stock* medians
+    of the ratios within a round.
+    """
+    import torch
+
+    calls, loader, machine = map(speaking.target, ("calls", "loader", "machine"))
+    models = {"runtime": loader.load_xtts(folder, runtime="xcompat")}
+    if fault := speaking.target("trials").stock_fault(type(models["runtime"].gpt)):
+        print(f"stock does not stream here: {fault}", file=sys.stderr)
+    else:
+        models["stock"] = loader.load_xtts(folder, runtime="stock")
+    voice = calls.voice_of(next(iter(models["runtime"].speaker_manager.speakers.values())))
+    turns = [(name, chunk) for chunk in CHUNKS for name in models]
+    rows: dict[tuple[str, int], list[dict[str, float]]] = defaultdict(list)
+    for index in range(rounds + 1):
+        for name, chunk in turns[:: -1 if index % 2 else 1]:
+            told = _streamed(models[name], voice, chunk, whole=whole)
+            print(index, name, chunk, told, file=sys.stderr, flush=True)
+            if index:
+                rows[name, chunk].append(told)
+    print("| chunk | sound in it | first audio | times stock | whole stream | times stock |")
+    print("|---|---|---|---|---|---|")
+    for chunk in CHUNKS:
+        cells = [str(chunk), f"{rows['runtime', chunk][0]['sound']:.2f} s"]
+        for figure in ("first", "all"):
+            mine = [row[figure] for row in rows["runtime", chunk]]
+            theirs = [row[figure] for row in rows.get(("stock", chunk), [])]
+            ratios = [b / a for a, b in zip(mine, theirs, strict=False)]
+            cells.append(f"{statistics.median(mine):.2f} s" if mine[0] else "")
+            cells.append(f"{statistics.median(ratios):.2f}" if ratios and mine[0] else "")
+        print(f"| {' | '.join(cells)} |")
+    print(
+        f"\n{machine.processor_name()}, {torch.get_num_threads()} threads, torch "
+        f"{torch.__version__}, {speaking.family()}, load {os.getloadavg()[0]:.0f}, {rounds} rounds"
+    )
+
+
+def _streamed(model: Any, voice: Any, chunk: int, *, whole: bool) -> dict[str, float]:
+    """Return seconds until the first chunk and, with `whole`, all are there."""
+    import torch
+
+    torch.manual_seed(1)
+    sampling = speaking.target("calls").usual_sampling(model)
+    started = time.perf_counter()
+    chunks = model.inference_stream(TEXT, "en", *voice, stream_chunk_size=chunk, **sampling)
+    samples = len(next(chunks))
+    first = time.perf_counter() - started
+    total = 0.0
+    if whole:
+        for _ in chunks:
+            pass
+        total = time.perf_counter() - started
+    chunks.close()
+    return {"first": first, "all": total, "sound": samples / RATE}
+
+
+def speak(folder: Path, count: int) -> None:
     """Say every sentence in every size; leave WAV files, and a line on each."""
     calls, loader, sound = map(speaking.target, ("calls", "loader", "sound"))
     model = loader.load_xtts(folder / "converted", runtime="xcompat")
+    speaking.narrow(model)
     voices = [calls.voice_of(entry) for entry in model.speaker_manager.speakers.values()]
-    texts = speaking.sentences(count)
     with (folder / "chunks.jsonl").open("w", encoding="utf-8") as lines:
-        for told in _timed(model, texts[:TIMED], voices, rounds):
-            print(json.dumps(told), file=lines, flush=True)
-        speaking.narrow(model)
-        for number, text in enumerate(texts):
+        for number, text in enumerate(speaking.sentences(count)):
             voice = voices[number % len(voices)]
             whole, codes = speaking.say(model, text, voice, seed=number)
             for chunk in (WHOLE, *CHUNKS):
-                told: dict[str, Any] = {"text": text, "chunk": chunk}
+                told: dict[str, Any] = {"text": text, "chunk": chunk, "tokens": len(codes)}
                 samples = whole
                 if chunk:
-                    parts, streamed, _ = speaking.stream(
-                        model, text, voice, seed=number, chunk=chunk
-                    )
+                    parts, streamed = speaking.stream(model, text, voice, seed=number, chunk=chunk)
                     told["same_codes"] = streamed == codes
                     samples = _joined(parts)
                     told |= seams(samples, whole, [len(part) for part in parts])
                 path = folder / f"{number:03}-{chunk}.wav"
                 sound.write_wav(path, samples, RATE)
                 told |= {"wav": path.name, "sound": sound.measure(samples, RATE)}
-                told["tokens"] = len(codes)
                 print(json.dumps(told), file=lines, flush=True)
 
 
@@ -71,32 +124,6 @@ def _joined(parts: list[Any]) -> Any:
     import numpy as np
 
     return np.concatenate([part.reshape(-1) for part in parts])
-
-
-def _timed(model: Any, texts: list[str], voices: list[Any], rounds: int) -> Any:
-    """Yield seconds and CPU seconds of each size, by turns; the first round is cold."""
-    for index in range(rounds + 1):
-        for number, text in enumerate(texts):
-            sizes = (WHOLE, *CHUNKS) if index % 2 else (WHOLE, *CHUNKS)[::-1]
-            for chunk in sizes:
-                voice = voices[number % len(voices)]
-                started, cpu = time.perf_counter(), time.process_time()
-                if chunk:
-                    parts, _, there = speaking.stream(model, text, voice, seed=number, chunk=chunk)
-                    first = there[0]
-                    length = len(parts[0])
-                else:
-                    samples, _ = speaking.say(model, text, voice, seed=number)
-                    first, length = time.perf_counter() - started, len(samples)
-                if index:
-                    yield {
-                        "round": f"{index}-{number}",
-                        "chunk": chunk,
-                        "first": first,
-                        "all": time.perf_counter() - started,
-                        "cpu": time.process_time() - cpu,
-                        "first_samples": length,
-                    }
 
 
 def seams(samples: Any, whole: Any, lengths: list[int]) -> dict[str, float]:
@@ -135,19 +162,16 @@ def judge(folder: Path) -> None:
     from xcompat.smoke.judge import judge_sound
     from xcompat.target.listening import mistakes, words
 
-    rows = [json.loads(line) for line in (folder / "chunks.jsonl").read_text().splitlines()]
-    spoken = [row for row in rows if "wav" in row]
-    timed = [row for row in rows if "round" in row]
+    spoken = [json.loads(line) for line in (folder / "chunks.jsonl").read_text().splitlines()]
     heard = quality.heard_in(folder, spoken)
-    whole_seconds = {row["round"]: row for row in timed if row["chunk"] == WHOLE}
     whole_wavs = {
         row["text"]: quality.read(folder / row["wav"]) for row in spoken if not row["chunk"]
     }
     print(
-        "| chunk | first audio | whole sentence | word errors | picked of ten | objections "
-        "| mel distance | seams | elsewhere | click |"
+        "| chunk | word errors | picked of ten | objections | mel distance | seams | elsewhere "
+        "| click |"
     )
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|")
     for chunk in (WHOLE, *CHUNKS):
         sums: dict[str, float] = defaultdict(float)
         mine = [row for row in spoken if row["chunk"] == chunk]
@@ -169,15 +193,8 @@ def judge(folder: Path) -> None:
                 quality.mels(quality.read(folder / row["wav"])),
                 quality.mels(whole_wavs[row["text"]]),
             )
-        times = [row for row in timed if row["chunk"] == chunk]
-        first, total = (
-            statistics.median(row[name] / whole_seconds[row["round"]]["all"] for row in times)
-            for name in ("first", "all")
-        )
         told = [
             "whole" if chunk == WHOLE else str(chunk),
-            f"{first:.2f}",
-            f"{total:.2f}",
             f"{sums['mistakes'] / sums['words']:.1%}",
             f"{sums['chosen']:.0f} of {sums['asked']:.0f}",
             f"{sums['objections']:.0f} of {len(mine)}",
@@ -194,16 +211,18 @@ def judge(folder: Path) -> None:
         else:
             told += ["", "", ""]
         print(f"| {' | '.join(told)} |")
-    print(f"\n{len(whole_wavs)} sentences; first audio and whole sentence by that of `whole`.")
+    print(f"\n{len(whole_wavs)} sentences")
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("step", choices=("speak", "judge"))
+    parser.add_argument("step", choices=("time", "speak", "judge"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sentences", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--whole", action="store_true", help="time the rest of the stream too")
+    parser.add_argument("--threads", type=int, help="of torch, for `time`; all cores if not given")
     options = parser.parse_args()
     if options.step == "judge":
         judge(options.folder)
@@ -211,7 +230,13 @@ def main() -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    speak(options.folder, options.sentences, options.rounds)
+    if options.step == "speak":
+        speak(options.folder, options.sentences)
+        return
+    import torch
+
+    torch.set_num_threads(options.threads or torch.get_num_threads())
+    take_time(options.folder, options.rounds, whole=options.whole)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import importlib.util
 import itertools
 import re
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +102,7 @@ def say(
     import torch
 
     if chunk:
-        parts, codes, _ = stream(model, text, voice, seed=seed, chunk=chunk, **options)
+        parts, codes = stream(model, text, voice, seed=seed, chunk=chunk, **options)
         return np.concatenate(parts), codes
     calls, tapping = target("calls"), target("tapping")
     torch.manual_seed(seed)
@@ -116,24 +115,17 @@ def say(
 
 def stream(
     model: Any, text: str, voice: Any, *, seed: int, chunk: int, **options: Any
-) -> tuple[list[Any], list[int], list[float]]:
-    """Stream a text, as `say`; return the chunks, the audio tokens, and when each chunk was there.
-
-    That is in seconds from the call.
-    """
+) -> tuple[list[Any], list[int]]:
+    """Stream a text, as `say`; return the chunks and the audio tokens."""
     import torch
 
     torch.manual_seed(seed)
     codes: list[int] = []
     usual = {**target("calls").usual_sampling(model), **options}
-    parts, there = [], []
     with target("tapping").GeneratorTap(model.gpt, codes):
-        started = time.perf_counter()
         chunks = model.inference_stream(text, "en", *voice, stream_chunk_size=chunk, **usual)
-        for part in chunks:
-            parts.append(part.detach().cpu().numpy())
-            there.append(time.perf_counter() - started)
-    return parts, codes, there
+        parts = [part.detach().cpu().numpy() for part in chunks]
+    return parts, codes
 
 
 def family() -> str:
