@@ -93,8 +93,8 @@ class Runtime:
                 chosen = self._options(kwargs, prefix)
             except options.UnsupportedOption as refusal:
                 return self._by_stock(refusal, cond_latents, text_inputs, kwargs)
-            rows = prefix.repeat_interleave(chosen.num_return_sequences, dim=0)
-            tokens, parts = zip(*self.decoder.windows(list(rows), chosen))
+            rows = [row for row in prefix for _ in range(chosen.num_return_sequences)]
+            tokens, parts = zip(*self.decoder.windows(rows, chosen))
             codes = torch.cat(tokens, dim=1)
             # As long as the vocoder will want it, so that no sentence asks for a size of its own.
             count = int(codes.shape[1])
