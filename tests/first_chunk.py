@@ -37,11 +37,11 @@ WHOLE = 0
 """Stands for a sentence that is not streamed."""
 
 
-def take_time(folder: Path, rounds: int, *, whole: bool) -> None:
+def take_time(folder: Path, chunks: list[int], rounds: int, *, whole: bool) -> None:
     """Print how long the first chunk of each size takes, and with `whole` the rest of the stream.
 
     All take turns; the first round is cold and left out. Times are medians, *times stock* medians
-    of the ratios within a round.
+    of the ratios within a round; of CPU seconds, which other work on the machine spares, too.
     """
     import torch
 
@@ -52,7 +52,7 @@ def take_time(folder: Path, rounds: int, *, whole: bool) -> None:
     else:
         models["stock"] = loader.load_xtts(folder, runtime="stock")
     voice = calls.voice_of(next(iter(models["runtime"].speaker_manager.speakers.values())))
-    turns = [(name, chunk) for chunk in CHUNKS for name in models]
+    turns = [(name, chunk) for chunk in chunks for name in models]
     rows: dict[tuple[str, int], list[dict[str, float]]] = defaultdict(list)
     for index in range(rounds + 1):
         for name, chunk in turns[:: -1 if index % 2 else 1]:
@@ -60,11 +60,11 @@ def take_time(folder: Path, rounds: int, *, whole: bool) -> None:
             print(index, name, chunk, told, file=sys.stderr, flush=True)
             if index:
                 rows[name, chunk].append(told)
-    print("| chunk | sound in it | first audio | times stock | whole stream | times stock |")
-    print("|---|---|---|---|---|---|")
-    for chunk in CHUNKS:
+    print("| chunk | sound in it | first audio | times stock | CPU seconds | times stock |", end="")
+    print(" whole stream | times stock |\n|---|---|---|---|---|---|---|---|")
+    for chunk in chunks:
         cells = [str(chunk), f"{rows['runtime', chunk][0]['sound']:.2f} s"]
-        for figure in ("first", "all"):
+        for figure in ("first", "cpu", "all"):
             mine = [row[figure] for row in rows["runtime", chunk]]
             theirs = [row[figure] for row in rows.get(("stock", chunk), [])]
             ratios = [b / a for a, b in zip(mine, theirs, strict=False)]
@@ -83,17 +83,17 @@ def _streamed(model: Any, voice: Any, chunk: int, *, whole: bool) -> dict[str, f
 
     torch.manual_seed(1)
     sampling = speaking.target("calls").usual_sampling(model)
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     chunks = model.inference_stream(TEXT, "en", *voice, stream_chunk_size=chunk, **sampling)
     samples = len(next(chunks))
-    first = time.perf_counter() - started
+    first, cpu = time.perf_counter() - started, time.process_time() - cpu
     total = 0.0
     if whole:
         for _ in chunks:
             pass
         total = time.perf_counter() - started
     chunks.close()
-    return {"first": first, "all": total, "sound": samples / RATE}
+    return {"first": first, "cpu": cpu, "all": total, "sound": samples / RATE}
 
 
 def speak(folder: Path, count: int) -> None:
@@ -221,6 +221,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sentences", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--chunks", type=int, nargs="+", default=CHUNKS, help="for `time`")
     parser.add_argument("--whole", action="store_true", help="time the rest of the stream too")
     parser.add_argument("--threads", type=int, help="of torch, for `time`; all cores if not given")
     options = parser.parse_args()
@@ -236,7 +237,7 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(options.threads or torch.get_num_threads())
-    take_time(options.folder, options.rounds, whole=options.whole)
+    take_time(options.folder, options.chunks, options.rounds, whole=options.whole)
 
 
 if __name__ == "__main__":
