@@ -65,11 +65,11 @@ def take_time(folder: Path, chunks: list[int], rounds: int, *, whole: bool) -> N
     for chunk in chunks:
         cells = [str(chunk), f"{rows['runtime', chunk][0]['sound']:.2f} s"]
         for figure in ("first", "cpu", "all"):
-            mine = [row[figure] for row in rows["runtime", chunk]]
-            theirs = [row[figure] for row in rows.get(("stock", chunk), [])]
+            mine = [row[figure] for row in rows["runtime", chunk] if row[figure]]
+            theirs = [row[figure] for row in rows.get(("stock", chunk), []) if row[figure]]
             ratios = [b / a for a, b in zip(mine, theirs, strict=False)]
-            cells.append(f"{statistics.median(mine):.2f} s" if mine[0] else "")
-            cells.append(f"{statistics.median(ratios):.2f}" if ratios and mine[0] else "")
+            cells.append(f"{statistics.median(mine):.2f} s" if mine else "")
+            cells.append(f"{statistics.median(ratios):.2f}" if ratios else "")
         print(f"| {' | '.join(cells)} |")
     print(
         f"\n{machine.processor_name()}, {torch.get_num_threads()} threads, torch "
