@@ -369,6 +369,18 @@ def quality(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def first_chunk(session: nox.Session) -> None:
+    """Find the smallest chunk of a stream that sounds as good: `-- PYTHON...`."""
+    session.install(".[asr]", "numpy")
+    for python in session.posargs or session.error("name interpreters that have TTS"):
+        folder = _emptied(session, "chunks")
+        session.run("python", "tests/quality.py", "unpack", str(folder))
+        _prove(session, python, "first_chunk.py", "time", folder / "converted", "--whole")
+        _prove(session, python, "first_chunk.py", "speak", folder)
+        session.run("python", "tests/first_chunk.py", "judge", str(folder))
+
+
+@nox.session(default=False)
 def apps(session: nox.Session) -> None:
     """Do what twelve apps do, in each environment of APP_STACKS, or `-- NAME...`; record it."""
     session.install(".", "uv")

@@ -311,11 +311,13 @@ def turns(
         streams = {name: stream(model) for name, model in models.items()}
         for index in range(count):
             for name in list(streams)[:: 1 if index % 2 else -1]:
-                started = time.perf_counter()
+                started, cpu = time.perf_counter(), time.process_time()
                 next(streams[name])
                 synchronise()
                 if index > 1:
                     seconds[name].append(time.perf_counter() - started)
+                    cpu = time.process_time() - cpu
+                    CPU_SECONDS.setdefault(("token, by turns", name), []).append(cpu)
         for opened in streams.values():
             opened.close()
         told = {name: round(statistics.median(times), 4) for name, times in seconds.items()}

@@ -22,6 +22,7 @@ import time
 import traceback
 import types
 import warnings
+import weakref
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -29,6 +30,8 @@ TEXTS = ("Good morning to all of you.", "It took me quite a long time to develop
 PENALTY = 5.0
 TOKENS = 40
 SEEDS = 3
+WAITS = ("_local_scalar_dense", "is_nonzero", "nonzero", "item", "equal")
+"""Operators by which the host learns what is on a device, and so waits for it."""
 TOLERANCE = 1e-5
 """Largest difference of latents, of magnitude 1, that counts as equal (issue 7)."""
 
@@ -62,9 +65,11 @@ from xcompat_target import (  # type: ignore[import-not-found]
     reading,
     reference,
     runtime,
+    signature,
     sound,
     speaking,
     trials,
+    vocoder,
     weights,
 )
 
@@ -574,7 +579,7 @@ class Proofs:
             prefix = decoder.prefix(self.voices[0][0], self.tokens(TEXTS[0]))
             list(decoder.steps(prefix, chosen))
         names = {call.partition(" ")[0] for step in calls for call in step}
-        waits = names & {"_local_scalar_dense", "is_nonzero", "nonzero", "item", "equal"}
+        waits = names & set(WAITS)
         expect(not waits, f"a step waits for the device: {waits}")
         kinds = {tuple(step) for step in calls}
         expect(len(calls) == TOKENS - 1, f"{len(calls)} steps")
@@ -604,7 +609,113 @@ class Proofs:
         expect(len(told) == 1, f"said {len(told)} times")
         expect("planted" in told[0], told[0])
         expect("no CUDA graph: RuntimeError: planted" in decoder.kernel, decoder.kernel)
+        cuda = RecordedCuda(None)
+        decoder.replayer = graphs.Replayer(cuda)
+        for tokens in (self.tokens("No."), self.tokens(TEXTS[1]).repeat(1, 12)):
+            self.same_codes(decoder, tokens)
+        expect(not decoder.replayer.fault, f"buffers that grow: {decoder.replayer.fault}")
+        for index, rows in enumerate((1, 2, 3, 1, 2, 3)):  # buffers of two of them are kept
+            captured = cuda.captured
+            self.same_codes(decoder, self.tokens("No.").expand(rows, -1))
+            expect(cuda.captured > captured or not index, f"{rows} rows in buffers that are gone")
+        entered: list[Any] = []
+        kept = torch.cuda.device
+        torch.cuda.device = lambda device: entered.append(device) or contextlib.nullcontext()
+        try:
+            with signature.plainly(torch.device("cuda", 1)):
+                expect(entered == [torch.device("cuda", 1)], "the second card is not the current")
+        finally:
+            torch.cuda.device = kept
         return f"{first[0]} graphs, {first[1]} replays; a failure is said once"
+
+    def sound_graphs(self) -> str:
+        """With a stand-in for CUDA: a length met again is recorded; the sound is the ordinary."""
+        module = self.small_vocoder()
+        cuda, broken = RecordedCuda(None), RecordedCuda("capture")
+
+        def on(card: RecordedCuda) -> Any:
+            def replayer_for(_: Any, former: Any, does: str) -> Any:
+                if former is not None:  # as where the device is a card
+                    return graphs.replayer_for(torch.device("cuda"), former, does)
+                return graphs.Replayer(card, does)
+
+            return vocoder.Vocoder(module, replayer_for)
+
+        ours, failing = on(cuda), on(broken)
+        plain = vocoder.Vocoder(module)
+        noise = torch.Generator().manual_seed(2)
+
+        def compare(count: int, rows: int = 1, *, inference: bool = False) -> tuple[Any, Any]:
+            latents = torch.randn(rows, count, 8, generator=noise)
+            voice = torch.randn(1, 8, 1, generator=noise)
+            with torch.inference_mode(mode=inference), torch.no_grad():
+                wanted = plain(latents, g=voice)
+                sounds = [each(latents, g=voice) for each in (ours, failing)]
+            for sound_ in sounds:
+                expect(torch.equal(sound_, wanted), f"{count} latents: another sound")
+            return sounds[0], wanted
+
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            kept, wanted = [compare(count) for count in (5, 7)][1]
+            for index, count in enumerate((8, 3, 20, 24, 2, 130, 140, 5, 257, 300, 2)):
+                compare(count, inference=bool(index % 2))
+            expect((cuda.captured, cuda.replays) == (4, 7), f"{cuda.captured}, {cuda.replays}")
+            expect(torch.equal(kept, wanted), "a sound is changed by the next")
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                expect(compare(6)[0].dtype == torch.float32, "autocast reaches the sound")
+            compare(6, rows=2)
+            compare(6, rows=2)
+            expect((cuda.captured, cuda.replays) == (5, 9), f"{cuda.captured}, {cuda.replays}")
+            expect(len(cuda.users) == 1, f"{len(cuda.users)} pools")
+            weight = next(module.waveform_decoder.parameters())
+            for captured in (5, 6):
+                with torch.no_grad():
+                    if captured == 5:
+                        weight.mul_(1.5)
+                compare(6)
+                expect(cuda.captured == captured, f"{cuda.captured} graphs after a change")
+        told = [str(each.message) for each in said]
+        expect(len(told) == 2, f"said {told}")
+        expect("speaks without CUDA graphs" in told[0] and "planted" in told[0], told[0])
+        expect("more than 256 audio tokens" in told[1], told[1])
+        expect(ours.kernel == "torch in a CUDA graph", ours.kernel)
+        expect("no CUDA graph: RuntimeError: planted" in failing.kernel, failing.kernel)
+        expect(plain.kernel == "torch", plain.kernel)
+        return (
+            f"{cuda.captured} graphs, {cuda.replays} replays, bit for bit; a failure is said once"
+        )
+
+    def same_codes(self, decoder: Any, tokens: Any) -> None:
+        pair = []
+        for each in (decoder, self.ours.xcompat.decoder):
+            with torch.inference_mode():
+                steps = each.steps(each.prefix(self.voices[0][0], tokens), options.Options(9))
+                pair.append(torch.stack([token for token, _ in steps]))
+        expect(torch.equal(*pair), f"text tokens {tuple(tokens.shape)}: other audio tokens")
+
+    def small_vocoder(self) -> Any:
+        with torch.random.fork_rng():
+            torch.manual_seed(1)
+            return type(self.ours.hifigan_decoder)(
+                decoder_input_dim=8, d_vector_dim=8, upsample_initial_channel_decoder=32
+            ).eval()
+
+    def sound_rules(self) -> str:
+        """A sound that is recorded reads nothing on the host, and its shapes not where it ends."""
+        net = vocoder._Net.of(self.small_vocoder().waveform_decoder)
+        frames = torch.zeros(1, 8, 40)
+        buffers = vocoder._Buffers(frames, torch.zeros(1, 8, 1), net)
+        calls = []
+        for count in (3, 37):
+            buffers.fill(frames, torch.zeros(1, 8, 1), count)
+            with torch.no_grad(), Calls() as seen:
+                buffers.compute()
+            calls.append(seen.made)
+        names = {call.partition(" ")[0] for call in calls[0]}
+        expect(not names & set(WAITS), f"the vocoder waits for the device: {names & set(WAITS)}")
+        expect(calls[0] == calls[1], "shapes follow the end")
+        return f"{len(calls[0])} calls, the same for each end"
 
     def changes(self) -> str:
         """A weight that is set, written to, moved or converted is followed; autocast is not."""
@@ -846,6 +957,8 @@ class RecordedCuda:
 
     def __init__(self, fault: Any) -> None:
         self.fault, self.captured, self.replays = fault, 0, 0
+        self.users: dict[Any, Any] = {}
+        """Graphs of each pool."""
         self.capturing: Any = None
 
     def Stream(self) -> Any:  # noqa: N802 - torch's name
@@ -862,10 +975,18 @@ class RecordedCuda:
     def CUDAGraph(self) -> Any:  # noqa: N802 - torch's name
         return RecordedGraph(self)
 
+    def graph_pool_handle(self) -> object:
+        return object()
+
     @contextlib.contextmanager
-    def graph(self, graph: Any) -> Iterator[None]:
+    def graph(self, graph: Any, pool: Any, capture_error_mode: str) -> Iterator[None]:
         if self.fault:
             raise RuntimeError("planted")
+        expect(capture_error_mode == "thread_local", "another thread can fail")
+        users = self.users.get(pool, None)
+        if users is not None and not users:  # as torch's allocator
+            raise RuntimeError("INTERNAL ASSERT FAILED: use_count > 0")
+        self.users.setdefault(pool, weakref.WeakSet()).add(graph)
         self.captured += 1
         with Recording() as mode:
             yield
@@ -878,12 +999,14 @@ class RecordedGraph:
 
     def replay(self) -> None:
         self.cuda.replays += 1
-        for func, args, kwargs, results in self.calls:
-            again = func(*args, **kwargs)
-            for old, new in zip(tree_leaves(results), tree_leaves(again)):
-                # What a graph makes stays at its address.
-                if isinstance(old, torch.Tensor) and old.data_ptr() != new.data_ptr():
-                    old.copy_(new)
+        # What was made in inference mode while it was captured is written to again.
+        with torch.inference_mode():
+            for func, args, kwargs, results in self.calls:
+                again = func(*args, **kwargs)
+                for old, new in zip(tree_leaves(results), tree_leaves(again)):
+                    # What a graph makes stays at its address.
+                    if isinstance(old, torch.Tensor) and old.data_ptr() != new.data_ptr():
+                        old.copy_(new)
 
 
 class Recording(TorchDispatchMode):
@@ -915,8 +1038,9 @@ FIXED = (
 )
 PROOFS = (
     "facts", "weights", "greedy", "second_pass", "sampling", "batch", "speech", "chunks",
-    "fixed_shapes", "capture_rules", "graphs", "changes", "by_stock", "together_alone",
-    "odd_texts", "languages", "together", "clone", "refusals", "precisions", "api", "detached",
+    "fixed_shapes", "capture_rules", "graphs", "sound_graphs", "sound_rules", "changes", "by_stock",
+    "together_alone", "odd_texts", "languages", "together", "clone", "refusals", "precisions",
+    "api", "detached",
 )  # fmt: skip
 
 

@@ -119,11 +119,11 @@ def judge(folder: Path, count: int) -> None:
     rows = [json.loads(line) for line in (folder / "spoken.jsonl").read_text().splitlines()]
     texts = speaking.sentences(count)
     spoken = [row for row in rows if row.get("text") in texts]
-    heard = _heard(folder, spoken)
+    heard = heard_in(folder, spoken)
     stock = {row["text"]: row for row in spoken if row["way"] == "stock"}
     sums: dict[str, Counter[str]] = {}
     for row in spoken:
-        sound = _read(folder / row["wav"])
+        sound = read(folder / row["wav"])
         usual = stock[row["text"]]
         counts = sums.setdefault(row["way"], Counter())
         transcript, chosen = heard[row["wav"]]
@@ -134,8 +134,8 @@ def judge(folder: Path, count: int) -> None:
         counts["sentences"] += 1
         counts["same codes"] += row["codes"] == usual["codes"]
         counts["samples"] += len(sound)
-        counts["usual samples"] += len(_read(folder / usual["wav"]))
-        counts["distance"] += warped(_mels(sound), _mels(_read(folder / usual["wav"])))
+        counts["usual samples"] += len(read(folder / usual["wav"]))
+        counts["distance"] += warped(mels(sound), mels(read(folder / usual["wav"])))
         counts["seconds"] += row["seconds"]
     print("| way | sentences | word errors | picked of ten | same tokens | length | mel distance |")
     print("|---|---|---|---|---|---|---|")
@@ -148,9 +148,7 @@ def judge(folder: Path, count: int) -> None:
             f"| {counts['distance'] / n:.2f} dB |"
         )
     others = zip(texts, texts[1:] + texts[:1], strict=True)
-    apart = [
-        warped(*(_mels(_read(folder / stock[text]["wav"])) for text in pair)) for pair in others
-    ]
+    apart = [warped(*(mels(read(folder / stock[text]["wav"])) for text in pair)) for pair in others]
     print(f"\nTwo different sentences are {sum(apart) / len(apart):.2f} dB apart.")
     for row in rows:
         if "cloned" in row:
@@ -158,7 +156,7 @@ def judge(folder: Path, count: int) -> None:
             print(f"Cloned by {row['family']}: {told}.")
 
 
-def _heard(folder: Path, spoken: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def heard_in(folder: Path, spoken: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Return of each WAV the words heard, and whether its text was picked; None where not asked.
 
     What was heard before is kept in `heard.jsonl`.
@@ -173,7 +171,7 @@ def _heard(folder: Path, spoken: Iterable[dict[str, Any]]) -> dict[str, Any]:
     with kept.open("a", encoding="utf-8") as lines:
         for row in spoken:
             wav, text = folder / row["wav"], row["text"]
-            sound = _read(wav)
+            sound = read(wav)
             usual, told = first.setdefault(text, (sound, row["wav"]))
             same = sound.shape == usual.shape and np.abs(sound - usual).max() <= _ROUNDING
             if same and told in heard:
@@ -185,14 +183,14 @@ def _heard(folder: Path, spoken: Iterable[dict[str, Any]]) -> dict[str, Any]:
     return heard
 
 
-def _read(path: Path) -> Any:
+def read(path: Path) -> Any:
     import numpy as np
 
     with wave.open(str(path), "rb") as file:
         return np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768.0
 
 
-def _mels(samples: Any) -> Any:
+def mels(samples: Any) -> Any:
     from xcompat.target.sound import mel_spectrogram
 
     return mel_spectrogram(samples, 24_000).T[::2]

@@ -101,18 +101,31 @@ def say(
     import numpy as np
     import torch
 
+    if chunk:
+        parts, codes = stream(model, text, voice, seed=seed, chunk=chunk, **options)
+        return np.concatenate(parts), codes
     calls, tapping = target("calls"), target("tapping")
     torch.manual_seed(seed)
-    codes: list[int] = []
+    codes = []
     usual = {**calls.usual_sampling(model), **options}
-    if chunk:
-        with tapping.GeneratorTap(model.gpt, codes):
-            stream = model.inference_stream(text, "en", *voice, stream_chunk_size=chunk, **usual)
-            parts = [part.detach().cpu().numpy() for part in stream]
-        return np.concatenate(parts), codes
     with tapping.Tap(model.gpt, "generate", lambda out: codes.extend(out[0].tolist())):
         out = calls.inference(model, text, "en", voice, **usual)
     return np.asarray(out["wav"]).reshape(-1), codes
+
+
+def stream(
+    model: Any, text: str, voice: Any, *, seed: int, chunk: int, **options: Any
+) -> tuple[list[Any], list[int]]:
+    """Stream a text, as `say`; return the chunks and the audio tokens."""
+    import torch
+
+    torch.manual_seed(seed)
+    codes: list[int] = []
+    usual = {**target("calls").usual_sampling(model), **options}
+    with target("tapping").GeneratorTap(model.gpt, codes):
+        chunks = model.inference_stream(text, "en", *voice, stream_chunk_size=chunk, **usual)
+        parts = [part.detach().cpu().numpy() for part in chunks]
+    return parts, codes
 
 
 def family() -> str:

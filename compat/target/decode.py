@@ -15,9 +15,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Iterator, NamedTuple, Optional, Sequence
 
 from . import blocks, choosing, products
-from .graphs import Replayer
+from .graphs import Replayer, replayer_for
 from .rooms import BUCKET, PREFIX, Dice, Place, Room, Sizes, up_to
-from .signature import signature, without_autocast
+from .signature import plainly, signature
 from .structure import check_structure, longest_decode
 
 if TYPE_CHECKING:
@@ -118,8 +118,19 @@ class Decoder:
 
         text = F.pad(text_inputs, (0, 1), value=self.gpt.stop_text_token)
         text = F.pad(text, (1, 0), value=self.gpt.start_text_token)
+        count, voiced = int(text.shape[1]), int(cond_latents.shape[1])
+        room = total = voiced + count
+        if self.policy.fixed:  # Texts of all lengths ask for memory in a few sizes.
+            room = up_to(total, PREFIX)
+            most = int(self.gpt.text_pos_embedding.emb.weight.shape[0])
+            more = max(min(up_to(count, PREFIX), most) - count, 0)
+            text = F.pad(text, (0, more), value=self.gpt.stop_text_token)
         embedded = self.gpt.text_embedding(text) + self.gpt.text_pos_embedding(text)
-        return torch.cat([cond_latents.expand(embedded.shape[0], -1, -1), embedded], dim=1)
+        kind = torch.promote_types(embedded.dtype, cond_latents.dtype)
+        prefix = embedded.new_empty(len(embedded), room, self.channels, dtype=kind)[:, :total]
+        prefix[:, :voiced] = cond_latents
+        prefix[:, voiced:] = embedded[:, :count]
+        return prefix
 
     def steps(
         self, prefix: Any, options: Options, *, warpings: int = 1
@@ -131,8 +142,8 @@ class Decoder:
         have. Call it inside `torch.inference_mode()` or `torch.no_grad()`. For `warpings` see
         `choosing.choose`.
         """
-        rows = prefix.repeat_interleave(options.num_return_sequences, dim=0)
-        for tokens, latents in self.windows(list(rows), options, warpings=warpings):
+        rows = [row for row in prefix for _ in range(options.num_return_sequences)]
+        for tokens, latents in self.windows(rows, options, warpings=warpings):
             yield from zip(tokens.unbind(dim=1), latents.unbind(dim=1))
 
     def windows(
@@ -158,7 +169,7 @@ class Decoder:
         try:
             while done < options.max_new_tokens:
                 until = min(told + self.policy.window, options.max_new_tokens)
-                with without_autocast(self._device.type):
+                with plainly(self._device):
                     if done == 0:
                         self._begin(room, prefixes, lengths, way)
                         done = 1
@@ -194,7 +205,7 @@ class Decoder:
         shape = (2, count, self.heads, length, self.channels // self.heads)
         layers = [sequence.new_empty(shape) for _ in self.blocks]
         first = int(prefix.shape[1]) + 1 if one_by_one else length
-        with without_autocast(self._device.type):
+        with plainly(self._device):
             hidden = [self._hidden(sequence[:, :first], layers, Place(0, first))]
             for used in range(first, length):
                 place = Place(used, used + 1)
@@ -207,15 +218,11 @@ class Decoder:
             return
         self._idle = []
         self._device = self.gpt.mel_head.weight.device
-        kind = self._device.type
-        self.policy = self._wanted_policy or _POLICIES.get(kind, ON_DEVICE)
+        self.policy = self._wanted_policy or _POLICIES.get(self._device.type, ON_DEVICE)
         self.blocks, self._kernel = blocks.build(self.gpt.gpt.h, self._make)
-        self.fused = self._fused() if self.policy.fused else None
-        self.replayer = None
-        if kind == "cuda":
-            import torch
-
-            self.replayer = Replayer(torch.cuda)
+        with plainly(self._device):
+            self.fused = self._fused() if self.policy.fused else None
+        self.replayer = replayer_for(self._device, self.replayer)
         self._signature = signature(self.gpt)
 
     def _fused(self) -> Any:
@@ -301,7 +308,8 @@ class Decoder:
         if self.replayer is None:
             step()
         else:
-            self.replayer.run((id(room), until, way.options, way.warpings), step, room.state())
+            key = (room.number, until, way.options, way.warpings)
+            self.replayer.run(key, step, room.state())
 
     def _reserve(self, room: Room, positions: int) -> None:
         if room.reserve(positions) and self.replayer is not None:

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Callable, Hashable, Sequence
+from typing import Any, Callable, Hashable, Optional, Sequence
 
 _WARM_UPS = 2
-_MOST = 48
+MOST = 48
 """Graphs that are kept; the oldest go."""
+
+
+def replayer_for(
+    device: Any, former: Optional[Replayer] = None, does: str = "decodes"
+) -> Optional[Replayer]:
+    """Return what records and replays on a device, or None where that is not to be had.
+
+    A `former` one that failed has failed for all cards.
+    """
+    if device.type != "cuda":
+        return None
+    if former is not None:
+        former.forget()
+        return former
+    import torch
+
+    return Replayer(torch.cuda, does)
 
 
 class Replayer:
@@ -17,10 +34,14 @@ class Replayer:
 
     Args:
         cuda: `torch.cuda`, or what stands in for it.
+        does: What is said to be slower without.
     """
 
-    def __init__(self, cuda: Any) -> None:
+    def __init__(self, cuda: Any, does: str = "decodes") -> None:
         self._cuda = cuda
+        self._does = does
+        self._pool: Any = None
+        """Memory that all graphs compute in: none leaves anything in it that is read later."""
         self._graphs: dict[Hashable, Any] = {}
         self._stream: Any = None
         self.fault = ""
@@ -31,13 +52,14 @@ class Replayer:
 
         Args:
             key: Names shapes, addresses and settings of what is done.
-            act: Works in place, waits for nothing, and allocates nothing that outlives it.
+            act: Works in place on the current card, waits for nothing, and allocates nothing that
+                outlives it.
             state: Tensors that `act` changes in a way that cannot be done twice.
         """
         if self.fault:
             act()
             return
-        self._follow_stream()
+        self.follow_stream()
         graph = self._graphs.get(key)
         if graph is None:
             before = [tensor.clone() for tensor in state]
@@ -49,7 +71,7 @@ class Replayer:
                     tensor.copy_(was)
                 act()
                 return
-            while len(self._graphs) >= _MOST:
+            while len(self._graphs) >= MOST:
                 del self._graphs[next(iter(self._graphs))]
             self._graphs[key] = graph
         graph.replay()
@@ -57,6 +79,7 @@ class Replayer:
     def forget(self) -> None:
         """Drop all that was recorded: weights or buffers are no longer where they were."""
         self._graphs.clear()
+        self._pool = None  # torch takes no graph into a pool that has none left
 
     def _recorded(
         self, act: Callable[[], object], state: Sequence[Any], before: Sequence[Any]
@@ -71,12 +94,19 @@ class Replayer:
                     tensor.copy_(was)
         self._cuda.current_stream().wait_stream(aside)
         graph = self._cuda.CUDAGraph()
-        with self._cuda.graph(graph):
+        if self._pool is None:
+            self._pool = self._cuda.graph_pool_handle()
+        # Otherwise what another thread does meanwhile on the card fails, here or there.
+        mode = "thread_local"
+        with self._cuda.graph(graph, pool=self._pool, capture_error_mode=mode):
             act()
         return graph
 
-    def _follow_stream(self) -> None:
-        """Where the caller has changed to another stream, let that wait for the former one."""
+    def follow_stream(self) -> None:
+        """Where the caller has changed to another stream, let that wait for the former one.
+
+        To be called before what a replay reads is written to.
+        """
         current = self._cuda.current_stream()
         if self._stream is not None and current != self._stream:
             current.wait_stream(self._stream)
@@ -86,5 +116,5 @@ class Replayer:
         self.fault = fault
         self.forget()
         warnings.warn(
-            f"xcompat decodes without CUDA graphs here, which is slower: {fault}", stacklevel=2
+            f"xcompat {self._does} without CUDA graphs here, which is slower: {fault}", stacklevel=2
         )

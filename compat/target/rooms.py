@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, NamedTuple, Optional
 
 SMALLEST = 256
@@ -10,6 +11,9 @@ BUCKET = 128
 """Where shapes are fixed, the positions that a token looks at are a multiple of this."""
 PREFIX = 32
 """Where shapes are fixed, the positions of a first pass are a multiple of this."""
+
+
+_NUMBERS = itertools.count()
 
 
 def up_to(count: int, step: int) -> int:
@@ -40,6 +44,8 @@ class Room:
         import torch
 
         self.count, self.sizes, self._like = count, sizes, like
+        self.number = next(_NUMBERS)
+        """Its own, for ever: an address is given to another room when this one is gone."""
         self.capacity = 0
         self.layers: list[Any] = []
         self.same_lengths = True
@@ -166,14 +172,18 @@ class Dice:
             return
         import torch
 
-        kind = self._device.type
+        kind, state = self._device.type, self._before[-draws]
         if kind == "cpu":
-            torch.set_rng_state(self._before[-draws])
+            torch.set_rng_state(state)
+        elif kind == "cuda":
+            torch.cuda.set_rng_state(state, self._device)
         else:
-            getattr(torch, kind).set_rng_state(self._before[-draws])
+            getattr(torch, kind).set_rng_state(state)
 
     def _state(self) -> Any:
         import torch
 
         kind = self._device.type
+        if kind == "cuda":
+            return torch.cuda.get_rng_state(self._device)
         return torch.get_rng_state() if kind == "cpu" else getattr(torch, kind).get_rng_state()

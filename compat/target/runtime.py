@@ -45,8 +45,10 @@ class Runtime:
         self._put(model.gpt, "init_gpt_for_inference", _nothing_to_build)
         self._put(model, "get_conditioning_latents", reading_with_soundfile(model))
         sound: Any = type(model.hifigan_decoder)
+        self.vocoder: Optional[vocoder.Vocoder] = None
         if not trials.vocoder_fault(sound):
-            self._put(model.hifigan_decoder, "forward", vocoder.Vocoder(model.hifigan_decoder))
+            self.vocoder = vocoder.Vocoder(model.hifigan_decoder)
+            self._put(model.hifigan_decoder, "forward", self.vocoder)
         if api is not None:
             rate = int(model.config.audio["output_sample_rate"])
             self._correct(api.synthesizer, "output_sample_rate", rate)
@@ -91,8 +93,8 @@ class Runtime:
                 chosen = self._options(kwargs, prefix)
             except options.UnsupportedOption as refusal:
                 return self._by_stock(refusal, cond_latents, text_inputs, kwargs)
-            rows = prefix.repeat_interleave(chosen.num_return_sequences, dim=0)
-            tokens, parts = zip(*self.decoder.windows(list(rows), chosen))
+            rows = [row for row in prefix for _ in range(chosen.num_return_sequences)]
+            tokens, parts = zip(*self.decoder.windows(rows, chosen))
             codes = torch.cat(tokens, dim=1)
             # As long as the vocoder will want it, so that no sentence asks for a size of its own.
             count = int(codes.shape[1])

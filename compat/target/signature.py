@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, ContextManager
+from typing import Any, Iterator
 
 
 def signature(module: Any) -> tuple[Any, ...]:
@@ -19,12 +19,17 @@ def _version(tensor: Any) -> int:
     return -1 if tensor.is_inference() else int(tensor._version)  # noqa: SLF001 - torch has no other
 
 
-def without_autocast(device: str) -> ContextManager[Any]:
-    """Return a block in which torch computes with the types that tensors have."""
+@contextlib.contextmanager
+def plainly(device: Any) -> Iterator[None]:
+    """Return a block in which torch computes on `device`, with the types that tensors have.
+
+    Of several cards, kernels of Triton, streams and graphs are those of the current one.
+    """
     import torch
 
-    try:
-        block: ContextManager[Any] = torch.autocast(device, enabled=False)
-    except RuntimeError:  # this torch has none for that device
-        return contextlib.nullcontext()
-    return block
+    with contextlib.ExitStack() as stack:
+        if device.type == "cuda":
+            stack.enter_context(torch.cuda.device(device))
+        with contextlib.suppress(RuntimeError):  # this torch has no autocast for that device
+            stack.enter_context(torch.autocast(device.type, enabled=False))
+        yield

@@ -7,16 +7,26 @@ convolution that would see it, so that it meets the zeros that it would have met
 
 The weights of a convolution with weight norm are a product that TTS computes for each sentence
 anew; they change only with the model.
+
+On CUDA a length that was met before is recorded as a graph, and replayed: hundreds of kernels are
+launched at once. Where the true end is, such a graph reads on the device.
 """
 
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple, Optional
+import functools
+import math
+import warnings
+from typing import Any, Callable, Hashable, NamedTuple, Optional
 
-from .signature import signature, without_autocast
+from .graphs import MOST, Replayer, replayer_for
+from .signature import plainly, signature
 
 SLOPE = 0.1
 """Of the leaky ReLU between convolutions; before the last one it is torch's own."""
+LONGEST_GRAPH = 256
+"""Latents of the longest sound that is recorded (12 s): of longer ones the launches are little, and
+what they compute in much."""
 
 
 def padded(count: int) -> int:
@@ -101,40 +111,98 @@ class _Net(NamedTuple):
             Convolution.of(generator.conv_post),
         )
 
-    def __call__(self, frames: Any, voice: Any, count: int) -> Any:
-        """Return the sound of `count` frames; `frames`, (b, channels, n), are zero behind them."""
+    @property
+    def factor(self) -> int:
+        """Samples of a frame."""
+        return math.prod(stage.factor for stage in self.stages)
+
+    def __call__(self, frames: Any, voice: Any, silenced: _Silence) -> Any:
+        """Return the sound of frames, shape (b, channels, n), that are zero behind their end.
+
+        `silenced` sets what lies behind the end to zero, in place, given how many positions a frame
+        has there.
+        """
         import torch
         from torch.nn import functional as F
 
-        rows = self.first(frames)
+        rows, factor = self.first(frames), 1
         if self.voice is not None:
             rows = rows + self.voice(voice)
         for stage in self.stages:
-            rows = stage.up(_silenced(F.leaky_relu(rows, SLOPE), count))
-            count *= stage.factor
+            rows = stage.up(silenced(F.leaky_relu(rows, SLOPE), factor))
+            factor *= stage.factor
             if stage.voice is not None:
                 rows = rows + stage.voice(voice)
-            total = _block(stage.blocks[0], rows, count)
+            total = _block(stage.blocks[0], rows, factor, silenced)
             for block in stage.blocks[1:]:
-                total += _block(block, rows, count)
+                total += _block(block, rows, factor, silenced)
             rows = total / len(stage.blocks)
-        return torch.tanh(self.last(_silenced(F.leaky_relu(rows), count)))
+        return torch.tanh(self.last(silenced(F.leaky_relu(rows), factor)))
 
 
-def _block(convolutions: list[tuple[Convolution, Convolution]], rows: Any, count: int) -> Any:
+_Silence = Callable[[Any, int], Any]
+
+
+def _block(
+    convolutions: list[tuple[Convolution, Convolution]], rows: Any, factor: int, silenced: _Silence
+) -> Any:
     from torch.nn import functional as F
 
     for first, second in convolutions:
-        inner = first(_silenced(F.leaky_relu(rows, SLOPE), count))
-        inner = second(_silenced(F.leaky_relu(inner, SLOPE), count))
+        inner = first(silenced(F.leaky_relu(rows, SLOPE), factor))
+        inner = second(silenced(F.leaky_relu(inner, SLOPE), factor))
         rows = inner + rows
     return rows
 
 
-def _silenced(rows: Any, count: int) -> Any:
-    """Set what lies behind the first `count` positions to zero, in place."""
-    rows[..., count:].zero_()
-    return rows
+def _behind(count: int) -> _Silence:
+    """Return what silences all behind `count` frames."""
+
+    def silenced(rows: Any, factor: int) -> Any:
+        rows[..., count * factor :].zero_()
+        return rows
+
+    return silenced
+
+
+class _Buffers:
+    """Where a graph of one shape finds its inputs, and leaves the sound.
+
+    Args:
+        frames: Of that shape, (b, channels, n).
+        voice: Speaker embedding, shape (b or 1, channels, 1).
+        net: What is to be recorded.
+    """
+
+    def __init__(self, frames: Any, voice: Any, net: _Net) -> None:
+        import torch
+
+        samples = int(frames.shape[-1]) * net.factor
+        # What is made in inference mode could not be written to outside of it.
+        with torch.inference_mode(mode=False), torch.no_grad():
+            self._frames, self._voice = torch.zeros_like(frames), torch.zeros_like(voice)
+            self.sound = frames.new_zeros(len(frames), 1, samples)
+            self._end = torch.zeros(1, dtype=torch.long, device=frames.device)
+            """Frames that count."""
+            self._positions = torch.arange(samples, device=frames.device)
+        self._net = net
+
+    def fill(self, frames: Any, voice: Any, count: int) -> None:
+        """Put in what the next sound is to be made of."""
+        self._frames.copy_(frames)
+        self._voice.copy_(voice)
+        self._end.fill_(count)
+
+    def compute(self) -> None:
+        """Make the sound; nothing is read on the host, and shapes do not follow the end."""
+        hidden: dict[int, Any] = {}
+
+        def silenced(rows: Any, factor: int) -> Any:
+            if factor not in hidden:
+                hidden[factor] = self._positions[: rows.shape[-1]] >= self._end * factor
+            return rows.masked_fill_(hidden[factor], 0.0)
+
+        self.sound.copy_(self._net(self._frames, self._voice, silenced))
 
 
 class Vocoder:
@@ -142,29 +210,87 @@ class Vocoder:
 
     Args:
         module: The `hifigan_decoder` of a loaded XTTS.
+        replayer_for: As `graphs.replayer_for`.
     """
 
-    def __init__(self, module: Any) -> None:
+    def __init__(
+        self, module: Any, replayer_for: Callable[..., Optional[Replayer]] = replayer_for
+    ) -> None:
         self._module = module
+        self._replayer_for = replayer_for
+        self._replayer: Optional[Replayer] = None
         self._signature: Any = None
         self._net: Any = None
+        self._met: set[Hashable] = set()
+        self._buffers: dict[Hashable, _Buffers] = {}
+
+    @property
+    def kernel(self) -> str:
+        """What computes: `torch`; in a CUDA graph, or why not."""
+        if self._replayer is None:
+            return "torch"
+        if self._replayer.fault:
+            return f"torch; no CUDA graph: {self._replayer.fault}"
+        return "torch in a CUDA graph"
 
     def __call__(self, latents: Any, g: Any = None) -> Any:
         """Return the sound of latents, shape (b, n, channels), as (b, 1, samples)."""
         import torch
 
-        generator = self._module.waveform_decoder
-        with torch.no_grad(), without_autocast(latents.device.type):
-            current = signature(generator)
-            if current != self._signature:
-                self._signature, self._net = current, _Net.of(generator)
+        with torch.no_grad(), plainly(latents.device):
+            self._follow()
             kind = self._net.first.weight.dtype
             frames, count = self._frames(latents.to(kind))
-            factor = 1
-            for stage in self._net.stages:
-                factor *= stage.factor
-            sound = self._net(frames, g.to(kind), count)
-            return sound[..., : count * factor]
+            voice = g.to(kind)
+            buffers = self._recorded(frames, voice, count, int(latents.shape[1]))
+            if buffers is None:
+                sound = self._net(frames, voice, _behind(count))
+                return sound[..., : count * self._net.factor]
+            # The next sound of this shape is made in the same place.
+            return buffers.sound[..., : count * self._net.factor].clone()
+
+    def _follow(self) -> None:
+        """Begin anew where a weight was moved, replaced or written to since the last sound."""
+        generator = self._module.waveform_decoder
+        current = signature(generator)
+        if current == self._signature:
+            return
+        self._signature, self._net = current, _Net.of(generator)
+        self._replayer = self._replayer_for(
+            self._net.first.weight.device, self._replayer, does="speaks"
+        )
+        self._met.clear()
+        self._buffers.clear()
+
+    def _recorded(self, frames: Any, voice: Any, count: int, latents: int) -> Optional[_Buffers]:
+        """Compute in a graph and return where the sound is; None where that is not to be done.
+
+        A shape is recorded when it is met for the second time, so that what is met once, as a
+        model whose weights go on changing, does not pay for it.
+        """
+        replayer = self._replayer
+        if replayer is None or replayer.fault:
+            return None
+        if latents > LONGEST_GRAPH:
+            _say_once(
+                f"sounds of more than {LONGEST_GRAPH} audio tokens are computed without a CUDA "
+                f"graph, which costs them little"
+            )
+            return None
+        key = (tuple(frames.shape), tuple(voice.shape))
+        if key not in self._met:
+            self._met.add(key)
+            return None
+        if key not in self._buffers:
+            if len(self._buffers) == MOST:
+                _say_once(f"sounds of more than {MOST} shapes are computed without a CUDA graph")
+                return None
+            self._buffers[key] = _Buffers(frames, voice, self._net)
+        buffers = self._buffers[key]
+        replayer.follow_stream()
+        buffers.fill(frames, voice, count)
+        replayer.run(key, buffers.compute, ())
+        return buffers
 
     def _frames(self, latents: Any) -> tuple[Any, int]:
         """Interpolate as TTS does; return the frames, zero behind the end, and how many count."""
@@ -182,4 +308,9 @@ class Vocoder:
             if int(count * scale) != count:
                 frames = F.interpolate(frames, scale_factor=scale, mode="linear")
             count = int(count * scale)
-        return _silenced(frames, count), count
+        return _behind(count)(frames, 1), count
+
+
+@functools.lru_cache(maxsize=None)
+def _say_once(message: str) -> None:
+    warnings.warn(message, stacklevel=4)

@@ -181,19 +181,18 @@ TOLERANCE = 1e-5
 def sizes(folder: Path, states: dict[str, str], runtime: str) -> tuple[set[int], int]:
     """Return in what sizes sentences ask for memory, and how many of them were new at the end.
 
-    Each sentence is of the same text and of another number of tokens: only sizes that follow the
-    tokens differ between them.
+    Each sentence has another number of tokens, and after the warm-up another text.
     """
     device, session = Device(states), Session(folder, "mps", runtime)
     with device.running("load"):
         session.load()
     known: set[int] = set()
     added = 0
-    for tokens in (*WARMING_UP, *LATER):
+    for text, tokens in (*WARMING_UP, *LATER):
         device.made.clear()
         with device.running("speak"), torch.no_grad():
             session.model.inference(
-                stages.CHECK_TEXTS[0],
+                text,
                 "en",
                 *calls.voice_of(next(iter(session.model.speaker_manager.speakers.values()))),
                 do_sample=False,
@@ -201,16 +200,21 @@ def sizes(folder: Path, states: dict[str, str], runtime: str) -> tuple[set[int],
                 max_new_tokens=tokens,
             )
         large = {size for size in device.made if size >= SMALL}
-        added += len(large - known) if tokens in LATER else 0
+        added += len(large - known) if (text, tokens) in LATER else 0
         known |= large
     return known, added
 
 
 SMALL = 1 << 13
 """Bytes from which on a block counts: what is smaller shares blocks."""
-WARMING_UP = (20, 40)
-LATER = (19, 23, 37, 39)
-"""Tokens of sentences: some that show all sizes, then others that need no new one."""
+WARMING_UP = (("It speaks in the morning.", 20), ("It speaks in the evening, too.", 40))
+LATER = (
+    ("It speaks in the morning.", 19),
+    ("It speaks in the mornings.", 23),
+    ("It speaks in the mornings now.", 37),
+    ("It speaks in the early mornings.", 39),
+)
+"""Texts and audio tokens: some that show all sizes, then others that need no new one."""
 
 
 def _flat(value: Any) -> list[torch.Tensor]:

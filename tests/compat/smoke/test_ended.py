@@ -40,6 +40,14 @@ def test_the_child_ends_with_the_command(tmp_path: Path, name: str) -> None:
         os.kill(child, 0)
 
 
+def test_a_bench_ends_as_a_smoke_does(tmp_path: Path) -> None:
+    process, child = start_smoke(tmp_path, [], ["bench"])
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
 def test_what_the_caller_has_ignored_ends_nothing(tmp_path: Path) -> None:
     process, child = start_smoke(tmp_path, ["nohup"])
     process.send_signal(signal.SIGHUP)
@@ -50,7 +58,9 @@ def test_what_the_caller_has_ignored_ends_nothing(tmp_path: Path) -> None:
     assert process.wait(30) == 130
 
 
-def start_smoke(folder: Path, before: list[str]) -> tuple[subprocess.Popen[bytes], int]:
+def start_smoke(
+    folder: Path, before: list[str], words: list[str] | None = None
+) -> tuple[subprocess.Popen[bytes], int]:
     """Start a smoke with a TTS that takes its time; return it, and the process of its child."""
     model = folder / "model"
     model.mkdir()
@@ -62,8 +72,9 @@ def start_smoke(folder: Path, before: list[str]) -> tuple[subprocess.Popen[bytes
         "time.sleep(600)\n"
     )
     python = make_interpreter(folder, package.parent)
-    command = [sys.executable, "-m", "xcompat", "smoke", str(model), "--python", str(python)]
-    process = subprocess.Popen([*before, *command, "-o", str(folder / "speech.wav")])
+    words = words or ["smoke", "-o", str(folder / "speech.wav")]
+    command = [sys.executable, "-m", "xcompat", *words, str(model), "--python", str(python)]
+    process = subprocess.Popen([*before, *command])
     written = folder / "pid"
     deadline = time.monotonic() + 60
     while not (written.exists() and written.read_text()) and time.monotonic() < deadline:
