@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 2
 """`xcompat.matrix.forms` reads the older ones too."""
-_FIRST, _LAST = 1200, 800
+_FIRST, _LAST = 1000, 5000
 """Characters of a long error that are kept at its beginning and at its end."""
 _MACHINE_PATH = re.compile(
     r"(?:\b[A-Za-z]:|(?<![\w.:/\\-]))[/\\][^\s'\"()]*[/\\]"

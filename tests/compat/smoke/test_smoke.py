@@ -194,7 +194,7 @@ def test_of_a_long_error_beginning_and_end_are_published() -> None:
     error = "RuntimeError: Missing key(s) in state_dict: " + '"gpt.weight", ' * 1200
     stage = StageResult(name="load-stock", status="fails", seconds=1, error=error)
     told = capabilities_of([stage])["load"]["error"]
-    assert told == f"{error[:1200]} [...] {error[-800:]}"
+    assert told == f"{error[:1000]} [...] {error[-5000:]}"
 
 
 def test_an_error_is_mapped_to_its_known_issue() -> None:
