@@ -182,9 +182,13 @@ def show_json(values: dict[str, Any]) -> None:
 
 
 def write(text: str) -> None:
-    """Write text to stdout as it is."""
+    """Write a document to stdout as it is, in UTF-8 where the stream lacks some of its signs."""
     with telling_lost_output():
-        sys.stdout.write(text)
+        try:
+            sys.stdout.write(text)
+        except UnicodeEncodeError:  # nothing of it was written
+            sys.stdout.flush()
+            sys.stdout.buffer.write(text.encode())
         sys.stdout.flush()
 
 

@@ -80,3 +80,10 @@ def test_the_script_of_a_shell_is_shown():
 
 def test_the_version_is_written_in_one_place():
     assert xcompat.__version__ == importlib.metadata.version("xcompat")
+
+
+def test_a_document_is_utf8_where_the_stream_lacks_some_of_its_signs():
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    words = [sys.executable, "-m", "xcompat", "matrix", "--markdown"]
+    done = subprocess.run(words, capture_output=True, check=True, env=environment)
+    assert "✓" in done.stdout.decode()
