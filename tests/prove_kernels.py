@@ -6,6 +6,7 @@ CPU, program by program. `nox -s runtime` runs it where Triton is installed.
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import sys
 from pathlib import Path
@@ -89,9 +90,27 @@ class Kernels(Proofs):
         return tokens, latents[0]
 
 
+def interpreter_fault() -> str:
+    """Return why Triton's interpreter cannot run here, whatever the kernel; empty where it can.
+
+    That of 3.6 makes numbers of arrays of one element, which numpy 2.4 refuses.
+    """
+    import numpy
+
+    try:
+        int(numpy.zeros(1))
+    except TypeError as error:
+        newer = tuple(map(int, importlib.metadata.version("triton").split(".")[:2])) > (3, 6)
+        return "" if newer else f"numpy {numpy.__version__} says {error} (numpy<2.4 does not)"
+    return ""
+
+
 def main() -> int:
     if importlib.util.find_spec("triton") is None or torch_version() < (2, 4):
         print("kernels      not proved: no Triton here whose interpreter is known")
+        return 0
+    if fault := interpreter_fault():
+        print(f"kernels      not proved: Triton's interpreter does not run here: {fault}")
         return 0
     # Of so few channels, more outputs for a program: the interpreter takes milliseconds for each.
     fused = importlib.import_module("xcompat_target.fused")
