@@ -142,6 +142,8 @@ NAMED = {
     "speak": ("speak", None),
     "stream": ("stream", None),
     "clone a voice": ("clone", None),
+    "write sound with torchaudio.save": ("save", None),
+    "can write sound with torchaudio.save": ("save", "works"),
     "speak through TTS(NAME)": ("api", None),
     "speak through TTS(model_path=...)": ("api-path", None),
     "be installed": ("install", None),

@@ -157,6 +157,7 @@ class TestTrouble:
             subprocess.run(shlex.split(command), check=True, capture_output=True)
         assert installed(python) == REPORT
 
+    @pytest.mark.usefixtures("interruptible")
     def test_ctrl_c_halfway_tells_the_way_back(self, type_, make, tmp_path, monkeypatch):
         python = make(tmp_path / "env", REPORT)
         monkeypatch.setattr("xcompat.resolution.commands.PATIENCE", 0.5)
@@ -170,6 +171,7 @@ class TestTrouble:
         assert "interrupted, half changed; to go back:" in err
         assert all(f"  {command}\n" in err for command in _way_back(tmp_path / "env"))
 
+    @pytest.mark.usefixtures("interruptible")
     def test_ctrl_c_before_anything_is_changed_says_so(self, type_, make, tmp_path, monkeypatch):
         python = make(tmp_path / "env", REPORT)
         monkeypatch.setattr("xcompat.resolution.commands.PATIENCE", 0.5)

@@ -128,14 +128,6 @@ def test_an_interrupt_at_any_moment_leaves_a_writeback_that_ends(tmp_path):
     subprocess.run(words, check=True, timeout=60)
 
 
-@pytest.fixture
-def interruptible():
-    """Let Ctrl-C interrupt, also where what started the tests has switched it off."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("force", [False, True])
 def test_an_interrupt_while_files_get_their_names_waits_until_all_have(
