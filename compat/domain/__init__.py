@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,18 +30,7 @@ Capability = Literal[
 ]
 """What a user meets, in this order; the same words in runs, issues, doctor and smoke."""
 
-CAPABILITIES: tuple[Capability, ...] = (
-    "install",
-    "import",
-    "load",
-    "load-converted",
-    "speak",
-    "stream",
-    "clone",
-    "save",
-    "api",
-    "api-path",
-)
+CAPABILITIES: tuple[Capability, ...] = get_args(Capability)
 
 NEEDED: tuple[Capability, ...] = ("import", "load-converted", "speak")
 """What a verdict is about where the user asks for nothing else."""
