@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from xcompat.domain import SAME_FILES, Condition, Environment, KnownIssue, Matrix
 from xcompat.domain.versions import parsed, release
 from xcompat.matrix.specifier import contains
+
+
+class Unsaid(NamedTuple):
+    """What to answer where an environment says nothing."""
+
+    packages: bool
+    """About a distribution that pins do not name, or a Python version that is not given."""
+    system: bool
+    """About what cannot be read from an installation."""
+
+
+_OF = {
+    "error": Unsaid(packages=False, system=False),
+    "warning": Unsaid(packages=False, system=True),
+}
 
 
 def applies(issue: KnownIssue, environment: Environment) -> bool:
@@ -16,8 +31,12 @@ def applies(issue: KnownIssue, environment: Environment) -> bool:
 
     A warning applies as well where its `system` condition cannot be checked.
     """
-    unsaid = Unsaid(packages=False, system=issue.severity == "warning")
-    return concerns(issue, environment, unsaid)
+    return concerns(issue, environment, _OF[issue.severity])
+
+
+def applying(issue: KnownIssue, environment: Environment) -> list[Condition]:
+    """Return the conditions under which a known issue concerns `environment`, as `applies` says."""
+    return [each for each in issue.conditions if holds(each, environment, _OF[issue.severity])]
 
 
 def concerns(issue: KnownIssue, environment: Environment, unsaid: Unsaid) -> bool:
@@ -26,16 +45,6 @@ def concerns(issue: KnownIssue, environment: Environment, unsaid: Unsaid) -> boo
         if holds(condition, environment, unsaid):
             return True
     return False
-
-
-@dataclass(frozen=True, slots=True)
-class Unsaid:
-    """What to answer where an environment says nothing."""
-
-    packages: bool
-    """About a distribution that pins do not name, or a Python version that is not given."""
-    system: bool
-    """About what cannot be read from an installation."""
 
 
 def holds(condition: Condition, environment: Environment, unsaid: Unsaid) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from xcompat.diagnosis.assumptions import assumed
-from xcompat.diagnosis.conditions import Unsaid, applies, codes_of, concerns, holds, holds_for
+from xcompat.diagnosis.conditions import Unsaid, applies, applying, codes_of, concerns, holds_for
 from xcompat.diagnosis.evidence import (
     RUNTIME,
     STOCK,
@@ -32,6 +32,7 @@ from xcompat.domain import (
     NEEDS,
     Capability,
     CapabilityStatus,
+    Condition,
     Diagnosis,
     Environment,
     Finding,
@@ -410,29 +411,21 @@ def _inherited(
 
 def _finding(issue: KnownIssue, environment: Environment) -> Finding:
     """Return a finding, with what makes the issue apply: distributions and signs."""
-    unsaid = Unsaid(packages=False, system=issue.severity == "warning")
-    for each in issue.conditions:
-        if holds(each, environment, unsaid):
-            duplicated = [name for name in each.duplicates if name in environment.duplicates]
-            return Finding(
-                issue=issue,
-                packages=tuple(dict.fromkeys([*each.packages, *duplicated])),
-                seen=tuple(seen for sign in each.signs for seen in environment.signs.get(sign, ())),
-            )
-    return Finding(issue=issue, packages=())
+    each = next(iter(applying(issue, environment)), Condition())
+    duplicated = [name for name in each.duplicates if name in environment.duplicates]
+    return Finding(
+        issue=issue,
+        packages=tuple(dict.fromkeys([*each.packages, *duplicated])),
+        seen=tuple(seen for sign in each.signs for seen in environment.signs.get(sign, ())),
+    )
 
 
 def _said_by_another(issue: KnownIssue, issues: list[KnownIssue], environment: Environment) -> bool:
     """Return whether an error claims under the same condition what a warning only suspects."""
     if issue.severity == "error":
         return False
-    unsaid = Unsaid(packages=False, system=True)
     claimed = [each for other in issues if other.severity == "error" for each in other.conditions]
-    return all(
-        each.system and each in claimed
-        for each in issue.conditions
-        if holds(each, environment, unsaid)
-    )
+    return all(each.system and each in claimed for each in applying(issue, environment))
 
 
 def _urgency(issue: KnownIssue, *, said: bool) -> tuple[bool, bool, int, str]:

@@ -7,11 +7,6 @@ import re
 import sys
 from typing import Any
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
-
 
 class BadTable(Exception):  # noqa: N818 - whoever reads the file says in which
     """One error in the data, and the key that it concerns; the line, where that is known."""
@@ -29,6 +24,11 @@ def table_of_toml(text: str) -> Table:
     Raises:
         BadTable: It is none.
     """
+    # Few commands read any.
+    if sys.version_info >= (3, 11):
+        import tomllib  # noqa: PLC0415
+    else:
+        import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
     try:
         return Table(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

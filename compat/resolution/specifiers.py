@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import TYPE_CHECKING
 
-from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from xcompat.domain.versions import parsed
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
 
 
 @cache
 def meets(specifier: str, version: str | None) -> bool:
     """Return whether a version is what a person wants to keep; builds (`+cu128`) do not matter."""
     told = parsed(version)
-    without_builds = re.sub(r"\+[\w.]+", "", specifier)
-    return told is not None and SpecifierSet(without_builds).contains(
-        Version(told.public), prereleases=True
-    )
+    if told is None or not specifier:
+        return told is not None
+    return _set_of(specifier).contains(Version(told.public), prereleases=True)
 
 
 @cache
@@ -30,7 +32,9 @@ def is_satisfiable(specifier: str) -> bool:
 
     Between two neighbouring bounds all releases are alike, so one of them speaks for all.
     """
-    told = SpecifierSet(re.sub(r"\+[\w.]+", "", specifier))
+    if not specifier:
+        return True
+    told = _set_of(specifier)
     bounds = [parsed(each.version.removesuffix(".*")) for each in told]
     if any(bound is None or bound.is_prerelease for bound in bounds):
         return True  # Too fine a question: the installer will answer it.
@@ -42,3 +46,23 @@ def is_satisfiable(specifier: str) -> bool:
     ]
     exact = [str(bound) for bound in bounds]
     return any(meets(specifier, version) for version in ("0", *exact, *between))
+
+
+def exact_in(specifier: str) -> str:
+    """Return the version that a specifier names, with its build; empty where it names none."""
+    if "==" not in specifier:
+        return ""
+    exact = (each.version for each in _parts(specifier) if each.operator == "==")
+    return next((version for version in exact if not version.endswith("*")), "")
+
+
+def _set_of(specifier: str) -> SpecifierSet:
+    """Return a specifier, without the builds in it."""
+    return _parts(re.sub(r"\+[\w.]+", "", specifier))
+
+
+def _parts(specifier: str) -> SpecifierSet:
+    # It takes as long to import as a whole plan may: who keeps nothing does without.
+    from packaging.specifiers import SpecifierSet  # noqa: PLC0415
+
+    return SpecifierSet(specifier)

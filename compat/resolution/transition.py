@@ -9,25 +9,22 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from xcompat.diagnosis.conditions import applies
+from xcompat.diagnosis.conditions import applies, applying
 from xcompat.domain import (
     DAMAGE,
     DECIDING,
     SAME_FILES,
     Capability,
-    Condition,
     Environment,
-    KnownIssue,
     distribution_of,
     minor_of,
 )
 from xcompat.domain.plan import Change
 from xcompat.domain.versions import public
 from xcompat.resolution.knowledge import ALWAYS_PINNED, NAMED, Combination, Knowledge
-from xcompat.resolution.specifiers import is_satisfiable, meets
+from xcompat.resolution.specifiers import exact_in, is_satisfiable, meets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -300,7 +297,7 @@ class Transition:
     def _missing(self) -> str:
         result = self.result()
         for issue in self._knowledge.missing:
-            for condition in _applying(issue, result):
+            for condition in applying(issue, result):
                 for name, wanted in condition.packages.items():
                     if wanted == "absent" and name not in NAMED:
                         return name
@@ -324,7 +321,7 @@ class Transition:
             condition.packages[name]
             for issue in issues
             if applies(issue, staying) and not applies(issue, changed)
-            for condition in _applying(issue, staying)
+            for condition in applying(issue, staying)
             if name in condition.packages
         ]
 
@@ -440,9 +437,8 @@ def choice(name: str, specifier: str, environment: Environment, knowledge: Knowl
     installed = environment.packages.get(name)
     if installed and meets(specifier, installed):
         return public(installed)
-    for each in SpecifierSet(specifier):
-        if each.operator == "==" and not each.version.endswith("*"):
-            return public(each.version) if meets(specifier, each.version) else None
+    if exact := exact_in(specifier):
+        return public(exact) if meets(specifier, exact) else None
     return next((each for each in knowledge.versions(name) if meets(specifier, each)), None)
 
 
@@ -455,15 +451,6 @@ def _wanted_build_in(specifier: str) -> str:
     """Return the build that a specifier asks for: what it only excludes is none."""
     exact = (each for each in specifier.split(",") if not each.strip().startswith("!="))
     return next(filter(None, map(_build, exact)), "")
-
-
-def _applying(issue: KnownIssue, environment: Environment) -> list[Condition]:
-    """Return the conditions of an issue under which it applies."""
-    return [
-        condition
-        for condition in issue.conditions
-        if applies(replace(issue, conditions=(condition,)), environment)
-    ]
 
 
 def _newer(specifiers: Iterable[str]) -> list[str]:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from xcompat.domain.plan import Change, Constraint, Evidence
 
+    _Bound = tuple[tuple[int, ...], int, int, tuple[bool, bool], int, int]
+
 _EVIDENCE: tuple[Evidence, ...] = ("row", "run", "elsewhere", "bracketed", "expected", "none")
 _SOUNDING: frozenset[Capability] = frozenset({"stream", "clone", "save", "api", "api-path"})
 """What is of no use to anybody where nothing speaks."""
@@ -172,6 +174,8 @@ class Way:
 
 def _combinations(environment: Environment, matrix: Matrix) -> Iterator[Combination]:
     """Yield what was run, each combination with the runs nearest to the environment."""
+    worked = {run.id: _works(run) for run in matrix.runs}
+    far = {run.id: distance(run.environment, environment) for run in matrix.runs}
     by_versions: dict[tuple[str | None, ...], list[Run]] = {}
     for run in matrix.runs:
         packages = run.environment.packages
@@ -183,14 +187,14 @@ def _combinations(environment: Environment, matrix: Matrix) -> Iterator[Combinat
     python = minor_of(environment.python)
     on_this_python: dict[tuple[str | None, ...], list[Run]] = {}
     for run in matrix.runs:
-        if minor_of(run.environment.python) == python and "import" in _works(run):
+        if minor_of(run.environment.python) == python and "import" in worked[run.id]:
             on_this_python.setdefault(_releases(run), []).append(run)
     for versions, runs in by_versions.items():
-        nearest = min(distance(run.environment, environment) for run in runs)
-        near = [run for run in runs if distance(run.environment, environment) == nearest]
+        nearest = min(far[run.id] for run in runs)
+        near = [run for run in runs if far[run.id] == nearest]
         # The best of them had what the others lacked beside these versions, such as six.
-        works = max((_works(run) for run in near), key=len)
-        runs_of_it = tuple(run for run in near if _works(run) == works)
+        works = max((worked[run.id] for run in near), key=len)
+        runs_of_it = tuple(run for run in near if worked[run.id] == works)
         beside = runs_of_it[0]
         if nearest[1]:
             beside = _for_python(beside, on_this_python.get(_releases(beside), ()))
@@ -285,12 +289,19 @@ def _least_ways(question: Question, family: str, near: Sequence[Way]) -> list[Wa
     """Return the ways with one TTS, up to where each other one asks more than one that works."""
     there, ways = question.environment.packages, list(near)
 
-    def bound(combination: Combination) -> tuple[tuple[int, ...], int]:
-        """Return what the beginning of a way's rank cannot be less than."""
+    def bound(combination: Combination) -> _Bound:
+        """Return what the rank of a way to a combination cannot be less than."""
         theirs = combination.packages
         differing = (n for n in DECIDING if public(there.get(n)) != theirs.get(n))
         effort = _effort([(n, there.get(n), theirs.get(n)) for n in differing], question.said)
-        return effort, len(combination.fails - {"load"})
+        return (
+            effort,
+            len(combination.fails - {"load"}),
+            _strange(question, combination),
+            combination.distance,
+            _EVIDENCE.index(evidence_of_runs(combination)),
+            -len(combination.works - {"load"}),
+        )
 
     fitting = [
         each
@@ -298,7 +309,7 @@ def _least_ways(question: Question, family: str, near: Sequence[Way]) -> list[Wa
         if each.family == family and question.holds(each.packages)
     ]
     for least, group in groupby(sorted(fitting, key=bound), key=bound):
-        best = first_of(question, _sorted([way for way in ways if rank(way)[:2] < least]))
+        best = first_of(question, _sorted([way for way in ways if rank(way)[:6] < least]))
         if best and question.judged(best).verdict == "compatible":
             break
         ways += filter(None, (way_of(question, each) for each in group))
@@ -413,9 +424,8 @@ def _like(question: Question, packages: Mapping[str, str]) -> Combination:
     numpy = question.environment.packages.get("numpy", "")
 
     def differing(combination: Combination) -> tuple[bool, bool, tuple[bool, bool], int]:
-        theirs = combination.packages
-        names = [name for name in DECIDING if packages.get(name) != theirs.get(name)]
-        family = any(name in SAME_FILES[0] for name in names)
+        names = {name for name, _ in packages.items() ^ combination.packages.items()}
+        family = not names.isdisjoint(SAME_FILES[0])
         beside = combination.recorded.packages.get("numpy", numpy)
         renewed = numpy != "" and numpy.partition(".")[0] != beside.partition(".")[0]
         return family, renewed, combination.distance, len(names)
@@ -520,11 +530,16 @@ def way_of(question: Question, combination: Combination, *, installed: bool = Fa
         cost=cost_of(changes, question.said),
         lost=combination.fails | claimed,
         effort=_effort([(c.name, c.now, c.then) for c in changes], question.said),
-        strange=sum(
-            name not in DECIDING and not meets(specifier, version)
-            for name, specifier in question.keep.items()
-            if (version := combination.recorded.packages.get(name))
-        ),
+        strange=_strange(question, combination),
+    )
+
+
+def _strange(question: Question, combination: Combination) -> int:
+    """Return how much of what is kept has another version than it had in a combination."""
+    return sum(
+        name not in DECIDING and not meets(specifier, version)
+        for name, specifier in question.keep.items()
+        if (version := combination.recorded.packages.get(name))
     )
 
 
