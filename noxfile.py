@@ -40,6 +40,13 @@ AUDIO_RELEASES = [
     "2.4.0", "2.4.1", "2.5.0", "2.5.1", "2.6.0", "2.7.0", "2.7.1", "2.8.0", "2.9.0", "2.9.1",
     "2.10.0", "2.11.0",
 ]  # fmt: skip
+_AS_WRITTEN = """
+from xcompat.matrix.load import SHIPPED, load_matrix
+from xcompat.matrix.snapshot import FOLDER
+assert (SHIPPED / FOLDER).is_dir()
+assert load_matrix() == load_matrix(SHIPPED)
+"""
+"""What is recorded is in a wheel twice: as it was written, and as it was read."""
 _USUAL = "not property and not filesystems and not speech"
 """The tests that need nothing but the project."""
 _OF_SYSTEMS = ("converters", "compat/cli", "compat/mending")
@@ -160,6 +167,7 @@ def wheel(session: nox.Session) -> None:
     session.install("--force-reinstall", str(built))
     with session.chdir(target):
         session.run("xcompat", "--version")
+        session.run("python", "-c", _AS_WRITTEN)
         session.run("xcompat", "doctor", success_codes=[1])
         session.run("xcompat", "demo", "--forged", "forged-demo")
 

@@ -27,7 +27,9 @@ class BuildWithSnapshot(build_py):
 
         snapshot = Path(self.build_lib, "xcompat", "matrices", FOLDER)
         shutil.rmtree(snapshot, ignore_errors=True)
-        write_snapshot(load_matrix(PROJECT / "matrices"), snapshot)
+        written = PROJECT / "matrices"
+        gpu = (written / "gpu.toml").read_text("utf-8")
+        write_snapshot(load_matrix(written), gpu, snapshot)
 
 
 setup(cmdclass={"build_py": BuildWithSnapshot})

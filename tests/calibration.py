@@ -11,7 +11,6 @@ import json
 import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -44,7 +43,7 @@ def alike(run: Run, left: Left) -> tuple[object, ...]:
 def judged(matrix: Matrix, left: Left, run: Run) -> Iterator[tuple[Key, str]]:
     """Yield what the doctor says of a run without having seen any that is alike, judged."""
     others = tuple(other for other in matrix.runs if alike(other, left) != alike(run, left))
-    told = Doctor(replace(matrix, runs=others)).diagnose(run.environment, CAPABILITIES)
+    told = Doctor(matrix._replace(runs=others)).diagnose(run.environment, CAPABILITIES)
     for column, said, measured in (
         ("stock", told.capabilities, run.capabilities),
         ("runtime", told.runtime, run.runtime_capabilities),

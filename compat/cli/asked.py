@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -54,7 +53,7 @@ def environment_asked_for(
             platform=platform_asked_for(platform) or this_platform(),
             complete=complete,
         )
-        return replace(pins.environment, language=language_asked_for(language))
+        return pins.environment._replace(language=language_asked_for(language))
     return as_asked(environment_of(python), python_version, platform, language)
 
 
@@ -70,8 +69,7 @@ def as_asked(
 
     platform = platform_asked_for(platform)
     elsewhere = platform is not None and platform != found.platform
-    return replace(
-        found,
+    return found._replace(
         python=python_version or found.python,
         platform=platform or found.platform,
         system={} if elsewhere else found.system,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from xcompat.cli.asked import (
@@ -57,11 +56,11 @@ def target_asked_for(
     asked = as_asked(found, python_version, platform, language)
     minor = minor_of(found.python)
     if asked.platform == found.platform and f"{asked.python}.".startswith(f"{minor}."):
-        return replace(asked, python=found.python), ()
+        return asked._replace(python=found.python), ()
     if python is not None:
-        return replace(asked, interpreter=""), ()
-    nothing = replace(asked, packages={}, builds={}, duplicates={}, system={})
-    return replace(nothing, source="", interpreter=""), ()
+        return asked._replace(interpreter=""), ()
+    nothing = asked._replace(packages={}, builds={}, duplicates={}, system={})
+    return nothing._replace(source="", interpreter=""), ()
 
 
 def _of_requirements(
@@ -90,7 +89,7 @@ def _of_requirements(
     there = pins.environment
     passed_over = () if there.complete else pins.addresses
     packages = {n: v for n, v in there.packages.items() if v or n not in passed_over}
-    environment = replace(there, packages=packages, language=language_asked_for(language))
+    environment = there._replace(packages=packages, language=language_asked_for(language))
     return environment, demands_of(environment)
 
 

@@ -181,12 +181,10 @@ def _show(diagnosis: Diagnosis, todo: Sequence[Todo], form: Format) -> None:
 
 def _report(diagnosis: Diagnosis, environment: Environment, known: Matrix) -> None:
     """Write a report of a diagnosis, with all that is in its environment."""
-    from dataclasses import replace
-
     from xcompat.cli.teller import private_here, public_names, teller_here
     from xcompat.render.diagnosis_report import report_of
     from xcompat.render.text import write
 
     private = private_here()
-    whole = replace(diagnosis, environment=environment)
+    whole = diagnosis._replace(environment=environment)
     write(report_of(whole, teller_here(private), public_names(known), private))

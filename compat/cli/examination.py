@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xcompat.cli.graphics import graphics_seen_by, mended_by, outlook_for, with_signs_of
@@ -58,7 +57,7 @@ class Examination:
         seen = with_signs_of(outlook, environment)
         found = self._doctor.diagnose(seen, self._needed, strict=self._strict)
         findings = mended_by(outlook, found.findings)
-        found = replace(found, outlook=outlook, findings=findings)
+        found = found._replace(outlook=outlook, findings=findings)
         if self._ignored:
             from xcompat.diagnosis.ignoring import without
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xcompat.domain.gpu import Outlook
@@ -45,7 +44,7 @@ def with_signs_of(outlook: Outlook | None, environment: Environment) -> Environm
     """Return the environment with what known issues of graphics cards go by."""
     if outlook is None or not outlook.signs:
         return environment
-    return replace(environment, signs={**environment.signs, **outlook.signs})
+    return environment._replace(signs={**environment.signs, **outlook.signs})
 
 
 def for_graphics(graphics: Graphics | None, plan: Plan) -> Plan:
@@ -73,10 +72,10 @@ def _mended_by(outlook: Outlook, finding: Finding) -> Finding:
     if signs.isdisjoint(outlook.signs):
         return finding
     if outlook.command and outlook.sign in signs:
-        return replace(finding, issue=replace(issue, fixes=(outlook.command,)))
+        return finding._replace(issue=issue._replace(fixes=(outlook.command,)))
     # The doctor has looked: that it be asked is advice for who reads of the issue elsewhere.
     fixes = tuple(fix for fix in issue.fixes if not fix.startswith("xcompat doctor"))
-    return replace(finding, issue=replace(issue, fixes=fixes))
+    return finding._replace(issue=issue._replace(fixes=fixes))
 
 
 def foretell(environment: Environment, device: str) -> tuple[str, ...]:

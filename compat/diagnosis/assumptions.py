@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -72,8 +71,7 @@ def assumed(environment: Environment, matrix: Matrix) -> Assumed | None:
     unsaid = beside.packages.keys() - environment.packages.keys()
     by_chance = _BY_CHANCE - environment.packages.keys()
     return Assumed(
-        environment=replace(
-            environment,
+        environment=environment._replace(
             python=python,
             packages={**beside.packages, **packages},
             builds=_builds(environment, packages, matrix),

@@ -7,7 +7,6 @@ measured too.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from xcompat.diagnosis.assumptions import assumed
@@ -133,8 +132,7 @@ class Doctor:
         }
         if not used:
             return plain
-        return replace(
-            plain,
+        return plain._replace(
             capabilities=capabilities,
             verdict=verdict_of(capabilities, needed),
             change_nothing=_change_nothing(capabilities, plain.runtime, needed),
@@ -166,7 +164,7 @@ class Doctor:
             if own.status == "unknown" and expects and not own.issues:
                 own = self._likely(capability, case, STOCK, own)
             elif own.status == "fails" and not own.issues:
-                own = replace(own, issues=_claimed(capability, likely))
+                own = own._replace(issues=_claimed(capability, likely))
             capabilities[capability] = _inherited(capability, own, capabilities, environment)
             mended = _with_runtime(capability, environment, issues, evidence)
             if mended.status == "unknown" and expects and not mended.issues:
@@ -199,7 +197,7 @@ class Doctor:
         path = with_needs(capability)
         doubts = [i.code for i in case.doubtful if not path.isdisjoint(column.claims(i))]
         if doubts:
-            return replace(unknown, note=f"nobody can tell whether {doubts[0]} concerns these pins")
+            return unknown._replace(note=f"nobody can tell whether {doubts[0]} concerns these pins")
         codes = tuple(issue.code for issue in case.issues if capability in column.claims(issue))
         if codes:
             return CapabilityStatus(status="fails", basis="issue", issues=codes)
@@ -229,7 +227,7 @@ class Doctor:
             )
         )
         if told is None:
-            return replace(unknown, note=why or unknown.note)
+            return unknown._replace(note=why or unknown.note)
         return CapabilityStatus(
             status="works",
             basis="expected",
@@ -261,7 +259,7 @@ def _claimed(capability: Capability, issues: list[KnownIssue]) -> tuple[str, ...
 def _doubtful(matrix: Matrix, whole: Environment, unsure: frozenset[str]) -> list[KnownIssue]:
     """Return the issues that concern an environment only with, or only without, some packages."""
     packages = {name: v for name, v in whole.packages.items() if name not in unsure}
-    without = replace(whole, packages=packages)
+    without = whole._replace(packages=packages)
     return [issue for issue in matrix.issues if applies(issue, whole) != applies(issue, without)]
 
 
@@ -356,7 +354,7 @@ def _with_runtime(
     nothing = CapabilityStatus(status="unknown", basis="none")
     doubts = [i.code for i in issues if capability in i.capabilities and _is_doubt(i)]
     if doubts:
-        return replace(nothing, issues=tuple(doubts))
+        return nothing._replace(issues=tuple(doubts))
     same = [
         run
         for run in evidence.of(capability, RUNTIME)
@@ -405,7 +403,7 @@ def _inherited(
     for need in needs:
         if own.status != "fails" and known[need].status == "fails":
             root = known[need].note if known[need].note.startswith("needs ") else f"needs {need}"
-            return replace(known[need], note=root)
+            return known[need]._replace(note=root)
     return own
 
 
@@ -453,4 +451,4 @@ def _narrowed(environment: Environment, matrix: Matrix) -> Environment:
         for condition in issue.conditions:
             relevant.update(condition.packages)
     packages = {name: v for name, v in environment.packages.items() if name in relevant}
-    return replace(environment, packages=packages)
+    return environment._replace(packages=packages)

@@ -6,7 +6,6 @@ text names can only take from its certainty.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from xcompat.diagnosis.conditions import Unsaid, concerns
@@ -102,9 +101,7 @@ def _fits(match: Match, environment: Environment) -> bool:
     named = environment.packages
     family = named.keys() & set(SAME_FILES[0])
     conditions = tuple(
-        replace(
-            each,
-            # What the text does not name cannot speak against an issue.
+        each._replace(
             packages={name: each.packages[name] for name in each.packages.keys() & named.keys()},
             platforms=each.platforms if environment.platform else (),
             system={},
@@ -120,7 +117,7 @@ def _fits(match: Match, environment: Environment) -> bool:
         if not (family and (own := each.packages.keys() & set(SAME_FILES[0])) and not own & family)
     )
     return not match.issue.conditions or concerns(
-        replace(match.issue, conditions=conditions), environment, _NOTHING_AGAINST
+        match.issue._replace(conditions=conditions), environment, _NOTHING_AGAINST
     )
 
 

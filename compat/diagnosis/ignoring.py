@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xcompat.diagnosis.doctor import verdict_of
@@ -22,8 +21,7 @@ def without(diagnosis: Diagnosis, codes: AbstractSet[str]) -> Diagnosis:
     needed = tuple(
         name for name in diagnosis.needed if not _fails_for(codes, diagnosis.capabilities[name])
     )
-    return replace(
-        diagnosis,
+    return diagnosis._replace(
         needed=needed,
         verdict=verdict_of(diagnosis.capabilities, needed) if needed else "unknown",
         findings=tuple(each for each in diagnosis.findings if each.issue.code not in codes),

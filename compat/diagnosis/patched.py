@@ -6,7 +6,6 @@ so that the answer rests on the other issues and runs, and is expected at best.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xcompat.domain import Patch
@@ -44,8 +43,7 @@ def matrix_beside(
     answered: Mapping[str, Patch], matrix: Matrix, codes: Callable[[Run], frozenset[str]]
 ) -> Matrix:
     """Return what is known apart from these issues, and from the runs that they concern."""
-    return replace(
-        matrix,
+    return matrix._replace(
         issues=tuple(issue for issue in matrix.issues if issue.code not in answered),
         runs=tuple(run for run in matrix.runs if answered.keys().isdisjoint(codes(run))),
     )
@@ -66,9 +64,9 @@ def with_patches(
     told = told_of(answered[code] for code in own.issues if code in answered)
     if beside.status == "works":
         note = f"the app patches it: {told}"
-        return replace(beside, basis="expected", note=note, trials=None)
+        return beside._replace(basis="expected", note=note, trials=None)
     if beside.status == "unknown":
-        return replace(beside, note=f"the app patches it: {told}; {beside.note}")
+        return beside._replace(note=f"the app patches it: {told}; {beside.note}")
     return beside
 
 

@@ -7,7 +7,6 @@ class takes half a millisecond to make, at every start.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
@@ -150,8 +149,7 @@ class Patch(NamedTuple):
     """File and line; empty for a variable of the shell."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
+class Environment(NamedTuple):
     """Python, platform and distributions of a target environment."""
 
     python: str
@@ -168,18 +166,18 @@ class Environment:
     distribution is not installed; False for pins, where it is simply not said."""
     interpreter: str = ""
     """Path of the target's Python, for the commands that a person is told; empty for pins."""
-    builds: Mapping[str, str] = field(default_factory=dict)
+    builds: Mapping[str, str] = {}
     """What `torch` and its companions were built for (`cpu`, `cu128`), where that is known."""
-    system: Mapping[str, str | None] = field(default_factory=dict)
+    system: Mapping[str, str | None] = {}
     """Version of what is not a distribution (`ffmpeg`, `macos`); None where it is known to be
     absent, no entry where nobody looked."""
-    duplicates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    duplicates: Mapping[str, tuple[str, ...]] = {}
     """Distributions that one folder holds more than once, with all their versions."""
-    signs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    signs: Mapping[str, tuple[str, ...]] = {}
     """What was seen beside versions (`missing-files`, `checkpoint-html`), and where."""
     language: str = ""
     """Language that shall be spoken, as XTTS names it (`zh-cn`); empty where nobody asked."""
-    ranges: Mapping[str, str] = field(default_factory=dict)
+    ranges: Mapping[str, str] = {}
     """Specifier of the versions that a list allows, of distributions whose version it does not say;
     a constraint allows versions of what may not be there."""
     unlisted: frozenset[str] = frozenset()
@@ -188,7 +186,7 @@ class Environment:
     """What was read in part only, in a sentence of one line each."""
     patches: tuple[Patch, ...] = ()
     """What an app replaces when Python starts there."""
-    places: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, str] = {}
     """File and line (`requirements.txt:3`) that name each distribution; empty where it is not a
     list that was read."""
 
@@ -203,8 +201,7 @@ class Environment:
         return frozenset(map(distribution_of, seen)) & self.packages.keys()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CapabilityOutcome:
+class CapabilityOutcome(NamedTuple):
     """What one run measured for one capability."""
 
     status: Status
@@ -213,8 +210,7 @@ class CapabilityOutcome:
     """Last line of the error, empty where it worked."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(NamedTuple):
     """One measured execution, as a line of `matrices/runs/*.jsonl` records it."""
 
     id: str
@@ -231,16 +227,15 @@ class Run:
     """What spoke: the `untrained` model that TTS's classes were filled with, or the `voice`."""
     tokens: str = ""
     """SHA-256 of the greedy token codes, empty where the run did not speak."""
-    runtime_capabilities: Mapping[Capability, CapabilityOutcome] = field(default_factory=dict)
+    runtime_capabilities: Mapping[Capability, CapabilityOutcome] = {}
     """The same with the xcompat runtime; empty where that was not measured."""
     runtime_tokens: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class Condition(NamedTuple):
     """One alternative of a known issue: it applies where all that is said here holds."""
 
-    packages: Mapping[str, str] = field(default_factory=dict)
+    packages: Mapping[str, str] = {}
     """Distribution to specifier: `>=4.52`, `*` for any version, `absent` for none."""
     python: str = ""
     """Specifier of the Python version; empty for any."""
@@ -252,7 +247,7 @@ class Condition:
     """Two distributions of which the second is a CUDA build and the first is of another build."""
     cuda_major_mismatch: tuple[str, str] | None = None
     """The same, where builds for one major version of CUDA go together."""
-    system: Mapping[str, str] = field(default_factory=dict)
+    system: Mapping[str, str] = {}
     """Name to specifier, as for packages, of what is not a distribution (`ffmpeg`: `absent`)."""
     duplicates: tuple[str, ...] = ()
     """Distributions of which at least one must be installed more than once."""
@@ -264,8 +259,7 @@ class Condition:
     """Languages of which one must have been asked for; empty for any."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownIssue:
+class KnownIssue(NamedTuple):
     """A theory: what breaks which capability at which versions, why, and the way out.
 
     An `error` claims that its capabilities fail. A `warning` claims nothing: it tells what the
@@ -280,21 +274,20 @@ class KnownIssue:
     """Any one suffices; an issue without conditions is known by its symptoms only."""
     symptoms: tuple[str, ...]
     """Regular expressions that match the real error text."""
+    cause: str
+    fixes: tuple[str, ...]
+    sources: tuple[str, ...]
     generic: bool = False
     """True where other programs show the same symptoms: what is around them must speak of TTS."""
     aside: bool = False
     """True for a message that ends nothing, or that follows from another error: it is told last."""
-    cause: str
-    fixes: tuple[str, ...]
-    sources: tuple[str, ...]
     runtime: tuple[Capability, ...] = ()
     """Capabilities that fail as well where xcompat loads the model."""
     patches: tuple[str, ...] = ()
     """What an app replaces, or which variable it sets, to do without the failure: any one does."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(NamedTuple):
     """A blessed combination, the target of `resolve`, backed by runs."""
 
     id: str
@@ -316,19 +309,17 @@ class Trials(NamedTuple):
     """There was no answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Matrix:
+class Matrix(NamedTuple):
     """Everything that is recorded."""
 
     runs: tuple[Run, ...]
     rows: tuple[Row, ...]
     issues: tuple[KnownIssue, ...]
-    calibration: Mapping[tuple[str, str, str, str], Trials] = field(default_factory=dict)
+    calibration: Mapping[tuple[str, str, str, str], Trials] = {}
     """By what was left out (`versions`), column (`stock`), capability and basis."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(NamedTuple):
     """A known issue that applies to an environment."""
 
     issue: KnownIssue
@@ -338,8 +329,7 @@ class Finding:
     """Where its signs were seen: files, folders, environment variables."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CapabilityStatus:
+class CapabilityStatus(NamedTuple):
     """What is known of one capability in one environment, and on what basis."""
 
     status: Status
@@ -353,8 +343,7 @@ class CapabilityStatus:
     """How often such an answer was right; None where that was not tried."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnosis:
+class Diagnosis(NamedTuple):
     """The doctor's answer."""
 
     environment: Environment
@@ -363,16 +352,16 @@ class Diagnosis:
     capabilities: Mapping[Capability, CapabilityStatus]
     findings: tuple[Finding, ...]
     row: str | None = None
-    runtime: Mapping[Capability, CapabilityStatus] = field(default_factory=dict)
+    runtime: Mapping[Capability, CapabilityStatus] = {}
     """The same where xcompat loads the model (`runtime="xcompat"`); only what was run so."""
     change_nothing: tuple[Capability, ...] = ()
     """What fails, and works where xcompat loads the model; empty where that is not known to deliver
     all that is needed."""
-    assumed: Mapping[str, str | None] = field(default_factory=dict)
+    assumed: Mapping[str, str | None] = {}
     """Deciding distributions that pins leave out: the version that was assumed, or None."""
     assumed_python: str = ""
     """Python version that was assumed, empty where one is said."""
-    patched: Mapping[str, Patch] = field(default_factory=dict)
+    patched: Mapping[str, Patch] = {}
     """Known issues that concern the versions and do no harm here, because the app patches them."""
     unpatched: Diagnosis | None = None
     """The answer without these patches; None where there are none."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,8 +14,7 @@ ConstraintKind = Literal["keep", "need", "python", "platform"]
 Evidence = Literal["row", "run", "elsewhere", "bracketed", "expected", "none"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Constraint:
+class Constraint(NamedTuple):
     """One thing that a plan must hold."""
 
     kind: ConstraintKind
@@ -26,8 +24,7 @@ class Constraint:
     """Of a distribution: the versions that it may have."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(NamedTuple):
     """What a proposal does to one distribution."""
 
     name: str
@@ -40,8 +37,7 @@ class Change:
     """It is taken out before anything is installed, even where it comes back."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
+class Proposal(NamedTuple):
     """One way to make an environment work."""
 
     evidence: Evidence
@@ -67,8 +63,7 @@ class Proposal:
     """What to keep (`torch==2.9.1`) so that this proposal comes first; empty for the first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conflict:
+class Conflict(NamedTuple):
     """Why there is no proposal."""
 
     constraints: tuple[Constraint, ...]
@@ -82,8 +77,7 @@ class Conflict:
     needed once xcompat loaded it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(NamedTuple):
     """The answer of `resolve`."""
 
     environment: Environment
@@ -98,8 +92,7 @@ class Plan:
     conflict: Conflict | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
+class Applied(NamedTuple):
     """What `resolve --apply` did."""
 
     installer: str

@@ -7,7 +7,8 @@ from pathlib import Path
 from xcompat import matrices
 from xcompat.domain.gpu import GpuData
 from xcompat.errors import CannotLook
-from xcompat.matrix.tables import BadTable, Table, table_of_toml
+from xcompat.matrix.snapshot import FOLDER
+from xcompat.matrix.tables import BadTable, Table, json_of, table_of_toml
 
 SHIPPED = Path(matrices.__file__).resolve().parent / "gpu.toml"
 
@@ -19,7 +20,7 @@ def load_gpu(file: Path | None = None) -> GpuData:
         CannotLook: `XC223` where the file is missing or is not what it should be.
     """
     try:
-        table = table_of_toml((file or SHIPPED).read_text("utf-8"))
+        table = _table(file)
         memory = table.table("memory")
         return GpuData(
             drivers={
@@ -47,6 +48,13 @@ def load_gpu(file: Path | None = None) -> GpuData:
             f"the tables of graphics cards cannot be read: {error}",
             hint="install xcompat again",
         ) from error
+
+
+def _table(file: Path | None) -> Table:
+    snapshot = SHIPPED.with_name(FOLDER) / "gpu.json"
+    if file is None and snapshot.exists():
+        return Table(json_of(snapshot.read_text("utf-8")))
+    return table_of_toml((file or SHIPPED).read_text("utf-8"))
 
 
 def _wheels(table: Table) -> dict[tuple[str, str, str], tuple[str, tuple[str, ...]]]:

@@ -24,7 +24,8 @@ def load_matrix(folder: Path | None = None, *, by_words: bool = True) -> Matrix:
             and no environment can have one.
 
     Raises:
-        CannotLook: `XC206`, with every error of every file as `file:line: what`.
+        CannotLook: `XC206`, with every error of every file as `file:line: what`; or a file of the
+            wheel is missing or damaged.
     """
     if folder is None and (snapshot := SHIPPED / FOLDER).is_dir():
         return matrix_of(snapshot, by_words=by_words)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
@@ -39,7 +39,7 @@ class Selection:
         runs = tuple(run for run in matrix.runs if self._chooses(run))
         chosen = {run.id for run in runs}
         rows = tuple(row for row in matrix.rows if chosen & set(row.runs))
-        return replace(matrix, runs=runs, rows=rows)
+        return matrix._replace(runs=runs, rows=rows)
 
     def _chooses(self, run: Run) -> bool:
         packages = run.environment.packages

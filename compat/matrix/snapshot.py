@@ -7,9 +7,8 @@ A checkout has no snapshot: what was written counts at once.
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from xcompat.domain import (
     CapabilityOutcome,
@@ -21,6 +20,8 @@ from xcompat.domain import (
     Run,
     Trials,
 )
+from xcompat.errors import CannotLook
+from xcompat.matrix.tables import toml_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -32,8 +33,13 @@ FOLDER: Final = "snapshot"
 """Name of the folder, beside what it was made of."""
 
 
-def write_snapshot(matrix: Matrix, folder: Path) -> None:
+def write_snapshot(matrix: Matrix, gpu: str, folder: Path) -> None:
     """Write what is recorded into a new folder.
+
+    Args:
+        matrix: All but what follows.
+        gpu: The tables of graphics cards, as TOML.
+        folder: That does not exist.
 
     Raises:
         OSError: It cannot be written.
@@ -43,6 +49,7 @@ def write_snapshot(matrix: Matrix, folder: Path) -> None:
         "by_words": [_told(issue) for issue in matrix.issues if not issue.conditions],
         "rows": [_told(row) for row in matrix.rows],
         "runs": _told_runs(matrix.runs),
+        "gpu": toml_of(gpu),
         "calibration": [[*key, trials] for key, trials in matrix.calibration.items()],
     }
     folder.mkdir()
@@ -57,6 +64,9 @@ def matrix_of(folder: Path, *, by_words: bool) -> Matrix:
     Args:
         folder: The snapshot.
         by_words: With the known issues that only the words of an error tell.
+
+    Raises:
+        CannotLook: `XC206`, a file is missing or damaged.
     """
     return Matrix(
         runs=tuple(_runs(_part(folder, "runs"))),
@@ -83,26 +93,27 @@ def _code(issue: Mapping[str, str]) -> str:
 
 
 def _part(folder: Path, name: str) -> Any:
-    return json.loads((folder / f"{name}.json").read_text("utf-8"))
+    file = folder / f"{name}.json"
+    try:
+        return json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise CannotLook(
+            "XC206", f"{file} cannot be read: {error}", hint="install xcompat again"
+        ) from error
 
 
 def _made(kind: type[T], told: Mapping[str, Any]) -> T:
     return kind(**{name: tuple(v) if type(v) is list else v for name, v in told.items()})
 
 
-def _told(value: Any) -> dict[str, Any]:
+def _told(value: NamedTuple) -> dict[str, Any]:
     """Return those fields of a value that are not as they are by default."""
-    told = {}
-    for field in dataclasses.fields(value):
-        content = getattr(value, field.name)
-        usual = field.default
-        if field.default_factory is not dataclasses.MISSING:
-            usual = field.default_factory()
-        if content == usual:
-            continue
-        if field.name == "conditions":
-            content = [_told(condition) for condition in content]
-        told[field.name] = content
+    told = value._asdict()
+    for name, usual in value._field_defaults.items():
+        if told[name] == usual:
+            del told[name]
+    if "conditions" in told:
+        told["conditions"] = [_told(condition) for condition in told["conditions"]]
     return told
 
 

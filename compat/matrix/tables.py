@@ -24,17 +24,27 @@ def table_of_toml(text: str) -> Table:
     Raises:
         BadTable: It is none.
     """
+    return Table(toml_of(text))
+
+
+def toml_of(text: str) -> dict[str, Any]:
+    """Return what a TOML text says.
+
+    Raises:
+        BadTable: It is none.
+    """
     # Few commands read any.
     if sys.version_info >= (3, 11):
         import tomllib  # noqa: PLC0415
     else:
         import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
     try:
-        return Table(tomllib.loads(text))
+        told: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         match = re.search(r"at line (\d+)", str(error))
         line = int(match[1]) if match else len(text.splitlines())
         raise BadTable("", str(error), line) from error
+    return told
 
 
 def json_of(text: str) -> object:

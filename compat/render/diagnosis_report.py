@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from xcompat.diagnosis.answer import answer_of
@@ -43,8 +42,7 @@ def report_of(
         private: What must not be in it.
     """
     everything = diagnosis.environment
-    shared = replace(
-        everything,
+    shared = everything._replace(
         packages={
             name: shared_version(version)
             for name, version in everything.packages.items()
@@ -53,7 +51,7 @@ def report_of(
         builds={name: shared_build(build) for name, build in everything.builds.items()},
     )
     others = len(everything.packages) - len(shared.packages)
-    lines = _lines(replace(diagnosis, environment=shared), teller, others)
+    lines = _lines(diagnosis._replace(environment=shared), teller, others)
     return scrubbed("\n".join(lines) + "\n", private)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xcompat.diagnosis.gpu import build_for
@@ -20,8 +19,7 @@ def with_builds(plan: Plan, outlook: Outlook, data: GpuData) -> Plan:
     A torch that is installed anew is of the build that its card needs, where the default index
     gives another. One that stays and does not use the card stays, and what to type is noted.
     """
-    return replace(
-        plan,
+    return plan._replace(
         proposals=tuple(_with_build(each, plan, outlook, data) for each in plan.proposals),
     )
 
@@ -32,7 +30,7 @@ def _with_build(proposal: Proposal, plan: Plan, outlook: Outlook, data: GpuData)
         if not outlook.command:
             return proposal
         note = f"the graphics card is not used: {outlook.why}; {outlook.command}"
-        return replace(proposal, notes=(*proposal.notes, note))
+        return proposal._replace(notes=(*proposal.notes, note))
     torch = change.then or ""
     if not torch or "+" in torch:
         return proposal
@@ -45,7 +43,7 @@ def _with_build(proposal: Proposal, plan: Plan, outlook: Outlook, data: GpuData)
         f"{name}=={built[name]}" if (name := _name(each)) in built else each
         for each in proposal.requirements
     ]
-    changes = [replace(c, then=built.get(c.name, c.then)) for c in proposal.changes]
+    changes = [c._replace(then=built.get(c.name, c.then)) for c in proposal.changes]
     if audio and not any(each.name == "torchaudio" for each in changes):
         requirements.append(f"torchaudio=={built['torchaudio']}")
         changes.append(
@@ -56,8 +54,7 @@ def _with_build(proposal: Proposal, plan: Plan, outlook: Outlook, data: GpuData)
                 why="torch and torchaudio must be of one build",
             )
         )
-    return replace(
-        proposal,
+    return proposal._replace(
         build=build,
         requirements=tuple(requirements),
         changes=tuple(changes),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xcompat.diagnosis.conditions import applies
@@ -90,8 +89,7 @@ def _through_runtime(question: Question) -> Run | None:
 def _relaxed(question: Question, constraints: Sequence[Constraint]) -> Question:
     """Return the question with only these constraints."""
     kinds = {each.kind for each in constraints}
-    environment = replace(
-        question.asked,
+    environment = question.asked._replace(
         python=question.asked.python if "python" in kinds else "",
         platform=question.asked.platform if "platform" in kinds else "",
     )
@@ -103,8 +101,7 @@ def _in_the_way(question: Question) -> tuple[KnownIssue, ...]:
     kept = {
         n: choice(n, s, question.environment, question.knowledge) for n, s in question.keep.items()
     }
-    bare = replace(
-        question.environment,
+    bare = question.environment._replace(
         packages={name: version for name, version in kept.items() if version},
         complete=False,
         builds={},

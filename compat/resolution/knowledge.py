@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from xcompat.diagnosis.assumptions import published_builds
 from xcompat.domain import (
@@ -29,15 +28,12 @@ NAMED = frozenset({*DECIDING, *(name for pair in SAME_FILES for name in pair)})
 """What decides, and what shares its files with another: a combination says what becomes of them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Combination:
+class Combination(NamedTuple):
     """Versions that were run together, or, adapted, some others in their place."""
 
     packages: Mapping[str, str]
     """Of the deciding distributions; what is not named was not installed."""
     works: frozenset[Capability]
-    fails: frozenset[Capability] = frozenset()
-    """What failed in any of its runs."""
     recorded: Environment
     """An environment in which they worked, with all that it had."""
     runs: tuple[Run, ...]
@@ -46,6 +42,8 @@ class Combination:
     distance: tuple[bool, bool]
     """Whether it was run on another platform, and with another minor version of Python, than the
     environment's."""
+    fails: frozenset[Capability] = frozenset()
+    """What failed in any of its runs."""
     adapted: tuple[str, ...] = ()
     """Distributions whose version is not the one that was run."""
     asked: frozenset[str] = frozenset()

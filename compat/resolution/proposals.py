@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xcompat.diagnosis.conditions import Unsaid, applies, concerns
@@ -55,7 +54,7 @@ def _as_said(question: Question, change: Change) -> Change:
     if question.said is None or question.said.get(change.name):
         return change
     there = change.name in question.said
-    return replace(change, now="" if there else None, uninstall=there and change.uninstall)
+    return change._replace(now="" if there else None, uninstall=there and change.uninstall)
 
 
 def _evidence(way: Way, result: Diagnosis) -> Evidence:
@@ -116,8 +115,8 @@ def _with_reason(question: Question, way: Way, change: Change) -> Change:
     reasons = _mended_by(question, way, change, pair) if change.now != change.then else []
     if reasons:
         first = min(reasons, key=_urgency)
-        return replace(change, why=f"{first.code} {first.title}")
-    return replace(change, why=_usual_reason(question, way, change, pair))
+        return change._replace(why=f"{first.code} {first.title}")
+    return change._replace(why=_usual_reason(question, way, change, pair))
 
 
 def _mended_by(
@@ -127,11 +126,11 @@ def _mended_by(
     together = ("torch", "torchaudio") if change.name == "torch" and change.now else pair
     packages = {name: v for name, v in way.result.packages.items() if name not in together}
     before = {c.name: c.now for c in way.changes if c.name in together and c.now is not None}
-    without = replace(way.result, packages=packages | before)
+    without = way.result._replace(packages=packages | before)
     path = frozenset[Capability]().union(*map(with_needs, ("install", *question.required)))
     today = question.environment
     if not today.complete:  # A name without a version may be any.
-        today = replace(today, packages={n: v for n, v in today.packages.items() if v})
+        today = today._replace(packages={n: v for n, v in today.packages.items() if v})
 
     def is_today(issue: KnownIssue) -> bool:
         return applies(issue, today) or concerns(issue, today, _MAY_BE)

@@ -7,7 +7,6 @@ that nobody has run it. The doctor judges what comes out as it would judge the e
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xcompat.diagnosis.doctor import Doctor
@@ -130,6 +129,6 @@ def _selector(question: Question, way: Way, ways: Sequence[Way]) -> tuple[str, .
         version = way.combination.packages.get(name)
         if version and left[0].combination.packages.get(name) != version:
             keep[name] = f"=={version}"
-            narrower = replace(question, keep=keep)
+            narrower = question._replace(keep=keep)
             left = [each for each in left if narrower.holds(each.combination.packages)]
     return tuple(name + specifier for name, specifier in keep.items()) if left[0] is way else ()

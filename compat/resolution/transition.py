@@ -6,7 +6,6 @@ The installer finds the versions of everything else; here is what it would leave
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
@@ -149,8 +148,7 @@ class Transition:
     def _composed(self) -> Environment:
         builds = {name: self._build_of(name) for name in ("torch", "torchaudio")}
         doubled = self._environment.duplicates.items()
-        return replace(
-            self._environment,
+        return self._environment._replace(
             packages=self._packages(),
             complete=True,
             builds={name: build for name, build in builds.items() if build},
@@ -196,7 +194,7 @@ class Transition:
         """Return whether an issue applies that nothing beside the deciding versions can cure."""
         result = self.result()
         packages = {name: v for name, v in result.packages.items() if name in DECIDING}
-        bare = replace(result, packages=packages, complete=False, duplicates={}, signs={})
+        bare = result._replace(packages=packages, complete=False, duplicates={}, signs={})
         return any(
             not required.isdisjoint(issue.capabilities) and applies(issue, bare)
             for issue in self._knowledge.decisive_of[self._combination.family]
@@ -315,8 +313,8 @@ class Transition:
             return []
         result = self.result()
         others = {other: version for other, version in result.packages.items() if other != name}
-        staying = replace(result, packages={**others, **({name: have} if have else {})})
-        changed = replace(result, packages={**others, **({name: recorded} if recorded else {})})
+        staying = result._replace(packages={**others, **({name: have} if have else {})})
+        changed = result._replace(packages={**others, **({name: recorded} if recorded else {})})
         return [
             condition.packages[name]
             for issue in issues
@@ -331,7 +329,7 @@ class Transition:
             return True
         result = self.result()
         rest = {other: version for other, version in result.packages.items() if other != name}
-        without = replace(result, packages=rest)
+        without = result._replace(packages=rest)
         return any(
             applies(issue, without) and not applies(issue, result)
             for issue in self._knowledge.missing

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.version import Version
 
@@ -46,8 +45,7 @@ _INDISPENSABLE = frozenset({"torch", "torchaudio", "transformers"})
 """What no TTS starts without."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(NamedTuple):
     """What is asked: an environment, what it must do, and what must stay."""
 
     asked: Environment
@@ -122,7 +120,7 @@ class Question:
         if self.said is None or there.packages.get(family) == combination.packages[family]:
             return there
         stays = self.said.keys() | {*DECIDING}
-        return replace(there, packages={n: v for n, v in there.packages.items() if n in stays})
+        return there._replace(packages={n: v for n, v in there.packages.items() if n in stays})
 
     def companions(self, torch: str, codec: str) -> Iterator[dict[str, str]]:
         """Yield torchaudio and torchcodec to try beside a torch, the likeliest first.
@@ -148,11 +146,10 @@ class Question:
     def with_python_of(self, way: Way) -> Question:
         """Return the question for the Python that a way was run with."""
         python = minor_of(way.combination.recorded.python)
-        return replace(self, environment=replace(self.environment, python=python))
+        return self._replace(environment=self.environment._replace(python=python))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class Way(NamedTuple):
     """A combination, put into the environment."""
 
     combination: Combination
@@ -241,7 +238,7 @@ def _with_followers(measured: Run, beside: Run) -> Environment:
     if minor_of(followers.get("tokenizers", "")) != minor_of(tokenizers):
         followers["tokenizers"] = tokenizers  # It goes with transformers.
     packages = {**{n: theirs[n] for n in DECIDING if n in theirs}, **followers}
-    return replace(measured.environment, python=beside.environment.python, packages=packages)
+    return measured.environment._replace(python=beside.environment.python, packages=packages)
 
 
 def _works(run: Run) -> frozenset[Capability]:
@@ -344,7 +341,7 @@ def _near_ways(question: Question) -> Iterator[Way]:
             continue
         recorded.add(key)
         if way := way_of(question, _like(question, packages)):
-            yield replace(way, near=True)
+            yield way._replace(near=True)
 
 
 def _exchanged(
@@ -393,8 +390,8 @@ def _fitting(
     ]
     for version in versions:
         packages = {**there, "transformers": version}
-        bare = replace(
-            question.environment, packages=packages, complete=False, duplicates={}, signs={}
+        bare = question.environment._replace(
+            packages=packages, complete=False, duplicates={}, signs={}
         )
         if not any(applies(issue, bare) for issue in about):
             return version
@@ -431,8 +428,7 @@ def _like(question: Question, packages: Mapping[str, str]) -> Combination:
         return family, renewed, combination.distance, len(names)
 
     nearest = min(question.combinations, key=differing)
-    return replace(
-        nearest,
+    return nearest._replace(
         packages=packages,
         works=frozenset(CAPABILITIES),
         fails=frozenset(),
@@ -599,7 +595,7 @@ def _adaptations(question: Question, combination: Combination) -> Iterator[Combi
 def _replaced(combination: Combination, packages: Mapping[str, str]) -> Combination:
     before = combination.packages
     adapted = tuple(name for name in DECIDING if packages.get(name) != before.get(name))
-    return replace(combination, packages=packages, fails=frozenset(), row=None, adapted=adapted)
+    return combination._replace(packages=packages, fails=frozenset(), row=None, adapted=adapted)
 
 
 def first_of(question: Question, ways: Sequence[Way]) -> Way | None:

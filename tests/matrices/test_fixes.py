@@ -7,7 +7,6 @@ what fails before and after.
 
 import re
 import shlex
-from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -89,8 +88,8 @@ def after(environment, issue, commands):
         if "coqui-tts" in packages and "numpy" in packages:
             # pip raises what its new package refuses to the newest that there is.
             packages["numpy"] = version_for(SpecifierSet(">=1.26"), packages["numpy"], "numpy")
-    return replace(
-        environment, packages=packages, system=system, builds={}, duplicates={}, signs={}
+    return environment._replace(
+        packages=packages, system=system, builds={}, duplicates={}, signs={}
     )
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -106,11 +105,11 @@ def check(here, wanted):
         _check_said(proposal, told)
         _check_tokenizers(proposal)
         after = _after(here, proposal)
-        _check_nothing_changes(replace(told.environment, **after), wanted)
+        _check_nothing_changes(told.environment._replace(**after), wanted)
         there = proposal.result.environment
         # The doctor does not look at all of it.
         whole = {**_kept_beside(here, wanted), **there.packages, **after["packages"]}
-        _check_nothing_changes(replace(there, packages=whole), wanted)
+        _check_nothing_changes(there._replace(packages=whole), wanted)
     if told.conflict:
         _check_conflict(told, wanted)
     return told
@@ -381,7 +380,7 @@ def _check_mended(run):
     for python in (run.environment.python, "3.10"):
         check(Environment(python=python, platform="linux-x86_64", packages=pins, source="",
                           complete=False), [])  # fmt: skip
-    _check_elsewhere(replace(run.environment, platform="macosx-arm64", builds={}, signs={}))
+    _check_elsewhere(run.environment._replace(platform="macosx-arm64", builds={}, signs={}))
 
 
 def _check_elsewhere(here):

@@ -1,7 +1,6 @@
 """What the doctor says of each recorded set, once without having seen it, and once with."""
 
 import shlex
-from dataclasses import replace
 
 import pytest
 from packaging.requirements import Requirement
@@ -20,7 +19,7 @@ def versions(run):
 
 
 def as_pins(environment):
-    return replace(environment, complete=False, system={}, builds={})
+    return environment._replace(complete=False, system={}, builds={})
 
 
 def was_forced(run):
@@ -30,7 +29,7 @@ def was_forced(run):
 @pytest.mark.parametrize("run", RUNS)
 def test_a_set_that_was_not_run_is_unknown_or_rightly_predicted(run):
     others = tuple(other for other in MATRIX.runs if versions(other) != versions(run))
-    without = replace(MATRIX, runs=others)
+    without = MATRIX._replace(runs=others)
     for environment in (run.environment, as_pins(run.environment)):
         predicted = diagnose(environment, without, CAPABILITIES).capabilities
         if was_forced(run) and predicted["install"].status == "fails":
@@ -63,13 +62,13 @@ def asked_for(run):
     pins.pop("with", None)
     if version:
         pins[Requirement(family).name] = version
-    return replace(as_pins(run.environment), packages=pins, python=python)
+    return as_pins(run.environment)._replace(packages=pins, python=python)
 
 
 @pytest.mark.parametrize("run", RESOLVED)
 def test_what_was_asked_for_is_never_wrongly_said_to_work(run):
     others = tuple(other for other in MATRIX.runs if versions(other) != versions(run))
-    told = diagnose(asked_for(run), replace(MATRIX, runs=others), CAPABILITIES).capabilities
+    told = diagnose(asked_for(run), MATRIX._replace(runs=others), CAPABILITIES).capabilities
     wrong = {
         name: told[name]
         for name, outcome in run.capabilities.items()

@@ -2,7 +2,6 @@
 
 import random
 import re
-from dataclasses import replace
 
 import pytest
 
@@ -198,7 +197,7 @@ class TestItNeverContradictsTheTable:
         texts = set()
         for recorded in shipped.runs:
             for complete in (True, False):
-                here = replace(recorded.environment, complete=complete)
+                here = recorded.environment._replace(complete=complete)
                 texts.add(self.judge(doctor, here, NEEDED).text.split(":")[0])
         assert len(texts) > 10
 
@@ -215,8 +214,7 @@ class TestItNeverContradictsTheTable:
                 for name, version in other.environment.packages.items()
                 if dice.random() < 0.2
             }
-            here = replace(
-                one.environment,
+            here = one.environment._replace(
                 packages=packages,
                 complete=dice.random() < 0.5,
                 python=dice.choice(["", "3.8", "3.9", "3.10", "3.11.9", "3.12", "3.13", "3.15"]),

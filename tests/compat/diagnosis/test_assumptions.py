@@ -1,7 +1,5 @@
 """What pins leave out, by the matrix that is shipped."""
 
-from dataclasses import replace
-
 import pytest
 
 from xcompat.diagnosis.assumptions import assumed
@@ -151,9 +149,9 @@ class TestNobodyCanTell:
 
     def test_without_runs_of_what_an_installer_makes(self, shipped):
         forced = [
-            replace(run, command=f"{run.command} --then 'pip install x'") for run in shipped.runs
+            run._replace(command=f"{run.command} --then 'pip install x'") for run in shipped.runs
         ]
-        assert assumed(pins("TTS==0.22.0"), replace(shipped, runs=tuple(forced))) is None
+        assert assumed(pins("TTS==0.22.0"), shipped._replace(runs=tuple(forced))) is None
 
 
 class TestBuilds:
@@ -179,6 +177,6 @@ def test_what_decides_is_always_said(shipped):
             continue
         for left_out in DECIDING[2:]:
             packages = {n: v for n, v in here.packages.items() if n in DECIDING and n != left_out}
-            told = assumed(replace(here, packages=packages, complete=False), shipped)
+            told = assumed(here._replace(packages=packages, complete=False), shipped)
             assert told is not None
             assert {*packages, *told.added} >= set(DECIDING[2:])

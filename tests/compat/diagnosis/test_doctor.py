@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 
 from builders.matrices import ALL_WORK, environment, issue, matrix, run
@@ -404,7 +402,7 @@ class TestPins:
 
     @pytest.mark.parametrize(("pins", "told"), [({}, "unknown"), ({"six": "1.17.0"}, "works")])
     def test_what_a_run_asked_for_besides_must_be_pinned(self, pins, told):
-        asked = replace(run("r1", {"six": "1.17.0"}), command="nox -s matrix -- --with 'six>=1'")
+        asked = run("r1", {"six": "1.17.0"})._replace(command="nox -s matrix -- --with 'six>=1'")
         found = diagnose(environment(pins, complete=False), matrix([asked]))
         assert found.capabilities["speak"].status == told
         if not pins:

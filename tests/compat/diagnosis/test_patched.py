@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from builders.known import READ_ONCE
@@ -87,7 +85,7 @@ def test_a_patch_that_answers_nothing_here_changes_nothing():
 
 def test_where_something_else_stops_it_too_nothing_is_promised():
     here = newest_transformers(ISIN)
-    here = replace(here, packages={n: v for n, v in here.packages.items() if n != "six"})
+    here = here._replace(packages={n: v for n, v in here.packages.items() if n != "six"})
     told = diagnose(here, READ_ONCE())
     assert told.capabilities["import"].status == "fails"
     assert "because" not in answer_of(told).text
@@ -99,8 +97,8 @@ def test_strict_takes_what_was_run_only():
 
 
 def test_a_variable_of_the_shell_answers_too():
-    here = replace(
-        without_codec(), signs={"weights-only-off": ("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1",)}
+    here = without_codec()._replace(
+        signs={"weights-only-off": ("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1",)}
     )
     told = diagnose(here, READ_ONCE())
     load = told.capabilities["load"]

@@ -1,7 +1,5 @@
 """What is expected of versions that nobody ran, from runs between the same boundaries."""
 
-from dataclasses import replace
-
 import pytest
 
 from builders.matrices import ALL_WORK, environment, issue, matrix, run
@@ -101,7 +99,7 @@ class TestBetweenBoundaries:
     def test_it_is_told_apart_from_what_was_run(self):
         trials = Trials(right=7, unknown=1, wrong=0)
         known = matrix([run("r1", {"torch": "2.8.0"}), run("r2", {"transformers": "4.36.2"})])
-        known = replace(known, calibration={("versions", "stock", "speak", "expected"): trials})
+        known = known._replace(calibration={("versions", "stock", "speak", "expected"): trials})
         here = environment({"torch": "2.8.0", "transformers": "4.36.2"})
         found = diagnose(here, known)
         assert found.verdict == "compatible"
@@ -314,7 +312,7 @@ class TestRuntime:
     def test_only_issues_that_concern_the_runtime_count(self):
         here = {"torch": "2.8.0", "transformers": "4.50.0"}
         stock = issue("XC003", ["speak"], {"transformers": ">=4.50"})
-        both = replace(stock, runtime=("speak",))
+        both = stock._replace(runtime=("speak",))
         assert self.mended(here, [stock]).runtime["speak"].status == "works"
         found = self.mended(here, [both])
         assert (found.runtime["speak"].status, found.runtime["speak"].issues) == (
@@ -327,7 +325,7 @@ class TestRuntime:
         here = {"torch": "2.8.0", "transformers": "4.50.0"}
         gaps = issue("XC003", ["speak"], {"transformers": ">=4.45,<4.46"},
                      {"transformers": ">=4.51,<4.52"})  # fmt: skip
-        own = replace(gaps, runtime=("speak",))
+        own = gaps._replace(runtime=("speak",))
         assert self.mended(here, [gaps]).runtime["speak"].status == "works"
         assert self.mended(here, [own]).runtime["speak"].status == "unknown"
 
@@ -347,8 +345,7 @@ class TestPins:
         known = matrix([run("r1", {"torch": "2.8.0"}), run("r2", {"transformers": "4.36.2"})])
         assert diagnose(pins, known).verdict == "unknown"  # Nobody knows what an installer brings.
         usual = [
-            replace(
-                each,
+            each._replace(
                 command="nox -s matrix -- --tts TTS==0.22.0 --torch 2.9.1",
                 capabilities={**each.capabilities, "install": each.capabilities["speak"]},
             )

@@ -1,7 +1,5 @@
 """The plan: what is proposed, in which order, why, and what cannot be."""
 
-from dataclasses import replace
-
 import pytest
 
 from builders.matrices import ALL_WORK, environment, issue, matrix, row, run
@@ -57,7 +55,7 @@ class TestChangeNothing:
     def told(*constraints, proposals=True):
         broken = run("r-broken", REPORT, {"import": "fails"}, ALL_WORK)
         known = two_families(rows=[]) if proposals else matrix([])
-        known = replace(known, runs=(*known.runs, broken))
+        known = known._replace(runs=(*known.runs, broken))
         return plan(environment(REPORT), known, constraints)
 
     def test_it_is_told_beside_the_changes(self):
@@ -160,7 +158,7 @@ class TestRanking:
         linux = run("linux", COQUI)
         here = environment(NOTHING)
         assert plan(here, matrix([mac, linux])).proposals[0].runs == ("linux",)
-        there = replace(here, platform="macosx-arm64")
+        there = here._replace(platform="macosx-arm64")
         assert plan(there, matrix([mac, linux])).proposals[0].runs == ("mac",)
 
     def test_a_pth_that_must_be_converted_is_no_reason_to_change_torch(self):
@@ -336,10 +334,9 @@ class TestBuilds:
         here = environment(
             {**TTS, "torch": "2.9.1+cpu"}, builds={"torch": "cpu", "torchaudio": "cu128"}
         )
-        mismatch = replace(
-            self.MISMATCH,
+        mismatch = self.MISMATCH._replace(
             conditions=(
-                replace(self.MISMATCH.conditions[0], cuda_mismatch=("torch", "torchaudio")),
+                self.MISMATCH.conditions[0]._replace(cuda_mismatch=("torch", "torchaudio")),
             ),
         )
         told = plan(here, two_families(issues=[mismatch]), keep("TTS == 0.22.0"))
@@ -350,10 +347,9 @@ class TestBuilds:
 
     def test_a_torch_of_another_build_than_the_torchaudio_that_comes_is_fetched_anew(self):
         """A torch of conda's does not say in its version that it is for the CPU."""
-        mismatch = replace(
-            self.MISMATCH,
+        mismatch = self.MISMATCH._replace(
             conditions=(
-                replace(self.MISMATCH.conditions[0], cuda_mismatch=("torch", "torchaudio")),
+                self.MISMATCH.conditions[0]._replace(cuda_mismatch=("torch", "torchaudio")),
             ),
         )
         built = {"torch": "cu128", "torchaudio": "cu128"}
@@ -384,10 +380,9 @@ class TestBuilds:
         assert any("index of its own" in note for note in best.notes)
 
     def test_a_torch_that_comes_for_another_cuda_than_its_torchaudio_is_no_plan(self):
-        mismatch = replace(
-            self.MISMATCH,
+        mismatch = self.MISMATCH._replace(
             conditions=(
-                replace(self.MISMATCH.conditions[0], cuda_mismatch=("torch", "torchaudio")),
+                self.MISMATCH.conditions[0]._replace(cuda_mismatch=("torch", "torchaudio")),
             ),
         )
         failed = run(
@@ -397,7 +392,7 @@ class TestBuilds:
             builds={"torch": "cu132", "torchaudio": "cu130"},
         )
         known = two_families(issues=[mismatch])
-        known = replace(known, runs=(*known.runs, failed))
+        known = known._replace(runs=(*known.runs, failed))
         told = plan(environment(NOTHING), known, keep("torch == 2.15.0"))
         assert told.proposals == ()
         assert [i.code for i in told.conflict.issues] == ["XC018"]
@@ -407,7 +402,7 @@ class TestBuilds:
     def test_beside_a_torch_newer_than_any_torchaudio_stands_the_newest_torchaudio(self):
         known = two_families()
         newest = run("newest", {**COQUI, "torch": "2.11.0", "torchaudio": "2.11.0"})
-        known = replace(known, runs=(*known.runs, newest))
+        known = known._replace(runs=(*known.runs, newest))
         best = plan(environment(REPORT), known, keep("torch == 2.12.0")).proposals[0]
         assert changes(best)["torchaudio"] == ("2.9.1", "2.11.0")
 
@@ -491,7 +486,7 @@ class TestEvidence:
         known = two_families()
         told = plan(environment(REPORT), known).proposals[0]
         assert (told.evidence, told.row, told.runs) == ("row", "tts", ("r-tts",))
-        told = plan(environment(REPORT), replace(known, rows=())).proposals[0]
+        told = plan(environment(REPORT), known._replace(rows=())).proposals[0]
         assert (told.evidence, told.row, told.runs) == ("run", None, ("r-tts",))
         there = environment(REPORT, platform="macosx-arm64")
         told = plan(there, known).proposals[0]
@@ -516,7 +511,7 @@ class TestEvidence:
     def test_a_run_that_lacked_something_else_is_no_reproach(self):
         without_six = run("r0", {**COQUI, "six": None}, {"install": "works", "import": "fails"})
         known = two_families()
-        told = plan(environment(NOTHING), replace(known, runs=(without_six, *known.runs)))
+        told = plan(environment(NOTHING), known._replace(runs=(without_six, *known.runs)))
         assert told.proposals[0].runs == ("r-coqui",)
 
     def test_only_where_nothing_that_was_run_fits_is_something_else_proposed(self):
@@ -555,11 +550,11 @@ class TestConflict:
         newest = {**REPORT, "transformers": "5.23.0"}
         worked = run("r-runtime", newest, {"install": "works", "import": "fails"}, ALL_WORK)
         elsewhere = [
-            replace(worked, id="r-mac", environment=replace(worked.environment, platform="mac")),
+            worked._replace(id="r-mac", environment=worked.environment._replace(platform="mac")),
             run("r-failed", newest, {"install": "works", "import": "fails"}, {"import": "fails"}),
         ]
         known = two_families()
-        known = replace(known, runs=(*known.runs, worked, *elsewhere))
+        known = known._replace(runs=(*known.runs, worked, *elsewhere))
         wanted = keep("TTS == 0.22.0", "transformers == 5.23.0")
         assert plan(environment(REPORT), known, wanted).conflict.runtime is worked
         told = plan(environment(REPORT), known, [*wanted, *need("stream")])
@@ -581,10 +576,9 @@ class TestConflict:
     def test_a_python_that_is_too_new(self):
         known = two_families(
             issues=[
-                replace(
-                    issue("XC022", ["install"], {"TTS": "*"}),
+                issue("XC022", ["install"], {"TTS": "*"})._replace(
                     conditions=(
-                        replace(issue("X", [], {"TTS": "*"}).conditions[0], python=">=3.12"),
+                        issue("X", [], {"TTS": "*"}).conditions[0]._replace(python=">=3.12"),
                     ),
                 )
             ]
@@ -639,10 +633,9 @@ class TestConflict:
 @pytest.mark.parametrize("capability", ["stream", "clone", "api", "load"])
 def test_what_is_needed_works_in_all_proposals(capability):
     known = two_families()
-    works_nowhere = replace(
-        known,
+    works_nowhere = known._replace(
         runs=tuple(
-            replace(r, capabilities={k: v for k, v in r.capabilities.items() if k in ALL_WORK})
+            r._replace(capabilities={k: v for k, v in r.capabilities.items() if k in ALL_WORK})
             for r in known.runs
         ),
     )

@@ -6,7 +6,6 @@ import json
 import sys
 import types
 import warnings
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -163,8 +162,7 @@ def test_on_a_mac_macos_and_the_limits_are_told_before_the_run(
     *,
     limits: bool,
 ) -> None:
-    mac = replace(
-        probe.environment_of(),
+    mac = probe.environment_of()._replace(
         platform=platform,
         packages={"TTS": "0.22.0", "torch": "2.9.1"},
         system={"macos": "14.5"},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -90,7 +89,7 @@ def record(monkeypatch: pytest.MonkeyPatch):
     here = environment_of()
 
     def run(stand_in: StandIn, **options):
-        return record_run(replace(here, interpreter=str(stand_in.path)), **options)
+        return record_run(here._replace(interpreter=str(stand_in.path)), **options)
 
     return run
 
@@ -128,8 +127,8 @@ def test_a_contributed_run_says_how_to_repeat_it_and_what_it_ran_on(
     monkeypatch.setattr("xcompat.smoke.record.make_voice", made)
     stand_in = StandIn(tmp_path)
     packages = {"coqui-tts": "0.28.0", "torch": "2.8.0+cpu", "transformers": "4.57.6", "six": "1"}
-    environment = replace(
-        environment_of(), interpreter=str(stand_in.path), python="3.13.1", packages=packages
+    environment = environment_of()._replace(
+        interpreter=str(stand_in.path), python="3.13.1", packages=packages
     )
     run = record_run(environment, device="auto")
     assert run["command"] == (
