@@ -68,6 +68,7 @@ from xcompat_target import (  # type: ignore[import-not-found]
     signature,
     sound,
     speaking,
+    texts,
     trials,
     vocoder,
     weights,
@@ -768,41 +769,90 @@ class Proofs:
         return "set, written, moved, autocast; " + ", ".join(said)
 
     def together_alone(self) -> str:
-        """Texts that are decoded together sound as each of them does alone, in their order."""
-        texts = [TEXTS[0], "No.", " ".join(TEXTS), TEXTS[1], "It rains in the mountains."]
+        """Texts decoded together sound as each does alone, in their order, when each has ended."""
+        said = [TEXTS[0], "No.", " ".join(TEXTS), TEXTS[1], "It rains in the mountains."]
         gpt = self.ours.gpt
         bias = gpt.mel_head.bias.detach().clone()
         lengths, worst = set(), 0.0
+        decoder = self.ours.xcompat.decoder
+        taken: list[Any] = []
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            for window in type(decoder).windows(decoder, *args, **kwargs):
+                taken.append(window[0].shape[1])
+                yield window
+
+        decoder.windows = counted
         try:
             with torch.no_grad():
                 gpt.mel_head.bias[gpt.stop_audio_token] += 4.0
             for setting in ({}, {"do_sample": False, "repetition_penalty": PENALTY, "speed": 0.9}):
                 options = {"max_new_tokens": 24, **setting}
                 alone = []
-                for index, text in enumerate(texts):
+                for index, text in enumerate(said):
                     torch.manual_seed(7 + index)
                     alone.append(self.ours.inference(text, "en", *self.voices[1], **options))
                 spoken = speaking.speak(
-                    self.ours, iter(texts), "en", *self.voices[1], together=3, seed=7, **options
+                    self.ours, iter(said), "en", *self.voices[1], together=3, seed=7, **options
                 )
-                for mine, theirs in zip(spoken, alone):
+                taken.clear()
+                for number, (mine, theirs) in enumerate(zip(spoken, alone)):
                     shapes = mine["gpt_latents"].shape, theirs["gpt_latents"].shape
                     expect(shapes[0] == shapes[1], f"{setting}: {shapes[0]}, alone {shapes[1]}")
                     expect(mine["wav"].shape == theirs["wav"].shape, "another length")
+                    if number == 0:
+                        expect(sum(taken) == len(theirs["gpt_latents"][0]), "the first one waited")
                     for part in ("gpt_latents", "wav"):
                         worst = max(worst, float(abs(mine[part] - theirs[part]).max()))
                     lengths.add(shapes[0][1])
                 expect(next(spoken, None) is None, "more sounds than texts")
         finally:
+            del decoder.windows
             with torch.no_grad():
                 gpt.mel_head.bias.copy_(bias)
         expect(worst <= TOLERANCE, f"differs from alone by {worst:.1e}")
         expect(len(lengths) > 2, f"lengths {lengths}")
         for wrong in ({"together": 0}, {"made_up": 1}):
             with contextlib.suppress(ValueError):
-                list(speaking.speak(self.ours, texts, "en", *self.voices[0], **wrong))
+                list(speaking.speak(self.ours, said, "en", *self.voices[0], **wrong))
                 raise Failed(f"{wrong} was taken")
         return f"5 texts of {min(lengths)} to {max(lengths)} tokens, within {worst:.1e}"
+
+    def split_together(self) -> str:
+        """Pieces of a split text, decoded together, are what they are one after the other."""
+        if "enable_text_splitting" not in inspect.signature(type(self.ours).inference).parameters:
+            return "this TTS does not split"
+        text = " ".join(TEXTS * 9)
+        model = loader.load_xtts(self.folder, together=2)
+        pieces = texts.pieces_of(model, text, "en")
+        expect(len(pieces) > 2, f"{len(pieces)} pieces")
+        worst = 0.0
+
+        def compare(mine: Any, theirs: Any, name: str) -> None:
+            nonlocal worst
+            expect(mine["wav"].shape == theirs["wav"].shape, f"{name}: another length")
+            for part in ("gpt_latents", "wav"):
+                worst = max(worst, float(abs(mine[part] - theirs[part]).max()))
+
+        greedy = {"do_sample": False, "max_new_tokens": TOKENS, "enable_text_splitting": True}
+        said = [
+            each.inference(text, "en", *self.voices[1], **greedy) for each in (model, self.ours)
+        ]
+        compare(said[0], said[1], "greedy")
+        sampled = {"max_new_tokens": TOKENS, "temperature": 0.6}
+        torch.manual_seed(5)
+        one = model.inference(text, "en", *self.voices[1], enable_text_splitting=True, **sampled)
+        torch.manual_seed(5)
+        spoken = speaking.speak(model, pieces, "en", *self.voices[1], together=2, **sampled)
+        compare(one, texts.joined(list(spoken)), "sampled")
+        expect(worst <= TOLERANCE, f"differs by {worst:.1e}")
+        usual = vars(self.ours)["inference"]
+        model.xcompat.detach()
+        expect(type(vars(model)["inference"]) is type(usual), "detach leaves another inference")
+        with contextlib.suppress(ValueError):
+            loader.load_xtts(self.folder, together=2, runtime="stock")
+            raise Failed("together was taken for stock")
+        return f"{len(pieces)} pieces in twos, within {worst:.1e}"
 
     def refusals(self) -> str:
         """An option that nobody does is refused by its name."""
@@ -1039,8 +1089,8 @@ FIXED = (
 PROOFS = (
     "facts", "weights", "greedy", "second_pass", "sampling", "batch", "speech", "chunks",
     "fixed_shapes", "capture_rules", "graphs", "sound_graphs", "sound_rules", "changes", "by_stock",
-    "together_alone", "odd_texts", "languages", "together", "clone", "refusals", "precisions",
-    "api", "detached",
+    "together_alone", "split_together", "odd_texts", "languages", "together", "clone", "refusals",
+    "precisions", "api", "detached",
 )  # fmt: skip
 
 

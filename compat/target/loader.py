@@ -39,6 +39,7 @@ def load_xtts(
     dtype: Any = None,
     quantize: Optional[str] = None,
     runtime: str = "auto",
+    together: int = 1,
 ) -> Any:
     """Return a ready `TTS.tts.models.xtts.Xtts` from a folder that `xcompat convert` wrote.
 
@@ -58,6 +59,7 @@ def load_xtts(
             `xcompat` does both itself, on this model alone (see `runtime.attach`), and lets TTS be
             imported beside a transformers that removed names; `auto` takes stock where a trial of
             a tiny model shows that it works here, and else xcompat.
+        together: As in `runtime.attach`; from 2 on it needs the xcompat runtime, as `dtype` does.
 
     Where its TTS needs a spaCy that is missing or broken, `enable_text_splitting=True` is done
     here (see `texts.split_text`), and a text of too many tokens is refused before it is spoken.
@@ -73,7 +75,7 @@ def load_xtts(
         ValueError: An unknown `dtype`, `quantize` or `runtime`, or two that exclude each other.
     """
     folder = Path(folder)
-    dtype = _checked(dtype, quantize, runtime)
+    dtype = _checked(dtype, quantize, runtime, together)
     if not (folder / MODEL_FILE).is_file():
         raise NotConvertedError(_how_to_convert(folder))
     importing: ContextManager[list[str]] = contextlib.nullcontext([])
@@ -83,20 +85,20 @@ def load_xtts(
         from TTS.tts.layers.xtts.gpt import GPT
 
         reason = "asked for"
-        if runtime == "auto" and not (dtype or quantize):
+        if runtime == "auto" and not (dtype or quantize or together > 1):
             reason = _why_not_stock(GPT, filled)
             runtime = "xcompat" if reason else "stock"
         model = _read(folder, device, build_generator=runtime == "stock")
     model.xcompat = None
     texts.help_with_long_texts(model)
     if runtime != "stock":
-        attached = attached_runtime.attach(model, dtype=dtype, quantize=quantize)
+        attached = attached_runtime.attach(model, dtype=dtype, quantize=quantize, together=together)
         attached.reason = reason
         model.xcompat = attached
     return model
 
 
-def _checked(dtype: Any, quantize: Optional[str], runtime: str) -> Optional[str]:
+def _checked(dtype: Any, quantize: Optional[str], runtime: str, together: int) -> Optional[str]:
     """Return `dtype` as a word; None where it changes nothing."""
     if runtime not in RUNTIMES:
         raise ValueError(f"runtime is {runtime!r}; known: {', '.join(RUNTIMES)}")
@@ -104,8 +106,10 @@ def _checked(dtype: Any, quantize: Optional[str], runtime: str) -> Optional[str]
     products.check_precision(word, quantize)
     if word == "float32":
         word = None
-    if runtime == "stock" and (word or quantize):
-        raise ValueError("dtype and quantize need the xcompat runtime; leave out runtime='stock'")
+    if runtime == "stock" and (word or quantize or together > 1):
+        raise ValueError(
+            "dtype, quantize and together need the xcompat runtime; leave out runtime='stock'"
+        )
     return word
 
 

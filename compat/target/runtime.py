@@ -8,6 +8,7 @@ other model changes. What is set, and what it stands in for:
 * `model.gpt.forward`: the second pass over the GPT, for latents that the decoder has;
 * `model.gpt.init_gpt_for_inference`: building a transformers model to generate with;
 * `model.hifigan_decoder.forward`: the vocoder over sounds of any length, see `vocoder`;
+* `model.inference`, where `together` asks for it: itself, over the pieces of a text at once;
 * `model.get_conditioning_latents`: itself, reading audio through soundfile;
 * `TTS(...).synthesizer.output_sample_rate`: the rate of reference audio, where TTS put that;
 * `TTS(...).model_name`, where TTS tells by it, and not by the model, whether it takes a `language`.
@@ -23,7 +24,7 @@ import inspect
 import warnings
 from typing import Any, Iterator, Optional
 
-from . import decode, options, products, trials, vocoder
+from . import decode, options, products, speaking, trials, vocoder
 from .giving_back import give_back
 from .reading import reading_with_soundfile
 
@@ -34,10 +35,12 @@ class Runtime:
     reason = "asked for"
     """Why this runtime was chosen."""
 
-    def __init__(self, model: Any, decoder: decode.Decoder, api: Any = None) -> None:
+    def __init__(
+        self, model: Any, decoder: decode.Decoder, api: Any = None, together: int = 1
+    ) -> None:
         self.model = model
         self.decoder = decoder
-        self._set: list[tuple[Any, str]] = []
+        self._set: list[tuple[Any, str, Any]] = []
         self._corrected: list[tuple[Any, str, Any]] = []
         self._last: Optional[_Decoded] = None
         for name in ("generate", "get_generator", "compute_embeddings", "forward"):
@@ -49,6 +52,8 @@ class Runtime:
         if not trials.vocoder_fault(sound):
             self.vocoder = vocoder.Vocoder(model.hifigan_decoder)
             self._put(model.hifigan_decoder, "forward", self.vocoder)
+        if together > 1:
+            self._put(model, "inference", speaking.together_in_inference(self, together))
         if api is not None:
             rate = int(model.config.audio["output_sample_rate"])
             self._correct(api.synthesizer, "output_sample_rate", rate)
@@ -57,8 +62,10 @@ class Runtime:
 
     def detach(self) -> None:
         """Give the model back as it was. Does nothing the second time."""
-        for owner, name in self._set:
+        for owner, name, before in self._set:
             vars(owner).pop(name, None)
+            if before is not None:
+                vars(owner)[name] = before
         for owner, name, value in self._corrected:
             setattr(owner, name, value)
         gpt = self.model.gpt
@@ -75,8 +82,8 @@ class Runtime:
         self.detach()
 
     def _put(self, owner: Any, name: str, value: Any) -> None:
+        self._set.append((owner, name, vars(owner).get(name)))
         vars(owner)[name] = _signed_as(getattr(owner, name), value)
-        self._set.append((owner, name))
 
     def _correct(self, owner: Any, name: str, right: Any) -> None:
         self._corrected.append((owner, name, getattr(owner, name)))
@@ -228,7 +235,9 @@ def _signed_as(stock: Any, ours: Any) -> Any:
     return stand_in
 
 
-def attach(model: Any, *, dtype: Optional[str] = None, quantize: Optional[str] = None) -> Runtime:
+def attach(
+    model: Any, *, dtype: Optional[str] = None, quantize: Optional[str] = None, together: int = 1
+) -> Runtime:
     """Let a loaded model speak through xcompat's decoder instead of transformers' `generate`.
 
     Args:
@@ -236,14 +245,19 @@ def attach(model: Any, *, dtype: Optional[str] = None, quantize: Optional[str] =
         dtype: `bfloat16` or `float16`: compute the GPT's projections in that type, faster and less
             exact. None leaves float32.
         quantize: `int8`: hold them as 8-bit integers, faster and less exact still.
+        together: How many pieces of a text `inference` with `enable_text_splitting` decodes at
+            once. From 2 on each piece draws from a generator of its own, as in `speak`, so what is
+            sampled is not what stock samples by the same seed.
 
     Returns:
         The attachment; keep it to `detach()`, or use it in a `with` statement.
 
     Raises:
         CannotAttach: This is not a loaded XTTS, or one whose parts differ from what xcompat knows.
-        ValueError: Unknown `dtype` or `quantize`.
+        ValueError: Unknown `dtype` or `quantize`, or `together` is not positive.
     """
+    if together < 1:
+        raise ValueError(f"together is {together}; it must be positive")
     synthesizer = getattr(model, "synthesizer", None)
     xtts = getattr(synthesizer, "tts_model", model)
     for name in ("gpt", "hifigan_decoder", "inference", "inference_stream", "args", "config"):
@@ -256,4 +270,4 @@ def attach(model: Any, *, dtype: Optional[str] = None, quantize: Optional[str] =
     decoder = decode.Decoder(xtts.gpt, dtype=dtype, quantize=quantize)
     gpt_class: Any = type(xtts.gpt)
     trials.prove(gpt_class)
-    return Runtime(xtts, decoder, None if xtts is model else model)
+    return Runtime(xtts, decoder, None if xtts is model else model, together)

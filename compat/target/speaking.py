@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Iterator, Optional
+import inspect
+from typing import Any, Callable, Iterable, Iterator, Optional
 
-from . import options, runtime
+from . import options
+from .texts import joined, pieces_of
 
 
 def speak(
@@ -20,6 +22,8 @@ def speak(
     **sampling: Any,
 ) -> Iterator[dict[str, Any]]:
     """Say texts with one voice; yield for each, in their order, what `Xtts.inference` returns.
+
+    Each comes as soon as it and those before it have ended, while the others go on.
 
     The text number i is said as `torch.manual_seed(seed + i)` and `model.inference` would say it,
     whatever it is said together with. On another device than the CPU sums are taken in another
@@ -43,14 +47,47 @@ def speak(
         ValueError: The runtime is not attached, `together` is not positive, an option is not
             known, or a text is empty or longer than XTTS takes.
     """
-    attached = model if isinstance(model, runtime.Runtime) else getattr(model, "xcompat", None)
-    if attached is None:
+    attached = getattr(model, "xcompat", model)
+    if not hasattr(attached, "decoder"):
         raise ValueError('speak needs the runtime: load_xtts(folder, runtime="xcompat"), or attach')
     if together < 1:
         raise ValueError(f"together is {together}; it must be positive")
     return _Speaker(attached, language, (gpt_cond_latent, speaker_embedding), speed, sampling).say(
         texts, together, seed
     )
+
+
+def together_in_inference(attached: Any, together: int) -> Callable[..., Any]:
+    """Return an `Xtts.inference` that decodes together what `enable_text_splitting` splits.
+
+    All else, and generation options that the runtime does not know, go to the one that is there.
+
+    Args:
+        attached: The `Runtime` of the model.
+        together: How many pieces are decoded at once, at most.
+    """
+    model = attached.model
+    usual = model.inference
+    signature = inspect.signature(usual)
+
+    def inference(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs)
+        given.apply_defaults()
+        named = {**given.arguments, **given.arguments.get("hf_generate_kwargs", {})}
+        named.pop("hf_generate_kwargs", None)
+        text, language = named.pop("text"), named.pop("language")
+        if not named.pop("enable_text_splitting", False):
+            return usual(*args, **kwargs)
+        pieces = pieces_of(model, text, language)
+        if len(pieces) == 1:
+            return usual(*args, **kwargs)
+        try:
+            said = speak(attached, pieces, language, together=together, **named)
+            return joined(list(said))
+        except options.UnsupportedOption:
+            return usual(*args, **kwargs)
+
+    return inference
 
 
 class _Speaker:
@@ -85,15 +122,18 @@ class _Speaker:
     def _said(self, texts: list[str], seed: int) -> Iterator[dict[str, Any]]:
         import torch
 
-        with torch.no_grad():
-            rows = self._decoded(texts, seed)
-        for latents in rows:
+        rows = self._decoded(texts, seed)
+        while True:
+            # A generator gives its mode to whoever drains it, so it is set anew for each step.
             with torch.no_grad():
+                latents = next(rows, None)
+                if latents is None:
+                    return
                 said = self._sound(latents)
             yield said
 
-    def _decoded(self, texts: list[str], seed: int) -> list[Any]:
-        """Return the latents of each text, shape (tokens, channels)."""
+    def _decoded(self, texts: list[str], seed: int) -> Iterator[Any]:
+        """Yield the latents of each text, shape (tokens, channels)."""
         import torch
 
         device = self.decoder.gpt.mel_head.weight.device
@@ -108,11 +148,21 @@ class _Speaker:
         windows = self.decoder.windows(
             [prefix[0] for prefix in prefixes], chosen, generators=generators
         )
-        tokens, latents = (torch.cat(parts, dim=1) for parts in zip(*windows))
-        stops = (tokens == self.decoder.stop).cpu().tolist()
-        # The stop token is decoded, too, and sounds.
-        ends = [row.index(True) + 1 if True in row else len(row) for row in stops]
-        return [row[:end] for row, end in zip(latents, ends)]
+        parts: list[Any] = []
+        ends: dict[int, int] = {}
+        told = done = 0
+        for tokens, latents in windows:
+            parts.append(latents)
+            for row, stops in enumerate((tokens == self.decoder.stop).cpu().tolist()):
+                if True in stops and row not in ends:
+                    # The stop token is decoded, too, and sounds.
+                    ends[row] = done + stops.index(True) + 1
+            done += len(stops)
+            while told in ends:
+                yield torch.cat([part[told] for part in parts])[: ends[told]]
+                told += 1
+        for row in range(told, len(texts)):
+            yield torch.cat([part[row] for part in parts])[: ends.get(row, done)]
 
     def _prefix(self, text: str, device: Any) -> Any:
         import torch

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, Optional
 
 USUAL_LIMIT = 250
 """Characters from which on TTS warns, in a language for which it knows no other number."""
@@ -87,21 +87,23 @@ def help_with_long_texts(model: Any) -> None:
     `inference` and `inference_stream` of the object are replaced; each calls the one of its class,
     for one piece after the other. A TTS that does not know `enable_text_splitting` stays as it is.
     """
-    for name, joined in (("inference", _whole), ("inference_stream", _stream)):
+    for name, all_of_it in (("inference", _whole), ("inference_stream", _stream)):
         stock = getattr(model, name)
         if "enable_text_splitting" in inspect.signature(stock).parameters:
-            helping = functools.partial(joined, model, name)
+            helping = functools.partial(all_of_it, model, name)
             vars(model)[name] = functools.update_wrapper(helping, stock)
 
 
 def _whole(model: Any, name: str, *args: Any, **kwargs: Any) -> Any:
     """Stand in for `Xtts.inference`."""
     calls = _calls(model, name, args, kwargs)
-    if len(calls) == 1:
-        return calls[0]()
+    return calls[0]() if len(calls) == 1 else joined([call() for call in calls])
+
+
+def joined(spoken: "list[dict[str, Any]]") -> "dict[str, Any]":
+    """Return what `inference` returns of a whole text, from what it returned of its pieces."""
     import numpy as np
 
-    spoken = [call() for call in calls]
     return {
         **spoken[0],
         "wav": np.concatenate([each["wav"] for each in spoken]),
@@ -130,26 +132,21 @@ def _calls(
     """
     stock = functools.partial(getattr(type(model), name), model)
     given = inspect.signature(stock).bind(*args, **kwargs)
-    text, language = given.arguments["text"], given.arguments["language"].partition("-")[0]
-    limit = getattr(model.tokenizer, "char_limits", {}).get(language, USUAL_LIMIT)
-    most = model.args.gpt_max_text_tokens - 1
-
-    def tokens(piece: str) -> int:
-        return len(model.tokenizer.encode(piece.strip().lower(), lang=language))
-
+    text, language = given.arguments["text"], given.arguments["language"]
     if not given.arguments.get("enable_text_splitting"):
+        most = model.args.gpt_max_text_tokens - 1
         # Fewer characters than tokens allowed cannot be too many; counting costs a front end.
-        if len(text) > most and (count := tokens(text)) > most:
+        if len(text) > most and (count := _tokens(model, text, language)) > most:
             raise TextTooLongError(
                 f"the text has {count} tokens, and XTTS takes {most} at once; it may cut off what"
-                f" has more than {limit} characters: say enable_text_splitting=True"
+                f" has more than {_limit(model, language)} characters: say"
+                " enable_text_splitting=True"
             )
         return [functools.partial(stock, *args, **kwargs)]
-    if _stock_splits(type(model), text, language, limit):
+    if _stock_pieces(model, text, language) is not None:
         return [functools.partial(stock, *args, **kwargs)]
-    pieces = split_text(text, limit, lambda piece: tokens(piece) <= most)
     given.arguments["enable_text_splitting"] = False
-    return [_with_text(stock, given, piece) for piece in pieces]
+    return [_with_text(stock, given, piece) for piece in pieces_of(model, text, language)]
 
 
 def _with_text(stock: Any, given: inspect.BoundArguments, piece: str) -> Callable[[], Any]:
@@ -158,15 +155,35 @@ def _with_text(stock: Any, given: inspect.BoundArguments, piece: str) -> Callabl
     return functools.partial(stock, *bound.args, **bound.kwargs)
 
 
-def _stock_splits(model_class: type, text: str, language: str, limit: int) -> bool:
-    """Return whether the TTS at hand can split a text: it needs spaCy for long ones."""
+def pieces_of(model: Any, text: str, language: str) -> "list[str]":
+    """Return a text as `enable_text_splitting` splits it: by TTS, or here where TTS cannot."""
+    told = _stock_pieces(model, text, language)
+    if told is not None:
+        return told
+    most = model.args.gpt_max_text_tokens - 1
+    limit = _limit(model, language)
+    return split_text(text, limit, lambda piece: _tokens(model, piece, language) <= most)
+
+
+def _limit(model: Any, language: str) -> int:
+    """Return from how many characters on TTS warns of a text."""
+    limits = getattr(model.tokenizer, "char_limits", {})
+    return int(limits.get(language.partition("-")[0], USUAL_LIMIT))
+
+
+def _tokens(model: Any, text: str, language: str) -> int:
+    language = language.partition("-")[0]
+    return len(model.tokenizer.encode(text.strip().lower(), lang=language))
+
+
+def _stock_pieces(model: Any, text: str, language: str) -> "Optional[list[str]]":
+    """Return a text as the TTS at hand splits it; None where it cannot: it needs spaCy."""
     import sys
 
-    split = getattr(sys.modules[model_class.__module__], "split_sentence", None)
+    split = getattr(sys.modules[type(model).__module__], "split_sentence", None)
     if split is None:
-        return False
+        return None
     try:
-        split(text, language, limit)
+        return list(split(text, language.partition("-")[0], _limit(model, language)))
     except Exception:
-        return False
-    return True
+        return None

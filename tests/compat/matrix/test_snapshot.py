@@ -3,9 +3,9 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from builders.known import READ_ONCE
 from builders.matrices import write_matrix
-
 from xcompat.errors import CannotLook
 from xcompat.matrix import gpu, load, snapshot
 from xcompat.matrix.load import SHIPPED, load_issues, load_matrix
@@ -50,7 +50,7 @@ def test_a_damaged_snapshot_is_told(built, damage):
         file.unlink()
     else:
         file.write_text(damage, "utf-8")
-    with pytest.raises(CannotLook, match="issues.json") as told:
+    with pytest.raises(CannotLook, match="issues") as told:
         load_matrix()
     assert told.value.code == "XC206"
 
