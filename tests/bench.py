@@ -30,6 +30,10 @@ from xcompat.converters.values.tensors import F32, Storage, Tensor, packed
 ROUNDS = 5
 XCOMPAT = [str(Path(sys.executable).with_name("xcompat"))]
 FLOOR = [sys.executable, "-c", "import typer, rich.table"]
+PINS = {
+    "all is well": ["TTS==0.22.0", "torch==2.8.0", "torchaudio==2.8.0", "transformers==4.40.2"],
+    "with a plan": ["TTS==0.22.0", "torch==2.9.1", "torchaudio==2.9.1", "transformers==4.57.2"],
+}
 BY_HAND = """
 import sys, torch
 from safetensors.torch import save_file
@@ -106,7 +110,13 @@ def main() -> None:
         output = Path(name, "out")
         start = "import of typer, rich.table"
         compare(f"xcompat --help / {start}", [[*XCOMPAT, "--help"]], [FLOOR], output)
-        compare(f"xcompat doctor / {start}", [[*XCOMPAT, "doctor"]], [FLOOR], output)
+        there = ("--python-version", "3.11", "--platform", "linux-x86_64")
+        for what, pins in PINS.items():
+            listed = Path(name, "requirements.txt")
+            listed.write_text("\n".join(pins), "utf-8")
+            command = [*XCOMPAT, "doctor", "-r", str(listed), *there]
+            compare(f"xcompat doctor, {what} / {start}", [command], [FLOOR], output)
+        compare(f"xcompat doctor, no TTS here / {start}", [[*XCOMPAT, "doctor"]], [FLOOR], output)
         if options.checkpoint:
             conversions(options.checkpoint.resolve(), output, Path(name), options.tts)
             for kind in ("xfs", "btrfs"):
