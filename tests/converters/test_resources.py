@@ -191,4 +191,5 @@ def test_memory_grows_by_a_third_of_a_kilobyte_for_a_tensor(kind: str, tmp_path:
         code, _, memory = cost(source, folder, kind)
         assert code == "converted"
         peaks.append(memory)
-    assert (peaks[1] - peaks[0]) * 2**20 / 15_000 < 350
+    # A peak is known to half a MiB: 35 bytes a tensor.
+    assert (peaks[1] - peaks[0]) * 2**20 / 15_000 < 350 + 35
