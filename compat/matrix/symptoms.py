@@ -96,7 +96,8 @@ _FAMILY = re.compile(
       | \bCollecting\ (?:TTS|tts)\b | \b(?:TTS|tts)-0\.\d+\.\d | [/\\]tts_[0-9a-f]{32}\b
       | (?:narrator|character)_voice_gen
       | [Aa]ll[Tt]alk | RealtimeTTS | ebook2audiobook | epub2tts | [Aa]uralis | MoneyPrinter
-      | openedai-speech | clone-?[Vv]oice | audiobook_maker | v\d\d\.\d+\.\d+\ (?:native|full_docker)\ mode
+      | openedai-speech | clone-?[Vv]oice | audiobook_maker
+      | v\d\d\.\d+\.\w+\ (?:native|full_docker)\ mode | --->\ Hardware\ detected
       | [Pp]andrator | pyvideotrans | SoniTranslate
       | RealtimeVoiceChat | LocalAIVoiceChat | load_engine\(\)""",
     re.VERBOSE,
