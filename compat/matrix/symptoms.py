@@ -93,6 +93,7 @@ _FAMILY = re.compile(
       | (?:site|dist)-packages[/\\]+trainer[/\\]
       | (?:[Ww]heels?\ for|[Ff]ailed\ to\ build|versions\ of|pip3?\ install|Installing)
         \ (?:[\w-]+,?\ ){0,4}?(?:TTS|tts)(?![\w-])
+      | (?<![\w-])tts\ --(?:list_models|model_name|model_path|text|speaker)
       | \bCollecting\ (?:TTS|tts)\b | \b(?:TTS|tts)-0\.\d+\.\d | [/\\]tts_[0-9a-f]{32}\b
       | (?:narrator|character)_voice_gen
       | [Aa]ll[Tt]alk | RealtimeTTS | ebook2audiobook | epub2tts | [Aa]uralis | MoneyPrinter
