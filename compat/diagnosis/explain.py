@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from xcompat.diagnosis.conditions import Unsaid, concerns
+from xcompat.diagnosis.modules import distribution_of_missing
 from xcompat.domain import SAME_FILES
 from xcompat.matrix.origin import Tail
 from xcompat.matrix.said import Said
@@ -81,7 +82,10 @@ def explain(pieces: Iterable[str], issues: Iterable[KnownIssue]) -> Explained:
         [each for each in fitting if not _is_told_better(each, fitting, environment)]
     )
     told = tuple(_explanation(each, environment) for each in kept)
-    return Explained(told, environment, tail.origin())
+    origin = tail.origin()
+    if missing := distribution_of_missing(origin.error if origin else ""):
+        told = tuple(_naming(missing, each) for each in told)
+    return Explained(told, environment, origin)
 
 
 def of_code(issue: KnownIssue) -> Explained:
@@ -143,6 +147,14 @@ def _holds_within(one: Match, other: Match) -> bool:
         and other.end <= one.end
         and other.end - other.start < one.end - one.start < _MESSAGE
     )
+
+
+def _naming(distribution: str, told: Explanation) -> Explanation:
+    """Return an explanation that says what to install, where its ways out leave that open."""
+    fixes = tuple(
+        fix.replace("install MODULE", f"install {distribution}") for fix in told.issue.fixes
+    )
+    return told._replace(issue=told.issue._replace(fixes=fixes))
 
 
 def _explanation(match: Match, environment: Environment) -> Explanation:
