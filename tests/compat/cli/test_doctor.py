@@ -264,7 +264,7 @@ class TestDoctor:
     def test_names_from_files_give_no_orders(self, type_):
         site = make_venv(Path("ve[red]nv"), TTS_22)
         (site / "torch-2.9.1.dist-info/METADATA").write_text(
-            "Version: 2.9.1[bold]\x1b[31m\x07\u202e\n"
+            "Version: 2.9.1[bold]\x1b[31m\x07\u202e\n", "utf-8"
         )
         _, out, _ = doctor(type_, "--python", "ve[red]nv")
         assert "torch 2.9.1[bold]\\x1b[31m\\x07\\u202e" in out
