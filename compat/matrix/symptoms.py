@@ -87,7 +87,7 @@ _FAMILY = re.compile(
       | \b(?:import|for|package|module\ named)\ ['"]?TTS\b
       | ['"]TTS['"]
       | \b[Tt][Tt][Ss](?:\ [Vv]ersion(?:\ installed)?)?[ =:v]{1,4}0\.\d+\.\d
-      | (?<![Nn][Dd][Ee])[Xx][Tt][Tt][Ss] | [Cc]oqui | tts_models | tts_to_file
+      | (?<![Nn][Dd][Ee])[Xx][Tt][Tt][Ss] | [Cc]oqui | tts_models | tts_to_(?:file|audio)
       | GPT2InferenceModel | hifigan_decoder | CoquiEngine | tts-server
       | \[!\]\ Looks\ like\ you | VoiceExtractor | convert_chapters | tts_engines[/\\]
       | (?:site|dist)-packages[/\\]+trainer[/\\]
