@@ -257,7 +257,8 @@ def _use(session: nox.Session, program: Path, folder: Path) -> None:
 def minimums(session: nox.Session) -> None:
     """Run the test suite with the lowest versions of what xcompat depends on."""
     _install_to_edit(session, ".", "tests")
-    lowest = ("--resolution=lowest-direct", *PROJECT["project"]["dependencies"])
+    # Without `--upgrade` what is there stays: the newest, which the project came with.
+    lowest = ("--upgrade", "--resolution=lowest-direct", *PROJECT["project"]["dependencies"])
     session.install(*lowest)
     session.run("pytest", "-m", _USUAL, *session.posargs)
 
