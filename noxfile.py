@@ -260,7 +260,9 @@ def minimums(session: nox.Session) -> None:
     # Without `--upgrade` what is there stays: the newest, which the project came with.
     lowest = ("--upgrade", "--resolution=lowest-direct", *PROJECT["project"]["dependencies"])
     session.install(*lowest)
-    session.run("pytest", "-m", _USUAL, *session.posargs)
+    # That typer uses names of which today's click warns.
+    known = ("-W", "ignore:'click:DeprecationWarning")
+    session.run("pytest", *known, "-m", _USUAL, *session.posargs)
 
 
 @nox.session(default=False, python="3.13")
