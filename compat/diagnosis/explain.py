@@ -106,6 +106,7 @@ def _fits(match: Match, environment: Environment) -> bool:
     family = named.keys() & set(SAME_FILES[0])
     conditions = tuple(
         each._replace(
+            # What the text does not name cannot speak against an issue.
             packages={name: each.packages[name] for name in each.packages.keys() & named.keys()},
             platforms=each.platforms if environment.platform else (),
             system={},

@@ -146,7 +146,7 @@ def _calls(
     if _stock_pieces(model, text, language) is not None:
         return [functools.partial(stock, *args, **kwargs)]
     given.arguments["enable_text_splitting"] = False
-    return [_with_text(stock, given, piece) for piece in pieces_of(model, text, language)]
+    return [_with_text(stock, given, piece) for piece in _own_pieces(model, text, language)]
 
 
 def _with_text(stock: Any, given: inspect.BoundArguments, piece: str) -> Callable[[], Any]:
@@ -158,8 +158,10 @@ def _with_text(stock: Any, given: inspect.BoundArguments, piece: str) -> Callabl
 def pieces_of(model: Any, text: str, language: str) -> "list[str]":
     """Return a text as `enable_text_splitting` splits it: by TTS, or here where TTS cannot."""
     told = _stock_pieces(model, text, language)
-    if told is not None:
-        return told
+    return _own_pieces(model, text, language) if told is None else told
+
+
+def _own_pieces(model: Any, text: str, language: str) -> "list[str]":
     most = model.args.gpt_max_text_tokens - 1
     limit = _limit(model, language)
     return split_text(text, limit, lambda piece: _tokens(model, piece, language) <= most)
