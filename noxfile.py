@@ -341,6 +341,7 @@ def runtime(session: nox.Session) -> None:
         converted = _converted(session, original, "converted", "--format", "both")
         _prove(session, python, "prove_runtime.py", converted)
         _prove(session, python, "prove_kernels.py", converted)
+        _prove(session, python, "compile_kernels.py")
         few = ("--rounds", "1", "--together", "2", "--against", "stock", "--against", "int8")
         session.run("xcompat", "bench", str(converted), "--python", python, *few)
 

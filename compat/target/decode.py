@@ -12,7 +12,7 @@ and nothing but the end of a window waits for the device.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Iterator, NamedTuple, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterator, NamedTuple, Optional, Sequence
 
 from . import blocks, choosing, products
 from .graphs import Replayer, replayer_for
@@ -37,13 +37,19 @@ class Policy(NamedTuple):
     fixed: bool
     """Whether shapes are of a few sizes, and masks hide what is not filled."""
     fused: bool = False
-    """Whether a single row goes through the kernels of `fused`, where Triton is there."""
+    """Whether a single row goes through the kernels of `fused`, where Triton is there, and weights
+    that are held shorter take the place of those of float32."""
 
 
+WINDOW = 5
+"""Where waiting for the device costs what a few steps beyond the end do. Of the 20 tokens that a
+stream begins with by default it is a part."""
 ON_CPU = Policy(window=1, fixed=False)
-ON_DEVICE = Policy(window=8, fixed=True)
-ON_CUDA = Policy(window=8, fixed=True, fused=True)
+ON_DEVICE = Policy(window=WINDOW, fixed=True)
+ON_CUDA = Policy(window=WINDOW, fixed=True, fused=True)
 _POLICIES = {"cpu": ON_CPU, "cuda": ON_CUDA}
+_HOST = "cpu"
+"""Where weights wait that are held shorter on a card."""
 
 
 class _Way(NamedTuple):
@@ -56,6 +62,9 @@ class _Way(NamedTuple):
 
 class Decoder:
     """The weights of one `GPT` of TTS, ready to decode. Shares them; copies only to change them.
+
+    What is held shorter on CUDA takes the place of the weights there, which wait in the memory of
+    the host until `bring_back`.
 
     Args:
         gpt: A loaded `TTS.tts.layers.xtts.gpt.GPT`.
@@ -79,7 +88,8 @@ class Decoder:
         policy: Optional[Policy] = None,
     ) -> None:
         check_structure(gpt)
-        self._make = products.projection_maker(dtype, quantize)
+        products.check_precision(dtype, quantize)
+        self._precision = dtype, quantize
         self._wanted_policy = policy
         self.gpt = gpt
         self.heads: int = gpt.heads
@@ -90,6 +100,7 @@ class Decoder:
         self.replayer: Optional[Replayer] = None
         self._signature: Any = None
         self._idle: list[Room] = []
+        self._waiting: list[Any] = []
         self._follow()
 
     @property
@@ -214,16 +225,50 @@ class Decoder:
 
     def _follow(self) -> None:
         """Begin anew where a weight was moved, replaced or written to since the last decode."""
+        import torch
+
         if signature(self.gpt) == self._signature:
             return
-        self._idle = []
+        # Whatever was made of the former weights goes before more is made.
+        self.blocks: list[blocks.Block] = []
+        self.fused, self._idle, self._waiting = None, [], []
         self._device = self.gpt.mel_head.weight.device
-        self.policy = self._wanted_policy or _POLICIES.get(self._device.type, ON_DEVICE)
-        self.blocks, self._kernel = blocks.build(self.gpt.gpt.h, self._make)
-        with plainly(self._device):
-            self.fused = self._fused() if self.policy.fused else None
         self.replayer = replayer_for(self._device, self.replayer)
+        self.policy = self._wanted_policy or _POLICIES.get(self._device.type, ON_DEVICE)
+        # What is made in inference mode would stay of it, the model's own weights too.
+        with plainly(self._device), torch.inference_mode(mode=False), torch.no_grad():
+            self.blocks, self._kernel = blocks.build(self.gpt.gpt.h, self._maker())
+            if self.policy.fused:
+                self.fused = self._fused()
         self._signature = signature(self.gpt)
+
+    def _maker(self) -> Callable[[Any], products.Projection]:
+        """Return what makes a projection, and takes away the weights that it does without."""
+        make = products.projection_maker(*self._precision, alone=self.policy.fused)
+
+        def made(layer: Any) -> products.Projection:
+            projection = make(layer)
+            if projection.weight is None:
+                layer.weight.data = layer.weight.data.to(_HOST)
+                self._waiting.append(layer.weight)
+            return projection
+
+        return made
+
+    def bring_back(self) -> None:
+        """Give the model the weights back that wait in the memory of the host.
+
+        Whatever computes with the model's own code needs them; the next decode takes them again.
+        """
+        import torch
+
+        if not self._waiting:
+            return
+        device = self.gpt.mel_head.weight.device
+        with torch.inference_mode(mode=False):
+            for weight in self._waiting:
+                weight.data = weight.data.to(device)
+        self._waiting, self._signature = [], None
 
     def _fused(self) -> Any:
         """Return the blocks in Triton's kernels, or None where they cannot be had here.
@@ -240,11 +285,12 @@ class Decoder:
                         products.turn(part)
                     for part in (layer.mlp.c_fc, layer.mlp.c_proj):
                         products.turn(part)
-                self.blocks, self._kernel = blocks.build(self.gpt.gpt.h, self._make)
+                self.blocks, self._kernel = blocks.build(self.gpt.gpt.h, self._maker())
             made = blocks.fuse(self.blocks, self.heads)
         except Exception as error:
             said = f"{type(error).__name__}: {error}"
             if shorter:
+                self.bring_back()
                 raise products.CannotAttach(
                     f"shorter weights are slower than float32 on {self._device.type} without "
                     f"Triton's kernels, which cannot be had here: {said}"
@@ -308,7 +354,8 @@ class Decoder:
         if self.replayer is None:
             step()
         else:
-            key = (room.number, until, way.options, way.warpings)
+            chosen = way.options._replace(max_new_tokens=0)  # no matter to a single step
+            key = (room.number, until, chosen, way.warpings)
             self.replayer.run(key, step, room.state())
 
     def _reserve(self, room: Room, positions: int) -> None:

@@ -2,7 +2,8 @@
 
 transformers holds these weights as (in, out). In float32 they are used where they are, often a
 mapped file. bfloat16, float16 and int8 are copies, as (out, in): each output then has its weights
-side by side, and its scale.
+side by side, and its scale. Where a copy is used alone, the weights that it was made from may be
+anywhere.
 """
 
 from __future__ import annotations
@@ -32,18 +33,25 @@ def check_precision(dtype: Optional[str], quantize: Optional[str]) -> None:
         raise ValueError("give dtype or quantize, not both: int8 brings its own dtype")
 
 
-def projection_maker(dtype: Optional[str], quantize: Optional[str]) -> Callable[[Any], Projection]:
+def projection_maker(
+    dtype: Optional[str], quantize: Optional[str], *, alone: bool = False
+) -> Callable[[Any], Projection]:
     """Return what makes a `Projection` of a layer with a `weight` (in, out) and a `bias`.
+
+    Args:
+        dtype: See `Decoder`.
+        quantize: See `Decoder`.
+        alone: Whether a shorter copy is all that rows are multiplied with, however many they are.
 
     Raises:
         ValueError: Unknown `dtype` or `quantize`, or both.
     """
     check_precision(dtype, quantize)
     if quantize:
-        return Int8
+        return Int8Alone if alone else Int8
     if dtype in (None, "float32"):
         return Projection
-    return functools.partial(Short, dtype=str(dtype))
+    return functools.partial(Short, dtype=str(dtype), alone=alone)
 
 
 def turn(layer: Any) -> None:
@@ -85,10 +93,12 @@ class Projection:
         return int(2 ** (threads.bit_length() - 1)) if len(self.weight) % _MOST_PARTS == 0 else 1
 
     def exact(self, rows: Any) -> Any:
-        """Multiply with the weights as they are held, all arithmetic in float32."""
+        """Multiply with the weights as they are held, all arithmetic in the type of the rows."""
         from torch.nn import functional as F
 
-        return F.linear(rows, self.held.float() * self.scales()[:, None], self.bias)
+        weight = self.weight.t() if self.held is None else self.held
+        weight = weight.to(rows.dtype)
+        return F.linear(rows, weight * self.scales()[:, None].to(rows.dtype), self.bias.to(rows))
 
     def scales(self) -> Any:
         """Return by what each row of `held` is to be multiplied, float32 of shape (out,)."""
@@ -106,15 +116,18 @@ class Projection:
 class Short(Projection):
     """A copy of the weights in bfloat16 or float16, and products in it where they are faster."""
 
-    def __init__(self, layer: Any, *, dtype: str) -> None:
+    def __init__(self, layer: Any, *, dtype: str, alone: bool) -> None:
         import torch
 
         super().__init__(layer)
-        device = str(self.weight.device)
+        device = str(self.bias.device)
         _check_short_product(dtype, device)
-        self.held = self.weight.t().to(getattr(torch, dtype)).contiguous()
+        short = getattr(torch, dtype)
+        self.held = self.weight.to(device).t().to(short, memory_format=torch.contiguous_format)
         self._short_bias = self.bias.to(self.held.dtype)
-        self._most_rows = _rows_in(dtype, device)
+        self._most_rows = None if alone else _rows_in(dtype, device)
+        if alone:
+            self.weight = None
 
     def __call__(self, rows: Any) -> Any:
         """As `Projection`."""
@@ -125,19 +138,32 @@ class Short(Projection):
         return F.linear(rows.to(self.held.dtype), self.held, self._short_bias).to(rows.dtype)
 
 
-class Int8(Projection):
+class _Integers(Projection):
     """A copy of the weights as 8-bit integers, with one scale for each output."""
 
     def __init__(self, layer: Any) -> None:
         import torch
 
         super().__init__(layer)
-        weight = self.weight.t()
+        weight = self.weight.to(self.bias.device).t()
         largest = weight.abs().amax(dim=1)
         self._scales = (largest / 127.0).clamp(min=torch.finfo(torch.float32).tiny)
         self.held = (weight / self._scales[:, None]).round().to(torch.int8).contiguous()
+
+    def scales(self) -> Any:
+        """As `Projection`."""
+        return self._scales
+
+
+class Int8(_Integers):
+    """torch's product of few rows with 8-bit weights; many rows with those of float32."""
+
+    def __init__(self, layer: Any) -> None:
+        import torch
+
+        super().__init__(layer)
         self._short_scales = self._scales.to(torch.bfloat16)
-        self._product = _int8_product(str(weight.device))
+        self._product = _int8_product(str(self.held.device))
 
     def __call__(self, rows: Any) -> Any:
         """As `Projection`."""
@@ -148,9 +174,20 @@ class Int8(Projection):
         product = self._product(rows.to(torch.bfloat16), self.held, self._short_scales)
         return self.bias + product  # float32: the wider of the two
 
-    def scales(self) -> Any:
+
+class Int8Alone(_Integers):
+    """8-bit weights that are widened to float16 for each product: it is for rows in numbers."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__(layer)
+        self.weight = None
+
+    def __call__(self, rows: Any) -> Any:
         """As `Projection`."""
-        return self._scales
+        from torch.nn import functional as F
+
+        wide = (self.held.float() * self._scales[:, None]).half()
+        return F.linear(rows.half(), wide, self.bias.half()).to(rows.dtype)
 
 
 def _rows_in(dtype: str, device: str) -> Optional[int]:

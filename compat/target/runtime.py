@@ -68,6 +68,7 @@ class Runtime:
                 vars(owner)[name] = before
         for owner, name, value in self._corrected:
             setattr(owner, name, value)
+        self.decoder.bring_back()
         gpt = self.model.gpt
         if self._set and not hasattr(gpt, "gpt_inference") and not gpt.training:
             # `load_xtts` built none; the stock methods need it.
@@ -93,7 +94,7 @@ class Runtime:
         """Stand in for `GPT.generate`: codes of shape (b * num_return_sequences, n)."""
         import torch
 
-        give_back()
+        give_back(text_inputs.device)
         with torch.no_grad():
             prefix = self.decoder.prefix(cond_latents, text_inputs)
             try:
@@ -123,6 +124,7 @@ class Runtime:
             if not hasattr(gpt, "gpt_inference"):
                 gpt_class.init_gpt_for_inference(gpt, kv_cache=True)
                 gpt.eval()
+            self.decoder.bring_back()
             ours = vars(gpt).pop("compute_embeddings")
             try:
                 return gpt_class.generate(gpt, cond_latents, text_inputs, **kwargs)
@@ -163,7 +165,7 @@ class Runtime:
             raise options.UnsupportedOption(
                 "get_generator streams what compute_embeddings of the same model returned"
             )
-        give_back()
+        give_back(prefix.device)
         chosen = self._options(kwargs, prefix, streaming=True)
         gpt_class: Any = type(self.model.gpt)
         warpings = trials.stream_warpings(gpt_class) if chosen.do_sample else 1
@@ -184,7 +186,11 @@ class Runtime:
     def _forward(self, *args: Any, **kwargs: Any) -> Any:
         """Stand in for `GPT.forward` where it is asked for latents after a decode."""
         gpt = self.model.gpt
-        stock = functools.partial(type(gpt).forward, gpt)
+
+        def stock(*args: Any, **kwargs: Any) -> Any:
+            self.decoder.bring_back()
+            return type(gpt).forward(gpt, *args, **kwargs)
+
         if gpt.training or not kwargs.get("return_latent") or kwargs.get("return_attentions"):
             return stock(*args, **kwargs)
         cond_latents = kwargs.get("cond_latents")

@@ -97,6 +97,7 @@ class _Speaker:
         self, attached: Any, language: str, voice: tuple[Any, Any], speed: float, sampling: Any
     ) -> None:
         self.model, self.decoder = attached.model, attached.decoder
+        self.vocoder = attached.vocoder
         self.language = language.partition("-")[0]
         self.voice, self.speed = voice, speed
         usual = {"do_sample": True, "temperature": 0.75, "top_k": 50, "top_p": 0.85}
@@ -122,18 +123,20 @@ class _Speaker:
     def _said(self, texts: list[str], seed: int) -> Iterator[dict[str, Any]]:
         import torch
 
-        rows = self._decoded(texts, seed)
+        said = self._sounds(self._decoded(texts, seed))
         while True:
             # A generator gives its mode to whoever drains it, so it is set anew for each step.
             with torch.no_grad():
-                latents = next(rows, None)
-                if latents is None:
-                    return
-                said = self._sound(latents)
-            yield said
+                one = next(said, None)
+            if one is None:
+                return
+            yield one
 
-    def _decoded(self, texts: list[str], seed: int) -> Iterator[Any]:
-        """Yield the latents of each text, shape (tokens, channels)."""
+    def _decoded(self, texts: list[str], seed: int) -> Iterator[list[Any]]:
+        """Yield the latents of texts, shape (tokens, channels), that have ended with those before.
+
+        In their order, and as many at once as the host learns of at once.
+        """
         import torch
 
         device = self.decoder.gpt.mel_head.weight.device
@@ -158,11 +161,14 @@ class _Speaker:
                     # The stop token is decoded, too, and sounds.
                     ends[row] = done + stops.index(True) + 1
             done += len(stops)
+            first = told
             while told in ends:
-                yield torch.cat([part[told] for part in parts])[: ends[told]]
                 told += 1
-        for row in range(told, len(texts)):
-            yield torch.cat([part[row] for part in parts])[: ends.get(row, done)]
+            yield [torch.cat([p[row] for p in parts])[: ends[row]] for row in range(first, told)]
+        yield [
+            torch.cat([part[row] for part in parts])[: ends.get(row, done)]
+            for row in range(told, len(texts))
+        ]
 
     def _prefix(self, text: str, device: Any) -> Any:
         import torch
@@ -174,19 +180,32 @@ class _Speaker:
         text_tokens = torch.tensor([ids], dtype=torch.int32, device=device)
         return self.decoder.prefix(self.voice[0].to(device), text_tokens)
 
-    def _sound(self, latents: Any) -> dict[str, Any]:
+    def _sounds(self, ended: Iterable[list[Any]]) -> Iterator[dict[str, Any]]:
         import torch
+
+        for some in ended:
+            latents = [self._at_speed(one) for one in some]
+            if not latents:
+                continue
+            embedding = self.voice[1].to(latents[0].device)
+            for one, wav in zip(latents, self._vocoded(latents, embedding)):
+                yield {
+                    "wav": wav.cpu().squeeze().to(torch.float32).numpy(),
+                    "gpt_latents": one[None].cpu().numpy(),
+                    "speaker_embedding": embedding,
+                }
+
+    def _at_speed(self, latents: Any) -> Any:
         from torch.nn import functional as F
 
-        rows = latents[None]
         scale = 1.0 / max(self.speed, 0.05)
-        if scale != 1.0:
-            rows = F.interpolate(rows.transpose(1, 2), scale_factor=scale, mode="linear")
-            rows = rows.transpose(1, 2)
-        embedding = self.voice[1].to(rows.device)
-        wav = self.model.hifigan_decoder(rows, g=embedding).cpu().squeeze()
-        return {
-            "wav": wav.to(torch.float32).numpy(),
-            "gpt_latents": rows.cpu().numpy(),
-            "speaker_embedding": embedding,
-        }
+        if scale == 1.0:
+            return latents
+        return F.interpolate(latents.t()[None], scale_factor=scale, mode="linear")[0].t()
+
+    def _vocoded(self, latents: list[Any], embedding: Any) -> Iterator[Any]:
+        if self.vocoder is not None:
+            yield from self.vocoder.each(latents, embedding)
+            return
+        for one in latents:
+            yield self.model.hifigan_decoder(one[None], g=embedding)

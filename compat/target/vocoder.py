@@ -17,13 +17,15 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from typing import Any, Callable, Hashable, NamedTuple, Optional
+from typing import Any, Callable, Hashable, Iterator, NamedTuple, Optional, Sequence
 
 from .graphs import MOST, Replayer, replayer_for
 from .signature import plainly, signature
 
 SLOPE = 0.1
 """Of the leaky ReLU between convolutions; before the last one it is torch's own."""
+AT_ONCE = 512
+"""Latents of all sounds that a card makes at once: eight sentences, and less than 400 MB."""
 LONGEST_GRAPH = 256
 """Latents of the longest sound that is recorded (12 s): of longer ones the launches are little, and
 what they compute in much."""
@@ -165,6 +167,23 @@ def _behind(count: int) -> _Silence:
     return silenced
 
 
+def _behind_ends(ends: Any, positions: Any) -> _Silence:
+    """Return what silences all behind as many frames as a tensor says; no shape follows them.
+
+    Args:
+        ends: Frames that count, shape (1,) or, of each row its own, (b, 1, 1).
+        positions: 0, 1, 2 and so on, as many as there are samples.
+    """
+    hidden: dict[int, Any] = {}
+
+    def silenced(rows: Any, factor: int) -> Any:
+        if factor not in hidden:
+            hidden[factor] = positions[: rows.shape[-1]] >= ends * factor
+        return rows.masked_fill_(hidden[factor], 0.0)
+
+    return silenced
+
+
 class _Buffers:
     """Where a graph of one shape finds its inputs, and leaves the sound.
 
@@ -195,13 +214,7 @@ class _Buffers:
 
     def compute(self) -> None:
         """Make the sound; nothing is read on the host, and shapes do not follow the end."""
-        hidden: dict[int, Any] = {}
-
-        def silenced(rows: Any, factor: int) -> Any:
-            if factor not in hidden:
-                hidden[factor] = self._positions[: rows.shape[-1]] >= self._end * factor
-            return rows.masked_fill_(hidden[factor], 0.0)
-
+        silenced = _behind_ends(self._end, self._positions)
         self.sound.copy_(self._net(self._frames, self._voice, silenced))
 
 
@@ -211,12 +224,18 @@ class Vocoder:
     Args:
         module: The `hifigan_decoder` of a loaded XTTS.
         replayer_for: As `graphs.replayer_for`.
+        at_once: Latents of all sounds that `each` makes at once, where that is not to follow from
+            the device.
     """
 
     def __init__(
-        self, module: Any, replayer_for: Callable[..., Optional[Replayer]] = replayer_for
+        self,
+        module: Any,
+        replayer_for: Callable[..., Optional[Replayer]] = replayer_for,
+        at_once: Optional[int] = None,
     ) -> None:
         self._module = module
+        self._wanted_at_once = at_once
         self._replayer_for = replayer_for
         self._replayer: Optional[Replayer] = None
         self._signature: Any = None
@@ -249,6 +268,49 @@ class Vocoder:
             # The next sound of this shape is made in the same place.
             return buffers.sound[..., : count * self._net.factor].clone()
 
+    def each(self, latents: Sequence[Any], g: Any) -> Iterator[Any]:
+        """Yield the sounds of many latents, each of shape (n, channels), as (1, 1, samples).
+
+        On CUDA those of like lengths are made at once, which takes hardly longer than one of them.
+        The others of such a group are at hand when their turn comes.
+        """
+        import torch
+
+        sounds: dict[int, Any] = {}
+        for index, one in enumerate(latents):
+            if index not in sounds:
+                length = padded(len(one))
+                most = self._wanted_at_once
+                if most is None:
+                    most = AT_ONCE if one.device.type == "cuda" else 0
+                alike = [
+                    other
+                    for other in range(index, len(latents))
+                    if other not in sounds and padded(len(latents[other])) == length
+                ][: max(1, most // length)]
+                if len(alike) == 1:
+                    sounds[index] = self(one[None], g)
+                else:
+                    with torch.no_grad(), plainly(one.device):
+                        sounds.update(zip(alike, self._at_once([latents[i] for i in alike], g)))
+            yield sounds.pop(index)
+
+    def _at_once(self, latents: Sequence[Any], g: Any) -> Iterator[Any]:
+        """Make the sounds of latents that are filled up to the same length."""
+        import torch
+        from torch.nn import functional as F
+
+        self._follow()
+        net, kind = self._net, self._net.first.weight.dtype
+        some, counts = zip(*(self._frames(one[None].to(kind)) for one in latents))
+        longest = max(int(each.shape[-1]) for each in some)
+        frames = torch.cat([F.pad(each, (0, longest - each.shape[-1])) for each in some])
+        ends = torch.tensor(counts, device=frames.device)[:, None, None]
+        positions = torch.arange(longest * net.factor, device=frames.device)
+        made = net(frames, g.to(kind), _behind_ends(ends, positions))
+        for count, sound in zip(counts, made.split(1)):
+            yield sound[..., : count * net.factor]
+
     def _follow(self) -> None:
         """Begin anew where a weight was moved, replaced or written to since the last sound."""
         generator = self._module.waveform_decoder
@@ -269,7 +331,7 @@ class Vocoder:
         model whose weights go on changing, does not pay for it.
         """
         replayer = self._replayer
-        if replayer is None or replayer.fault:
+        if replayer is None or replayer.fault or len(frames) > 1:
             return None
         if latents > LONGEST_GRAPH:
             _say_once(
