@@ -602,8 +602,9 @@ class Proofs:
                 expect(torch.equal(tokens, expected[0]), f"{fault}: other tokens")
                 told += [str(each.message) for each in said]
             if fault is None:
-                expect(cuda.replays == 2 * (TOKENS - 1), f"{cuda.replays} replays")
-                expect(cuda.captured <= 3, f"{cuda.captured} graphs")
+                # Of the second decode the first pass, too.
+                expect(cuda.replays == 2 * (TOKENS - 1) + 1, f"{cuda.replays} replays")
+                expect(cuda.captured <= 4, f"{cuda.captured} graphs")
                 expect(decoder.kernel.endswith("in a CUDA graph"), decoder.kernel)
                 expect(not told, f"{told}")
                 first = (cuda.captured, cuda.replays)
@@ -1092,6 +1093,7 @@ class Recording(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
+        expect(name not in WAITS, f"{name} waits for the device")
         if name.endswith("_") and not name.endswith("__"):
             self.undo.append((args[0], args[0].clone()))
         results = func(*args, **(kwargs or {}))

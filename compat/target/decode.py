@@ -59,6 +59,10 @@ class _Way(NamedTuple):
     warpings: int
     dice: Dice
 
+    def key(self, room: Room) -> tuple[Any, ...]:
+        """Return what tells apart steps that choose otherwise, or in other buffers."""
+        return room.number, self.options._replace(max_new_tokens=0), self.warpings
+
 
 class Decoder:
     """The weights of one `GPT` of TTS, ready to decode. Shares them; copies only to change them.
@@ -319,15 +323,23 @@ class Decoder:
         room.begin(lengths, [_FAKE_PROMPT_TOKEN, self.start])
         self._reserve(room, padded)
         start = self._audio(self.start, 0)[None]
-        inputs = start.new_zeros(room.count, padded, self.channels)
+        inputs = room.entering(padded)
         for row, prefix in enumerate(prefixes):
             inputs[row, : len(prefix)] = prefix
             inputs[row, len(prefix)] = start[0]
-        hidden = self._hidden(inputs, room.layers, Place(0, padded))
-        last = hidden[torch.arange(room.count, device=self._device), room.at]
         if way.options.do_sample:
             way.dice.draw(room.noise)
-        self._choose(room, last, way)
+
+        def first() -> None:
+            hidden = self._hidden(inputs, room.layers, Place(0, padded))
+            last = hidden[torch.arange(room.count, device=self._device), room.at]
+            self._choose(room, last, way)
+
+        key = ("first", padded, *way.key(room))
+        if self.replayer is None or not self.replayer.has_met(key):
+            first()
+        else:
+            self.replayer.run(key, first, room.state())
 
     def _advance(self, room: Room, used: int, way: _Way) -> None:
         """Put the last tokens through the blocks, behind `used` positions; choose the next."""
@@ -354,9 +366,7 @@ class Decoder:
         if self.replayer is None:
             step()
         else:
-            chosen = way.options._replace(max_new_tokens=0)  # no matter to a single step
-            key = (room.number, until, chosen, way.warpings)
-            self.replayer.run(key, step, room.state())
+            self.replayer.run((until, *way.key(room)), step, room.state())
 
     def _reserve(self, room: Room, positions: int) -> None:
         if room.reserve(positions) and self.replayer is not None:

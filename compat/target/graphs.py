@@ -43,6 +43,7 @@ class Replayer:
         self._pool: Any = None
         """Memory that all graphs compute in: none leaves anything in it that is read later."""
         self._graphs: dict[Hashable, Any] = {}
+        self._met: set[Hashable] = set()
         self._stream: Any = None
         self.fault = ""
         """Why nothing is recorded; empty where it is."""
@@ -76,9 +77,19 @@ class Replayer:
             self._graphs[key] = graph
         graph.replay()
 
+    def has_met(self, key: Hashable) -> bool:
+        """Return whether a key was met before, and know it from now on.
+
+        What is met once does not pay for being recorded.
+        """
+        known = key in self._met
+        self._met.add(key)
+        return known
+
     def forget(self) -> None:
         """Drop all that was recorded: weights or buffers are no longer where they were."""
         self._graphs.clear()
+        self._met.clear()
         self._pool = None  # torch takes no graph into a pool that has none left
 
     def _recorded(

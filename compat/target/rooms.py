@@ -105,11 +105,19 @@ class Room:
                     self.layers[index] = grown
                 else:
                     self.layers.append(grown)
+            entering = self.count * capacity * sizes.heads * sizes.width
+            self._entering = self._like.new_zeros(entering)
             self.range = torch.arange(capacity, device=self._like.device)
             rows = torch.arange(2 * self.count * sizes.heads, device=self._like.device)
             self.first = rows * capacity
         self.capacity = capacity
         return True
+
+    def entering(self, positions: int) -> Any:
+        """Return where a first pass takes its input from, zeros of (rows, positions, channels)."""
+        channels = self.sizes.heads * self.sizes.width
+        some = self._entering[: self.count * positions * channels].zero_()
+        return some.view(self.count, positions, channels)
 
     def state(self) -> tuple[Any, ...]:
         """Return what a step reads and changes, but for keys and values."""

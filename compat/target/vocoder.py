@@ -240,7 +240,6 @@ class Vocoder:
         self._replayer: Optional[Replayer] = None
         self._signature: Any = None
         self._net: Any = None
-        self._met: set[Hashable] = set()
         self._buffers: dict[Hashable, _Buffers] = {}
 
     @property
@@ -321,15 +320,10 @@ class Vocoder:
         self._replayer = self._replayer_for(
             self._net.first.weight.device, self._replayer, does="speaks"
         )
-        self._met.clear()
         self._buffers.clear()
 
     def _recorded(self, frames: Any, voice: Any, count: int, latents: int) -> Optional[_Buffers]:
-        """Compute in a graph and return where the sound is; None where that is not to be done.
-
-        A shape is recorded when it is met for the second time, so that what is met once, as a
-        model whose weights go on changing, does not pay for it.
-        """
+        """Compute in a graph and return where the sound is; None where that is not to be done."""
         replayer = self._replayer
         if replayer is None or replayer.fault or len(frames) > 1:
             return None
@@ -340,8 +334,7 @@ class Vocoder:
             )
             return None
         key = (tuple(frames.shape), tuple(voice.shape))
-        if key not in self._met:
-            self._met.add(key)
+        if not replayer.has_met(key):
             return None
         if key not in self._buffers:
             if len(self._buffers) == MOST:
