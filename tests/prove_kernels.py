@@ -26,7 +26,6 @@ from prove_runtime import (
     options,
     products,
     runtime,
-    signature,
     torch_version,
 )
 
@@ -63,7 +62,10 @@ class Kernels(Proofs):
                 expect(torch.equal(tokens, plain[0]), "other tokens than torch")
                 apart = float((latents - plain[1]).abs().max())
             expect(not kwargs or apart > 1e-6, f"{kwargs}: nothing was rounded")
-            expect(len(fused._waiting) == (4 * len(gpt.gpt.h) if kwargs else 0), "held twice")
+            waiting = {tuple(tensor.shape) for tensor in fused._waiting}
+            weights = {tuple(p.shape) for p in gpt.gpt.h.parameters() if p.dim() == 2}
+            expect(bool(kwargs) == (weights <= waiting), "held twice, or not at all")
+            expect(tuple(gpt.text_head.weight.shape) in waiting, "what no decode needs is there")
             expect(apart <= allowed, f"{kwargs}: latents differ by {apart:.1e}")
             told.append(f"{next(iter(kwargs.values()), 'float32')} {apart:.1e}")
         held = gpt.gpt.h[0].mlp.c_fc.weight
@@ -89,11 +91,11 @@ class Kernels(Proofs):
 
     @contextlib.contextmanager
     def without_weights(self, decoder: object) -> Iterator[None]:
-        """Return a block in which those that wait in the host's memory are no numbers."""
+        """Return a block in which what waits in the host's memory is no numbers."""
         kept = [(weight, weight.data) for weight in decoder._waiting]  # type: ignore[attr-defined]
         for weight, numbers in kept:
-            weight.data = torch.full_like(numbers, torch.nan)
-        decoder._signature = signature.signature(self.ours.gpt)  # type: ignore[attr-defined]
+            weight.data = torch.full_like(numbers, torch.nan if weight.is_floating_point() else 0)
+        decoder._signature = decoder._what_is_decoded_with()  # type: ignore[attr-defined]
         try:
             yield
         finally:
@@ -120,7 +122,7 @@ class Kernels(Proofs):
             self.decoded(decoder)
             count = len(decoder._waiting)
         expect(not decoder._waiting, "detached without its weights")
-        return f"{count} weights"
+        return f"{count} weights and masks"
 
     def decoded(self, decoder: object) -> tuple[torch.Tensor, torch.Tensor]:
         chosen = options.Options(TOKENS, repetition_penalty=PENALTY)

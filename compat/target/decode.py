@@ -18,7 +18,7 @@ from . import blocks, choosing, products
 from .graphs import Replayer, replayer_for
 from .rooms import BUCKET, PREFIX, Dice, Place, Room, Sizes, up_to
 from .signature import plainly, signature
-from .structure import check_structure, longest_decode
+from .structure import DECODED_WITH, check_structure, longest_decode
 
 if TYPE_CHECKING:
     from .options import Options
@@ -67,8 +67,8 @@ class _Way(NamedTuple):
 class Decoder:
     """The weights of one `GPT` of TTS, ready to decode. Shares them; copies only to change them.
 
-    What is held shorter on CUDA takes the place of the weights there, which wait in the memory of
-    the host until `bring_back`.
+    What is held shorter on CUDA takes the place of the weights there. They, and what no decode
+    needs, wait in the memory of the host until `bring_back`.
 
     Args:
         gpt: A loaded `TTS.tts.layers.xtts.gpt.GPT`.
@@ -231,7 +231,7 @@ class Decoder:
         """Begin anew where a weight was moved, replaced or written to since the last decode."""
         import torch
 
-        if signature(self.gpt) == self._signature:
+        if self._what_is_decoded_with() == self._signature:
             return
         # Whatever was made of the former weights goes before more is made.
         self.blocks: list[blocks.Block] = []
@@ -244,7 +244,14 @@ class Decoder:
             self.blocks, self._kernel = blocks.build(self.gpt.gpt.h, self._maker())
             if self.policy.fused:
                 self.fused = self._fused()
-        self._signature = signature(self.gpt)
+                self._take(self.gpt.text_head.weight)  # which no decode looks at, nor at these:
+                for layer in self.gpt.gpt.h:
+                    if hasattr(layer.attn, "bias"):  # transformers' causal mask
+                        self._take(layer.attn.bias)
+        self._signature = self._what_is_decoded_with()
+
+    def _what_is_decoded_with(self) -> Any:
+        return [signature(getattr(self.gpt, part)) for part in DECODED_WITH]
 
     def _maker(self) -> Callable[[Any], products.Projection]:
         """Return what makes a projection, and takes away the weights that it does without."""
@@ -253,14 +260,17 @@ class Decoder:
         def made(layer: Any) -> products.Projection:
             projection = make(layer)
             if projection.weight is None:
-                layer.weight.data = layer.weight.data.to(_HOST)
-                self._waiting.append(layer.weight)
+                self._take(layer.weight)
             return projection
 
         return made
 
+    def _take(self, tensor: Any) -> None:
+        tensor.data = tensor.data.to(_HOST)
+        self._waiting.append(tensor)
+
     def bring_back(self) -> None:
-        """Give the model the weights back that wait in the memory of the host.
+        """Give the model back what waits in the memory of the host.
 
         Whatever computes with the model's own code needs them; the next decode takes them again.
         """
@@ -270,8 +280,8 @@ class Decoder:
             return
         device = self.gpt.mel_head.weight.device
         with torch.inference_mode(mode=False):
-            for weight in self._waiting:
-                weight.data = weight.data.to(device)
+            for tensor in self._waiting:
+                tensor.data = tensor.data.to(device)
         self._waiting, self._signature = [], None
 
     def _fused(self) -> Any:

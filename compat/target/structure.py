@@ -6,6 +6,12 @@ from typing import Any, Optional
 
 from . import products
 
+DECODED_WITH = (
+    *("text_embedding", "text_pos_embedding", "mel_embedding", "mel_pos_embedding"),
+    *("gpt", "final_norm", "mel_head"),
+)
+"""Parts of a GPT whose weights a decode reads."""
+
 
 def check_structure(gpt: Any) -> None:
     """Refuse a `gpt` that is not built as this decoder computes it.
