@@ -145,14 +145,14 @@ def median(values: Any) -> float:
     return round(statistics.median(values), 3)
 
 
-def bench_decode(
-    folder: Path, rounds: int, count: int, *, variants: list[str], acts: list[str], device: str
-) -> dict[str, Any]:
-    """Tokens per second of each variant, whole `inference()`, first chunk; cost in accuracy."""
+def loaded(folder: Path, variants: list[str], count: int, device: str) -> tuple[Any, Any, Any]:
+    """Load each variant; return the models, what each held on a card at most, and a voice.
+
+    The stop token is never chosen by them: all decodes shall be equally long.
+    """
     import torch
 
-    load_xtts, measuring = target("loader").load_xtts, target("measuring")
-    synchronise = functools.partial(target("machine").synchronise, device)
+    load_xtts, ways = target("loader").load_xtts, target("measuring").WAYS
     models, peaks = {}, {}
     for name in variants:
         if device == "cuda":
@@ -160,13 +160,13 @@ def bench_decode(
             torch.cuda.reset_peak_memory_stats()
         with contextlib.redirect_stdout(sys.stderr):
             try:
-                models[name] = load_xtts(folder, device=device, **measuring.WAYS[name])
+                models[name] = load_xtts(folder, device=device, **ways[name])
             except target("products").CannotAttach as refusal:
                 print(f"{name}: {refusal}", file=sys.stderr)
                 continue
         head = models[name].gpt.mel_head
         bias = head.bias.detach().clone()
-        bias[models[name].gpt.stop_audio_token] = -1e9  # all decodes shall be equally long
+        bias[models[name].gpt.stop_audio_token] = -1e9
         head.bias = torch.nn.Parameter(bias, requires_grad=False)
         speakers = models[name].speaker_manager.speakers
         voice = tuple(part.to(device) for part in next(iter(speakers.values())).values())
@@ -174,6 +174,17 @@ def bench_decode(
             for _ in range(SAID_BEFORE):
                 models[name].inference(TEXT, "en", *voice, max_new_tokens=count)
             peaks[name] = (torch.cuda.max_memory_allocated() - before) >> 20
+    return models, peaks, voice
+
+
+def bench_decode(
+    folder: Path, rounds: int, count: int, *, variants: list[str], acts: list[str], device: str
+) -> dict[str, Any]:
+    """Tokens per second of each variant, whole `inference()`, first chunk; cost in accuracy."""
+    import torch
+
+    synchronise = functools.partial(target("machine").synchronise, device)
+    models, peaks, voice = loaded(folder, variants, count, device)
     some = models[variants[0]]
     variants = list(models)
     ids = torch.tensor([some.tokenizer.encode(TEXT.lower(), lang="en")], dtype=torch.int32)
@@ -252,7 +263,10 @@ def bench_decode(
                     a / b for a, b in zip(by_turns[variants[0]], times)
                 ),
                 "GB of weights per second": round(
-                    measuring.weights_read(models[name], name) / statistics.median(times) / 1e9, 1
+                    target("measuring").weights_read(models[name], name)
+                    / statistics.median(times)
+                    / 1e9,
+                    1,
                 ),
             }
             for name, times in by_turns.items()
