@@ -941,6 +941,20 @@ class Proofs:
 
     def api(self) -> str:
         """`TTS(...).tts_to_file` on the converted folder, with the right header."""
+        tts, voices = self.through_api()
+        before = (tts.synthesizer.output_sample_rate, tts.model_name)
+        wav = self.scratch / "api.wav"
+        with runtime.attach(tts):
+            tts.tts_to_file(TEXTS[0], language="en", file_path=str(wav), **voices[0])
+        rate, samples = sound.read_wav_header(wav)
+        expect(rate == 24000, f"the header says {rate} Hz")
+        expect(samples > 10_000, f"only {samples} samples")
+        after = (tts.synthesizer.output_sample_rate, tts.model_name)
+        expect(after == before, f"detach left {after}, not {before}")
+        return f"{samples} samples at {rate} Hz"
+
+    def through_api(self) -> tuple[Any, list[dict[str, str]]]:
+        """Return a `TTS` of the folder, and the ways to name a voice that it knows."""
         with imports.importing_tts():
             from TTS.api import TTS
 
@@ -949,20 +963,50 @@ class Proofs:
                 config_path=str(self.folder / "config.json"),
                 progress_bar=False,
             )
-        before = (tts.synthesizer.output_sample_rate, tts.model_name)
-        wav, reference_wav = self.scratch / "api.wav", self.scratch / "reference.wav"
-        sound.write_wav(reference_wav, sound.hum(), sound.HUM_RATE)
-        voice = {"speaker": next(iter(self.ours.speaker_manager.speakers))}
-        if isinstance(self.ours.speaker_manager, types.SimpleNamespace):  # TTS before 0.22
-            voice = {"speaker_wav": str(reference_wav)}
-        with runtime.attach(tts):
-            tts.tts_to_file(TEXTS[0], language="en", file_path=str(wav), **voice)
-        rate, samples = sound.read_wav_header(wav)
-        expect(rate == 24000, f"the header says {rate} Hz")
-        expect(samples > 10_000, f"only {samples} samples")
-        after = (tts.synthesizer.output_sample_rate, tts.model_name)
-        expect(after == before, f"detach left {after}, not {before}")
-        return f"{samples} samples at {rate} Hz"
+        recording = self.scratch / "reference.wav"
+        sound.write_wav(recording, sound.hum(), sound.HUM_RATE)
+        voices = [{"speaker_wav": str(recording)}]
+        if not isinstance(self.ours.speaker_manager, types.SimpleNamespace):  # TTS before 0.22
+            voices.insert(0, {"speaker": next(iter(self.ours.speaker_manager.speakers))})
+        return tts, voices
+
+    def api_together(self) -> str:
+        """Sentences that `TTS.api` asks for one by one are decoded together, and as they are."""
+        tts, voices = self.through_api()
+        said = "It rains. No. Good morning to all of you. We speak of trains. Then it ends here."
+        greedy = {"language": "en", "do_sample": False, "max_new_tokens": TOKENS}
+        worst, counts = 0.0, []
+        split = inspect.signature(tts.synthesizer.split_into_sentences)
+        language = ("en",) if "language" in split.parameters else ()
+        for voice in voices:
+            with runtime.attach(tts):
+                alone = torch.tensor(tts.tts(said, **greedy, **voice))
+            with runtime.attach(tts, together=3) as attached:
+                windows = attached.decoder.windows
+
+                def counted(prefixes: Any, *args: Any, windows: Any = windows, **more: Any) -> Any:
+                    counts.append(len(prefixes))
+                    return windows(prefixes, *args, **more)
+
+                attached.decoder.windows = counted
+                wav = torch.tensor(tts.tts(said, **greedy, **voice))
+                expect(counts == [3, 2], f"{counts} at once")
+                expect(wav.shape == alone.shape, f"{wav.shape} samples, alone {alone.shape}")
+                worst = max(worst, float((wav - alone).abs().max()))
+                counts.clear()
+                one = self.scratch / "one.wav"
+                tts.tts_to_file("It rains.", language="en", file_path=str(one), **voice)
+                model = tts.synthesizer.tts_model
+                tts.synthesizer.split_into_sentences("It rains. It snows.", *language)
+                asked = self.voices[0] if "speaker" in voice else self.voices[1]
+                for text in ("It snows.", "It rains."):
+                    model.inference(text, "en", *asked, max_new_tokens=5)
+                expect(counts == [1, 1, 1], f"{counts}: what was not asked for was said")
+                counts.clear()
+                expect("split_into_sentences" in vars(tts.synthesizer), "it is not overheard")
+            expect("split_into_sentences" not in vars(tts.synthesizer), "it is still overheard")
+        expect(worst <= TOLERANCE, f"differs by {worst:.1e}")
+        return f"5 sentences in threes, within {worst:.1e}"
 
     def detached(self) -> str:
         """Detaching leaves nothing on the model; attaching twice is refused."""
@@ -1115,7 +1159,7 @@ PROOFS = (
     "facts", "weights", "greedy", "second_pass", "sampling", "batch", "speech", "chunks",
     "fixed_shapes", "capture_rules", "graphs", "sound_graphs", "sound_rules", "sounds_at_once",
     "changes", "by_stock", "together_alone", "split_together", "odd_texts", "languages",
-    "together", "clone", "refusals", "precisions", "api", "detached",
+    "together", "clone", "refusals", "precisions", "api", "api_together", "detached",
 )  # fmt: skip
 
 

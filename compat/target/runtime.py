@@ -8,7 +8,8 @@ other model changes. What is set, and what it stands in for:
 * `model.gpt.forward`: the second pass over the GPT, for latents that the decoder has;
 * `model.gpt.init_gpt_for_inference`: building a transformers model to generate with;
 * `model.hifigan_decoder.forward`: the vocoder over sounds of any length, see `vocoder`;
-* `model.inference`, where `together` asks for it: itself, over the pieces of a text at once;
+* `model.inference` and `TTS(...).synthesizer.split_into_sentences`, where `together` asks for it:
+  themselves, over several texts at once, see `together`;
 * `model.get_conditioning_latents`: itself, reading audio through soundfile;
 * `TTS(...).synthesizer.output_sample_rate`: the rate of reference audio, where TTS put that;
 * `TTS(...).model_name`, where TTS tells by it, and not by the model, whether it takes a `language`.
@@ -24,9 +25,10 @@ import inspect
 import warnings
 from typing import Any, Iterator, Optional
 
-from . import decode, options, products, speaking, trials, vocoder
+from . import decode, options, products, trials, vocoder
 from .giving_back import give_back
 from .reading import reading_with_soundfile
+from .together import Together
 
 
 class Runtime:
@@ -53,7 +55,11 @@ class Runtime:
             self.vocoder = vocoder.Vocoder(model.hifigan_decoder)
             self._put(model.hifigan_decoder, "forward", self.vocoder)
         if together > 1:
-            self._put(model, "inference", speaking.together_in_inference(self, together))
+            ahead = Together(self, together)
+            self._put(model, "inference", ahead.inference)
+            if api is not None:
+                split = api.synthesizer.split_into_sentences
+                self._put(api.synthesizer, "split_into_sentences", ahead.overhearing(split))
         if api is not None:
             rate = int(model.config.audio["output_sample_rate"])
             self._correct(api.synthesizer, "output_sample_rate", rate)
@@ -252,8 +258,8 @@ def attach(
             exact. None leaves float32.
         quantize: `int8`: hold them as 8-bit integers, faster and less exact still.
         together: How many pieces of a text `inference` with `enable_text_splitting` decodes at
-            once. From 2 on each piece draws from a generator of its own, as in `speak`, so what is
-            sampled is not what stock samples by the same seed.
+            once, or sentences of a text `TTS.api`. From 2 on each draws from a generator of its
+            own, as in `speak`, so what is sampled is not what stock samples by the same seed.
 
     Returns:
         The attachment; keep it to `detach()`, or use it in a `with` statement.

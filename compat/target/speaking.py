@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import Any, Callable, Iterable, Iterator, Optional
+from typing import Any, Iterable, Iterator, Optional
 
 from . import options
-from .texts import joined, pieces_of
 
 
 def speak(
@@ -55,39 +53,6 @@ def speak(
     return _Speaker(attached, language, (gpt_cond_latent, speaker_embedding), speed, sampling).say(
         texts, together, seed
     )
-
-
-def together_in_inference(attached: Any, together: int) -> Callable[..., Any]:
-    """Return an `Xtts.inference` that decodes together what `enable_text_splitting` splits.
-
-    All else, and generation options that the runtime does not know, go to the one that is there.
-
-    Args:
-        attached: The `Runtime` of the model.
-        together: How many pieces are decoded at once, at most.
-    """
-    model = attached.model
-    usual = model.inference
-    signature = inspect.signature(usual)
-
-    def inference(*args: Any, **kwargs: Any) -> Any:
-        given = signature.bind(*args, **kwargs)
-        given.apply_defaults()
-        named = {**given.arguments, **given.arguments.get("hf_generate_kwargs", {})}
-        named.pop("hf_generate_kwargs", None)
-        text, language = named.pop("text"), named.pop("language")
-        if not named.pop("enable_text_splitting", False):
-            return usual(*args, **kwargs)
-        pieces = pieces_of(model, text, language)
-        if len(pieces) == 1:
-            return usual(*args, **kwargs)
-        try:
-            said = speak(attached, pieces, language, together=together, **named)
-            return joined(list(said))
-        except options.UnsupportedOption:
-            return usual(*args, **kwargs)
-
-    return inference
 
 
 class _Speaker:
