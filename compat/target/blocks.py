@@ -57,8 +57,8 @@ def fuse(blocks: Sequence[Block], heads: int) -> Any:
     device = blocks[0].norms[0].weight.device
     with torch.inference_mode():
         hidden = torch.linspace(-1.0, 1.0, channels, device=device)[None]
-        cache = torch.linspace(1.0, -1.0, 2 * 70 * channels, device=device).sin()
-        cache = cache.view(2, 1, heads, 70, channels // heads)
+        cache = torch.linspace(1.0, -1.0, 2 * 80 * channels, device=device).sin()
+        cache = cache.view(2, 1, heads, 80, channels // heads)
         one = FusedBlocks(blocks[:1], heads)
         ours = one(hidden, [cache.clone()], torch.tensor([66], device=device))
         _check(ours, blocks[0], hidden, cache, Place(66, 67))
