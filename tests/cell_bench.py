@@ -26,6 +26,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from xcompat import convert
 from xcompat.domain import SAME_FILES, distribution_name
 from xcompat.environment.platforms import this_platform
 from xcompat.environment.probe import environment_of
@@ -40,7 +41,11 @@ if TYPE_CHECKING:
     from cells import Cell
 
 STAGE_TIMEOUT_SECONDS = 420.0
-_APPS = Path(__file__).parent / "apps" / "check.py"
+_TESTS = Path(__file__).parent
+_APPS = _TESTS / "apps" / "check.py"
+_CHECKPOINT_MAKER = (str(_TESTS.parent / "compat" / "target" / "__main__.py"), "make-checkpoint")
+_PROOFS = ("fixed_shapes", "capture_rules", "graphs", "sound_rules", "sounds_at_once")
+"""Those of prove_runtime.py that a card has to rely on and that take a second or two."""
 _VERDICTS_ON_THE_SET = ("No solution found", "Failed to build", "Failed to download and build")
 """What uv says where the set does not install, rather than the network or the disk failing it."""
 
@@ -124,6 +129,31 @@ class Bench:
             )
         ended = [f"the programs of apps ended with {done.returncode}"] if done.returncode else []
         return done.stdout.splitlines() or ended
+
+    def unproved(self) -> list[str]:
+        """Prove what accelerators are given, where a cell was measured last; say what fails."""
+        compiled = f"pycache_prefix={self._bytecode}"
+        failed = []
+        with tempfile.TemporaryDirectory(prefix="xcompat-proofs-") as name:
+            original, model = Path(name, "original"), Path(name, "converted")
+            for words in (
+                [*_CHECKPOINT_MAKER, str(original)],
+                [str(_TESTS / "prove_runtime.py"), str(model), *_PROOFS],
+                [str(_TESTS / "prove_kernels.py"), str(model), "equal"],
+            ):
+                if original.exists() and not model.exists():
+                    convert(original, model, format="both")
+                done = subprocess.run(
+                    [str(self._interpreter), "-I", "-X", compiled, *words],
+                    env={**os.environ, "NUMBA_CACHE_DIR": str(self._bytecode / "numba")},
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                sys.stderr.write(done.stdout)
+                if done.returncode:
+                    failed.append(f"{words[0]}: {done.stdout}{done.stderr[-1000:]}")
+        return failed
 
     @property
     def _interpreter(self) -> Path:

@@ -208,6 +208,7 @@ def _measure_all(
         )
         if cell.ci:
             failures += bench.apps_differ(record=not options.check)
+            failures += bench.unproved()
         if options.check:
             failures += differences(run, runs)
         else:
