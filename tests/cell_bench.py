@@ -133,7 +133,6 @@ class Bench:
     def unproved(self) -> list[str]:
         """Prove what accelerators are given, where a cell was measured last; say what fails."""
         compiled = f"pycache_prefix={self._bytecode}"
-        failed = []
         with tempfile.TemporaryDirectory(prefix="xcompat-proofs-") as name:
             original, model = Path(name, "original"), Path(name, "converted")
             for words in (
@@ -152,8 +151,8 @@ class Bench:
                 )
                 sys.stderr.write(done.stdout)
                 if done.returncode:
-                    failed.append(f"{words[0]}: {done.stdout}{done.stderr[-1000:]}")
-        return failed
+                    return [f"{Path(words[0]).name}: {done.stdout}{done.stderr[-1000:]}"]
+        return []
 
     @property
     def _interpreter(self) -> Path:

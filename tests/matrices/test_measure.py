@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -124,6 +125,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(Bench, "measure", pretend)
     monkeypatch.setattr(Bench, "apps_differ", lambda *_, **__: [])
+    monkeypatch.setattr(Bench, "unproved", lambda *_: [])
 
     def run(*words: str) -> tuple[int, list[str]]:
         measured.clear()
@@ -202,8 +204,27 @@ def test_what_apps_do_in_a_cell_of_ci_is_compared_too(
     assert "an app fails; recorded: works" in capsys.readouterr().err
 
 
+def test_what_a_card_relies_on_is_proved_in_a_cell_of_ci(
+    session, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session("old", "new")
+    monkeypatch.setattr(Bench, "unproved", lambda _: ["other tokens than torch"])
+    assert session("old", "--check")[0] == 0
+    assert session("--ci", "--check")[0] == 1
+    assert "other tokens than torch" in capsys.readouterr().err
+
+
 def test_programs_of_apps_that_cannot_run_are_no_success(tmp_path: Path) -> None:
     assert Bench(tmp_path).apps_differ() == ["the programs of apps ended with 1"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links to the interpreter")
+def test_proofs_that_cannot_run_are_no_success(tmp_path: Path) -> None:
+    interpreter = tmp_path / "venv" / "bin" / "python"
+    interpreter.parent.mkdir(parents=True)
+    interpreter.symlink_to(sys.executable)
+    (failed,) = Bench(tmp_path).unproved()
+    assert "No module named" in failed
 
 
 def uv_that(says: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
