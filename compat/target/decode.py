@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 _FAKE_PROMPT_TOKEN = 1
 """`GPT.compute_embeddings` fills the prompt with this id, so the repetition penalty counts it."""
-_IDLE_ROOMS = 2
-"""Rooms that are kept for the next decode: of one row, and of a batch."""
 
 
 class Policy(NamedTuple):
@@ -104,6 +102,7 @@ class Decoder:
         self.replayer: Optional[Replayer] = None
         self._signature: Any = None
         self._idle: list[Room] = []
+        """What is kept for the next decode: a room for one row, and one for several."""
         self._waiting: list[Any] = []
         self._follow()
 
@@ -176,7 +175,8 @@ class Decoder:
         alone.
         """
         self._follow()
-        room = self._room(len(prefixes))
+        rows = len(prefixes)
+        room = self._room(rows)
         dice = Dice(self._device, generators, self.policy.window)
         way = _Way(options, warpings, dice)
         lengths = [len(prefix) for prefix in prefixes]
@@ -189,18 +189,20 @@ class Decoder:
                         self._begin(room, prefixes, lengths, way)
                         done = 1
                     while done < until:
-                        self._advance(room, max(lengths) + done, way)
+                        self._advance(room, rows, max(lengths) + done, way)
                         done += 1
                     ended = room.ended[told:done].cpu().tolist()
                 if True in ended:
                     until = told + ended.index(True) + 1
                     dice.take_back(done - until)
-                yield room.tokens[:, told:until].clone(), room.latents[:, told:until].clone()
+                tokens, latents = room.tokens[:rows], room.latents[:rows]
+                yield tokens[:, told:until].clone(), latents[:, told:until].clone()
                 if True in ended:
                     return
                 told = until
         finally:
-            self._idle = [room, *self._idle][:_IDLE_ROOMS]
+            others = [each for each in self._idle if (each.count == 1) != (room.count == 1)]
+            self._idle = [room, *others]
 
     def latents(self, prefix: Any, codes: Any, *, one_by_one: bool = False) -> Any:
         """Return the latents that predict `codes`, shape (b, n), as (b, n, channels).
@@ -314,11 +316,15 @@ class Decoder:
         self._kernel = "triton"
         return made
 
-    def _room(self, count: int) -> Room:
-        for room in self._idle:
-            if room.count == count:
-                self._idle.remove(room)
-                return room
+    def _room(self, rows: int) -> Room:
+        """Return a room for so many rows; where shapes are fixed, one with more will do."""
+        some = self.policy.fixed and rows > 1
+        fit = [each for each in self._idle if each.count == rows or (some and each.count > rows)]
+        if fit:
+            room = min(fit, key=lambda each: each.count)
+            self._idle.remove(room)
+            return room
+        count = 1 << (rows - 1).bit_length() if some else rows
         width = self.channels // self.heads
         vocabulary = int(self.gpt.num_audio_tokens)
         sizes = Sizes(len(self.blocks), self.heads, width, vocabulary, self.limit)
@@ -327,35 +333,38 @@ class Decoder:
     def _begin(self, room: Room, prefixes: Sequence[Any], lengths: list[int], way: _Way) -> None:
         """Put the prefixes and the start tokens through the blocks; choose the first tokens."""
         import torch
+        from torch.nn import functional as F
 
         longest = max(lengths) + 1
         padded = up_to(longest, PREFIX) if self.policy.fixed else longest
         room.begin(lengths, [_FAKE_PROMPT_TOKEN, self.start])
-        self._reserve(room, padded)
+        room.reserve(padded)
         start = self._audio(self.start, 0)[None]
-        inputs = room.entering(padded)
+        rows = len(prefixes)
+        inputs = room.entering(padded)[:rows]
         for row, prefix in enumerate(prefixes):
             inputs[row, : len(prefix)] = prefix
             inputs[row, len(prefix)] = start[0]
         if way.options.do_sample:
-            way.dice.draw(room.noise)
+            way.dice.draw(room.noise[:rows])
 
         def first() -> None:
-            hidden = self._hidden(inputs, room.layers, Place(0, padded))
-            last = hidden[torch.arange(room.count, device=self._device), room.at]
-            self._choose(room, last, way)
+            layers = [layer[:, :rows] for layer in room.layers]
+            hidden = self._hidden(inputs, layers, Place(0, padded))
+            last = hidden[torch.arange(rows, device=self._device), room.at[:rows]]
+            self._choose(room, F.pad(last, (0, 0, 0, room.count - rows)), way)
 
-        key = ("first", padded, *way.key(room))
+        key = ("first", rows, padded, *way.key(room))
         if self.replayer is None or not self.replayer.has_met(key):
             first()
         else:
             self.replayer.run(key, first, room.state())
 
-    def _advance(self, room: Room, used: int, way: _Way) -> None:
+    def _advance(self, room: Room, rows: int, used: int, way: _Way) -> None:
         """Put the last tokens through the blocks, behind `used` positions; choose the next."""
-        self._reserve(room, used + 1)
+        room.reserve(used + 1)
         if way.options.do_sample:
-            way.dice.draw(room.noise)
+            way.dice.draw(room.noise[:rows])
         fused = self.fused if room.count == 1 else None
         until = min(up_to(used + 1, BUCKET), room.capacity) if self.policy.fixed else used + 1
         if fused is not None:
@@ -377,10 +386,6 @@ class Decoder:
             step()
         else:
             self.replayer.run((until, *way.key(room)), step, room.state())
-
-    def _reserve(self, room: Room, positions: int) -> None:
-        if room.reserve(positions) and self.replayer is not None:
-            self.replayer.forget()
 
     def _audio(self, tokens: Any, positions: Any) -> Any:
         """Embed audio tokens at their positions."""

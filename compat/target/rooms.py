@@ -34,7 +34,7 @@ class Sizes(NamedTuple):
 
 
 class Room:
-    """The state of one decode of `count` rows. Steps write into it; nothing in it is made anew.
+    """The state of one decode of up to `count` rows. Steps write into it; nothing is made anew.
 
     Only keys and values grow, by doubling: what was longest stays, so that the sizes that are
     asked of an allocator are few, and soon no new one comes.
@@ -44,8 +44,8 @@ class Room:
         import torch
 
         self.count, self.sizes, self._like = count, sizes, like
-        self.number = next(_NUMBERS)
-        """Its own, for ever: an address is given to another room when this one is gone."""
+        self.number = -1
+        """Of these buffers, for ever: addresses are given to others when they are gone."""
         self.capacity = 0
         self.layers: list[Any] = []
         self.same_lengths = True
@@ -70,26 +70,31 @@ class Room:
             """Of each token, whether no row runs after it."""
 
     def begin(self, lengths: list[int], seen: list[int]) -> None:
-        """Start anew after prefixes of these lengths; `seen` are tokens that count as chosen."""
+        """Start anew after prefixes of these lengths; `seen` are tokens that count as chosen.
+
+        Rows that have no prefix are there, and have ended.
+        """
         import torch
 
         self.same_lengths = len(set(lengths)) == 1
         if self.same_lengths:
             self.at.fill_(lengths[0])
         else:
-            self.at.copy_(torch.tensor(lengths))
+            self.at[: len(lengths)].copy_(torch.tensor(lengths))
         self.index.zero_()
         self.seen.zero_()
         for token in seen:
             self.seen[:, token].fill_(value=True)
-        self.running.fill_(value=True)
+        self.running.zero_()
+        self.running[: len(lengths)].fill_(value=True)
 
-    def reserve(self, positions: int) -> bool:
-        """See to it that keys and values of so many positions fit; return whether they moved."""
+    def reserve(self, positions: int) -> None:
+        """See to it that keys and values of so many positions fit."""
         import torch
 
         if positions <= self.capacity:
-            return False
+            return
+        self.number = next(_NUMBERS)
         capacity = max(self.capacity, SMALLEST)
         while capacity < positions:
             capacity *= 2
@@ -111,7 +116,6 @@ class Room:
             rows = torch.arange(2 * self.count * sizes.heads, device=self._like.device)
             self.first = rows * capacity
         self.capacity = capacity
-        return True
 
     def entering(self, positions: int) -> Any:
         """Return where a first pass takes its input from, zeros of (rows, positions, channels)."""
