@@ -10,6 +10,7 @@ import contextlib
 import importlib.metadata
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Iterator
 
@@ -77,8 +78,12 @@ class Kernels(Proofs):
         kept = sys.modules.pop("xcompat_target.fused")
         sys.modules["xcompat_target.fused"] = None  # type: ignore[assignment]
         try:
-            plain = decode.Decoder(self.ours.gpt, policy=FUSED)
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                plain = decode.Decoder(self.ours.gpt, policy=FUSED)
             expect(plain.kernel.startswith("torch: no Triton kernels"), plain.kernel)
+            told = [str(each.message) for each in said]
+            expect(len(told) == 1 and "without Triton's kernels" in told[0], f"said {told}")
             try:
                 decode.Decoder(self.ours.gpt, policy=FUSED, quantize="int8")
             except products.CannotAttach as refusal:

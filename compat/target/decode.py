@@ -12,6 +12,7 @@ and nothing but the end of a window waits for the device.
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, Callable, Iterator, NamedTuple, Optional, Sequence
 
 from . import blocks, choosing, products
@@ -312,6 +313,11 @@ class Decoder:
                     f"Triton's kernels, which cannot be had here: {said}"
                 ) from error
             self._kernel = f"torch: no Triton kernels: {said}"
+            if getattr(error, "name", "") != "triton":  # which is not for every system
+                warnings.warn(
+                    f"xcompat decodes without Triton's kernels here, which is slower: {said}",
+                    stacklevel=2,
+                )
             return None
         self._kernel = "triton"
         return made
