@@ -12,7 +12,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator
 
 os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -24,6 +24,7 @@ from prove_runtime import (
     decode,
     expect,
     importlib,
+    loader,
     options,
     products,
     runtime,
@@ -72,6 +73,25 @@ class Kernels(Proofs):
         held = gpt.gpt.h[0].mlp.c_fc.weight
         expect(held.t().is_contiguous(), "the weights are held twice")
         return ", ".join(told)
+
+    def turned(self) -> str:
+        """Where weights of float32 are turned, nothing holds on to the other order."""
+        model = loader.load_xtts(self.folder, runtime="stock")
+        held, turn = [], products.turn
+
+        def watched(layer: Any) -> None:
+            storage = layer.weight.data.untyped_storage()
+            turn(layer)
+            held.append(torch._C._storage_Use_Count(storage._cdata) - 1)
+
+        products.turn = watched
+        try:
+            decode.Decoder(model.gpt, policy=FUSED)
+        finally:
+            products.turn = turn
+        expect(len(held) == 4 * len(model.gpt.gpt.h), f"{len(held)} were turned")
+        expect(not any(held), f"users of the other order: {held}")
+        return f"{len(held)} weights, each held once"
 
     def refused(self) -> str:
         """Where the kernels cannot be had, float32 says so and shorter weights are refused."""
@@ -164,7 +184,7 @@ def main() -> int:
     fused = importlib.import_module("xcompat_target.fused")
     fused._OUTPUTS, fused._OUTPUTS_OF_WIDE = 32, 64
     proofs = Kernels(Path(sys.argv[1]), Path())
-    for name in sys.argv[2:] or ("equal", "refused", "brought_back"):
+    for name in sys.argv[2:] or ("equal", "turned", "refused", "brought_back"):
         print(f"kernels, {name}: {getattr(proofs, name)()}", flush=True)
     return 0
 
