@@ -25,7 +25,7 @@ from .signature import plainly, signature
 SLOPE = 0.1
 """Of the leaky ReLU between convolutions; before the last one it is torch's own."""
 AT_ONCE = 512
-"""Latents of all sounds that a card makes at once: eight sentences, and less than 400 MB."""
+"""Latents of all sounds that a card makes at once: eight sentences, which takes half a GB."""
 LONGEST_GRAPH = 256
 """Latents of the longest sound that is recorded (12 s): of longer ones the launches are little, and
 what they compute in much."""
@@ -42,7 +42,9 @@ def padded(count: int) -> int:
 class Convolution(NamedTuple):
     """One convolution, ready to be called."""
 
-    weight: Callable[[], Any]
+    layer: Any
+    weight: Optional[Any]
+    """None where it is computed at each call."""
     bias: Any
     options: dict[str, Any]
     function: Callable[..., Any]
@@ -62,15 +64,12 @@ class Convolution(NamedTuple):
         if getattr(layer, "transposed", False):
             function, options["output_padding"] = F.conv_transpose1d, layer.output_padding
         bias = None if layer.bias is None else layer.bias.detach()
-        weight = functools.partial(_weight, layer)
-        if once:
-            computed = weight()
-            weight = functools.partial(lambda: computed)
-        return cls(weight, bias, options, function)
+        return cls(layer, _weight(layer) if once else None, bias, options, function)
 
     def __call__(self, rows: Any) -> Any:
         """Return what comes of `rows`, shape (b, channels, n)."""
-        return self.function(rows, self.weight(), self.bias, **self.options)
+        weight = _weight(self.layer) if self.weight is None else self.weight
+        return self.function(rows, weight, self.bias, **self.options)
 
 
 def _weight(layer: Any) -> Any:
