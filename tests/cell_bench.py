@@ -132,27 +132,31 @@ class Bench:
 
     def unproved(self) -> list[str]:
         """Prove what accelerators are given, where a cell was measured last; say what fails."""
-        compiled = f"pycache_prefix={self._bytecode}"
         with tempfile.TemporaryDirectory(prefix="xcompat-proofs-") as name:
             original, model = Path(name, "original"), Path(name, "converted")
-            for words in (
-                [*_CHECKPOINT_MAKER, str(original)],
-                [str(_TESTS / "prove_runtime.py"), str(model), *_PROOFS],
-                [str(_TESTS / "prove_kernels.py"), str(model), "equal"],
-            ):
-                if original.exists() and not model.exists():
-                    convert(original, model, format="both")
-                done = subprocess.run(
-                    [str(self._interpreter), "-I", "-X", compiled, *words],
-                    env={**os.environ, "NUMBA_CACHE_DIR": str(self._bytecode / "numba")},
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                )
-                sys.stderr.write(done.stdout)
-                if done.returncode:
-                    return [f"{Path(words[0]).name}: {done.stdout}{done.stderr[-1000:]}"]
-        return []
+            if fault := self._fault_of(*_CHECKPOINT_MAKER, str(original)):
+                return [fault]
+            convert(original, model, format="both")
+            faults = (
+                self._fault_of(str(_TESTS / "prove_runtime.py"), str(model), *_PROOFS),
+                self._fault_of(str(_TESTS / "prove_kernels.py"), str(model), "equal"),
+            )
+        return [fault for fault in faults if fault]
+
+    def _fault_of(self, script: str, *words: str) -> str:
+        """Run a script where a cell was measured last; return how it failed, or nothing."""
+        compiled = f"pycache_prefix={self._bytecode}"
+        done = subprocess.run(
+            [str(self._interpreter), "-I", "-X", compiled, script, *words],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(self._bytecode / "numba")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        sys.stderr.write(done.stdout)
+        if not done.returncode:
+            return ""
+        return f"{Path(script).name}: {done.stdout}{done.stderr[-1000:]}"
 
     @property
     def _interpreter(self) -> Path:

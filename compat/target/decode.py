@@ -91,7 +91,6 @@ class Decoder:
         policy: Optional[Policy] = None,
     ) -> None:
         check_structure(gpt)
-        products.check_precision(dtype, quantize)
         self._precision = dtype, quantize
         self._wanted_policy = policy
         self.gpt = gpt
@@ -295,14 +294,6 @@ class Decoder:
                 row make slower and not faster on a card, were asked for.
         """
         shorter = self.blocks[0].projections[0].held is not None
-        if not shorter:  # One copy of the weights is enough for both orders of reading.
-            self.blocks = []  # which would hold on to the other order
-            for layer in self.gpt.gpt.h:
-                for part in (layer.attn.c_attn, layer.attn.c_proj):
-                    products.turn(part)
-                for part in (layer.mlp.c_fc, layer.mlp.c_proj):
-                    products.turn(part)
-            self.blocks, self._kernel = blocks.build(self.gpt.gpt.h, self._maker())
         try:
             made = blocks.fuse(self.blocks, self.heads)
         except Exception as error:

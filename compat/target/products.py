@@ -41,7 +41,8 @@ def projection_maker(
     Args:
         dtype: See `Decoder`.
         quantize: See `Decoder`.
-        alone: Whether a shorter copy is all that rows are multiplied with, however many they are.
+        alone: Whether weights are held once: float32 in the order of the copies, and a shorter copy
+            for all rows, however many they are.
 
     Raises:
         ValueError: Unknown `dtype` or `quantize`, or both.
@@ -50,7 +51,7 @@ def projection_maker(
     if quantize:
         return Int8Alone if alone else Int8
     if dtype in (None, "float32"):
-        return Projection
+        return Turned if alone else Projection
     return functools.partial(Short, dtype=str(dtype), alone=alone)
 
 
@@ -111,6 +112,14 @@ class Projection:
         bits = {torch.bfloat16: "uint16", torch.float16: "int16"}.get(self.held.dtype)
         held = self.held.view(torch.int16).numpy().view(bits) if bits else self.held.numpy()
         return held, self.scales().numpy(), self.bias.numpy()
+
+
+class Turned(Projection):
+    """The weights float32 and held (out, in), as copies are: one order for both ways to read."""
+
+    def __init__(self, layer: Any) -> None:
+        turn(layer)
+        super().__init__(layer)
 
 
 class Short(Projection):
